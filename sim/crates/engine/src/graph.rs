@@ -1,0 +1,297 @@
+//! What is to be done and in which order: tasks, the streams they occupy, and the edges between them.
+
+use std::sync::Arc;
+
+use masim_units::{Bandwidth, Bytes, SimDuration};
+use petgraph::algo::toposort;
+use petgraph::graph::{DiGraph, NodeIndex};
+
+/// An in-order queue of tasks; one of them runs at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(pub u32);
+
+/// A shared resource that flows cross.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u32);
+
+/// A registered sequence of links; flows of equal path have equal rates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PathId(pub u32);
+
+/// Position of a task in its graph, in order of creation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId(pub u32);
+
+/// A graph that was submitted to an engine, counted from zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GraphId(pub u64);
+
+/// A task of any submitted graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskRef {
+    /// The graph it belongs to.
+    pub graph: GraphId,
+    /// Its position there.
+    pub task: TaskId,
+}
+
+/// One link of a path and how often each byte crosses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Hop {
+    /// The link.
+    pub link: LinkId,
+    /// Crossings per byte; at least 1.
+    pub multiplicity: u32,
+}
+
+/// Data under way over a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flow {
+    /// The links it crosses.
+    pub path: PathId,
+    /// How much data; zero ends when the latency has passed.
+    pub bytes: Bytes,
+    /// Time from the task's start to the first byte on the wire.
+    pub latency: SimDuration,
+    /// A rate that this flow never exceeds, whatever its links would give.
+    pub rate_cap: Option<Bandwidth>,
+}
+
+/// What a task does once it starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Takes this long at stream speed 1.
+    Compute {
+        /// Duration at speed 1.
+        time: SimDuration,
+    },
+    /// Ends when the last of its flows has ended.
+    Transfer {
+        /// At least one.
+        flows: Vec<Flow>,
+    },
+    /// Takes this long whatever the speed of its streams.
+    Delay {
+        /// The duration.
+        time: SimDuration,
+    },
+    /// Ends when it starts.
+    Barrier,
+}
+
+/// The tasks of a graph, their streams and their edges: acyclic, checked once, shared by many graphs.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    streams: Csr<StreamId>,
+    predecessors: Csr<TaskId>,
+    successors: Csr<TaskId>,
+}
+
+/// A shape, what its tasks do, and what they wait for in earlier graphs.
+#[derive(Clone, Debug)]
+pub struct Graph {
+    /// Tasks, streams and edges.
+    pub shape: Arc<Shape>,
+    /// One for each task of the shape.
+    pub works: Arc<Vec<Work>>,
+    /// Tasks that also wait for tasks of earlier graphs, finished or not.
+    pub after: Vec<(TaskId, TaskRef)>,
+}
+
+/// Why a graph has no order of execution.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ShapeError {
+    /// Edges and stream order together form a cycle.
+    #[error("task {} waits for itself: edges and stream order form a cycle", task.0)]
+    Cycle {
+        /// A task on the cycle.
+        task: TaskId,
+    },
+}
+
+/// Lists of different lengths in two flat arrays (compressed sparse rows).
+#[derive(Clone, Debug)]
+struct Csr<T> {
+    starts: Vec<u32>,
+    items: Vec<T>,
+}
+
+impl<T: Copy> Csr<T> {
+    fn empty() -> Self {
+        Self { starts: vec![0], items: Vec::new() }
+    }
+
+    fn push_row(&mut self, row: &[T]) {
+        self.items.extend_from_slice(row);
+        self.starts.push(u32::try_from(self.items.len()).expect("fewer than 2^32 edges in a graph"));
+    }
+
+    fn row(&self, idx: u32) -> &[T] {
+        let idx = idx as usize;
+        &self.items[self.starts[idx] as usize..self.starts[idx + 1] as usize]
+    }
+
+    fn n_rows(&self) -> u32 {
+        u32::try_from(self.starts.len() - 1).expect("fewer than 2^32 tasks in a graph")
+    }
+}
+
+/// Collects tasks and edges until [`ShapeBuilder::build`] checks them.
+#[derive(Debug)]
+pub struct ShapeBuilder {
+    streams: Csr<StreamId>,
+    edges: Vec<(TaskId, TaskId)>,
+}
+
+impl Default for ShapeBuilder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ShapeBuilder {
+    /// No tasks yet.
+    pub fn new() -> Self {
+        Self { streams: Csr::empty(), edges: Vec::new() }
+    }
+
+    /// Appends a task that occupies `streams` and starts after `predecessors`.
+    ///
+    /// Tasks run on each stream in the order in which they are appended.
+    pub fn task(&mut self, streams: &[StreamId], predecessors: &[TaskId]) -> TaskId {
+        let task = TaskId(self.streams.n_rows());
+        self.streams.push_row(streams);
+        self.edges.extend(predecessors.iter().map(|&before| (before, task)));
+        task
+    }
+
+    /// `after` starts only when `before` has ended.
+    pub fn edge(&mut self, before: TaskId, after: TaskId) {
+        self.edges.push((before, after));
+    }
+
+    /// Tasks appended so far.
+    pub fn n_tasks(&self) -> u32 {
+        self.streams.n_rows()
+    }
+
+    /// Checks that edges and stream order leave an order of execution.
+    ///
+    /// # Errors
+    ///
+    /// [`ShapeError::Cycle`] names a task that waits for itself.
+    ///
+    /// # Panics
+    ///
+    /// When an edge names a task that was never appended.
+    pub fn build(self) -> Result<Shape, ShapeError> {
+        let n = self.streams.n_rows();
+        let mut edges = self.edges;
+        assert!(edges.iter().all(|(a, b)| a.0 < n && b.0 < n), "an edge names a task of this graph");
+        edges.sort_unstable();
+        edges.dedup();
+        let successors = rows(n, edges.iter().copied());
+        let mut reversed: Vec<_> = edges.iter().map(|&(before, after)| (after, before)).collect();
+        reversed.sort_unstable();
+        let predecessors = rows(n, reversed.into_iter());
+        let shape = Shape { streams: self.streams, predecessors, successors };
+        shape.check_acyclic(&edges)?;
+        Ok(shape)
+    }
+}
+
+/// Rows of `n` tasks from pairs sorted by their first member.
+fn rows(n: u32, pairs: impl Iterator<Item = (TaskId, TaskId)>) -> Csr<TaskId> {
+    let mut csr = Csr::empty();
+    let mut pairs = pairs.peekable();
+    let mut row = Vec::new();
+    for idx in 0..n {
+        row.clear();
+        while let Some((_, to)) = pairs.next_if(|(from, _)| from.0 == idx) {
+            row.push(to);
+        }
+        csr.push_row(&row);
+    }
+    csr
+}
+
+impl Shape {
+    /// How many tasks there are.
+    pub fn n_tasks(&self) -> u32 {
+        self.streams.n_rows()
+    }
+
+    /// All tasks in order of creation.
+    pub fn tasks(&self) -> impl Iterator<Item = TaskId> {
+        (0..self.n_tasks()).map(TaskId)
+    }
+
+    /// The streams that `task` occupies.
+    pub fn streams(&self, task: TaskId) -> &[StreamId] {
+        self.streams.row(task.0)
+    }
+
+    /// The tasks that must end before `task` starts, stream order not included.
+    pub fn predecessors(&self, task: TaskId) -> &[TaskId] {
+        self.predecessors.row(task.0)
+    }
+
+    /// The tasks that wait for `task`, stream order not included.
+    pub fn successors(&self, task: TaskId) -> &[TaskId] {
+        self.successors.row(task.0)
+    }
+
+    /// Edges that run forward in order of creation cannot form a cycle, and stream order always runs
+    /// forward; only a backward edge makes the full check necessary.
+    fn check_acyclic(&self, edges: &[(TaskId, TaskId)]) -> Result<(), ShapeError> {
+        if edges.iter().all(|(before, after)| before < after) {
+            return Ok(());
+        }
+        let mut graph = DiGraph::<(), (), u32>::with_capacity(self.n_tasks() as usize, edges.len());
+        for _ in self.tasks() {
+            graph.add_node(());
+        }
+        for (before, after) in edges.iter().copied().chain(self.stream_order()) {
+            graph.add_edge(NodeIndex::new(before.0 as usize), NodeIndex::new(after.0 as usize), ());
+        }
+        toposort(&graph, None).map(|_| ()).map_err(|cycle| ShapeError::Cycle {
+            task: TaskId(u32::try_from(cycle.node_id().index()).expect("made from a u32 above")),
+        })
+    }
+
+    /// The implied edges: each task and the next one on a stream that they share.
+    fn stream_order(&self) -> impl Iterator<Item = (TaskId, TaskId)> {
+        let mut last = std::collections::BTreeMap::<StreamId, TaskId>::new();
+        self.tasks().flat_map(move |task| {
+            let streams = self.streams(task).iter();
+            let before: Vec<_> = streams.filter_map(|&stream| last.insert(stream, task)).collect();
+            before.into_iter().map(move |before| (before, task))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stream_order_counts_when_cycles_are_looked_for() {
+        // b is behind a on stream 0, yet a waits for b.
+        let mut builder = ShapeBuilder::new();
+        let a = builder.task(&[StreamId(0)], &[]);
+        let b = builder.task(&[StreamId(0)], &[]);
+        builder.edge(b, a);
+        assert!(matches!(builder.build(), Err(ShapeError::Cycle { .. })));
+    }
+
+    #[test]
+    fn a_backward_edge_without_a_cycle_is_fine() {
+        let mut builder = ShapeBuilder::new();
+        let a = builder.task(&[StreamId(0)], &[]);
+        let b = builder.task(&[StreamId(1)], &[]);
+        builder.edge(b, a);
+        let shape = builder.build().unwrap();
+        assert_eq!(shape.predecessors(a), [b]);
+        assert_eq!(shape.successors(b), [a]);
+    }
+}

@@ -1,0 +1,18 @@
+//! Runs a graph of tasks over streams, shared links and barriers and returns a trace.
+//!
+//! The engine decides *when*. It has no word for what the tasks mean.
+//!
+//! - A task starts when its predecessors have ended and it is at the head of each of its streams.
+//! - Streams run in submission order, even if a later task is ready first.
+//! - Flows share links max-min fairly.
+//! - Time is whole picoseconds; events at one instant are handled in order of insertion.
+#![forbid(unsafe_code)]
+
+mod graph;
+mod trace;
+
+pub use graph::{
+    Flow, Graph, GraphId, Hop, LinkId, PathId, Shape, ShapeBuilder, ShapeError, StreamId, TaskId, TaskRef,
+    Work,
+};
+pub use trace::{Span, Trace};

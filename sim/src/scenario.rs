@@ -1,0 +1,37 @@
+//! What is simulated: a cluster, a model, a workload and a strategy.
+
+pub mod model;
+pub mod strategy;
+pub mod workload;
+
+pub use model::{AttentionSpec, Dtypes, FfnSpec, ModelSpec, MoeSpec};
+pub use strategy::{
+    AttentionSplit, Choice, Dispatch, DpEp, ExpertSplit, Forward, MaSeparation, Placement, Schedule,
+    Strategy, TpPp,
+};
+pub use workload::{ContextLen, ExpertLoad, Launch, Workload};
+
+use std::sync::Arc;
+
+use crate::topology::Cluster;
+
+/// Everything a simulation needs to know, already valid: pools add up to the cluster, names resolve.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// The machines.
+    pub cluster: Arc<Cluster>,
+    /// The model.
+    pub model: Arc<ModelSpec>,
+    /// The requests.
+    pub workload: Workload,
+    /// Who does what.
+    pub strategy: Strategy,
+    /// How tokens spread over experts.
+    pub load: ExpertLoad,
+    /// How kernels are launched.
+    pub launch: Launch,
+    /// The origin of all randomness.
+    pub seed: u64,
+    /// At most so many measured steps; `Auto` lets the run decide.
+    pub n_steps: Choice,
+}

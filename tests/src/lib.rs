@@ -1,0 +1,2 @@
+//! Helpers shared by the tests that cross layers.
+#![forbid(unsafe_code)]
