@@ -6,3 +6,6 @@
 // Inputs, already valid.
 pub mod topology;
 pub mod scenario;
+
+// What happened.
+pub mod sweep;

@@ -89,7 +89,7 @@ impl SimDuration {
     pub fn from_secs_ceil(secs: f64) -> Option<Self> {
         let ps = (secs * PS_PER_SEC as f64).ceil();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
-        (ps >= 0.0 && ps < 18_446_744_073_709_549_568.0).then(|| Self(ps as u64))
+        (0.0..18_446_744_073_709_549_568.0).contains(&ps).then_some(Self(ps as u64))
     }
 
     /// Picoseconds.

@@ -1,0 +1,189 @@
+//! One row of results: what `results.csv` and `results.json` hold, in the order of their columns.
+//!
+//! Times are microseconds, shares are fractions. `None` is an empty cell: it does not apply, or the
+//! point does not fit into memory.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// One point and one strategy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RowJson {
+    /// Counts rows from 0; `masim run --from results.csv --row N` takes it.
+    pub row_idx: u32,
+    /// Counts combinations of the axes that do not name `strategy`, in file order.
+    pub point_idx: u32,
+    /// `ma_separation`, `tp_pp` or `dp_ep`.
+    pub strategy: String,
+    /// The baseline's name, or the strategy's.
+    pub name: String,
+    /// Model card.
+    pub model: String,
+    /// Cluster.
+    pub cluster: String,
+    /// Calibrated profile, or `none`.
+    pub profile: String,
+    /// `decode`.
+    pub phase: String,
+    /// Sequences in the whole system.
+    pub batch: u32,
+    /// Mean over the sequences.
+    pub context_len: f64,
+    /// `fixed`, `uniform`, `lognormal` or `list`.
+    pub context_len_kind: String,
+    /// Such as `balanced` or `zipf(0.8)`.
+    pub expert_load: String,
+    /// All GPUs.
+    pub n_gpus: u32,
+    /// GPUs that do attention; `ma_separation` alone.
+    pub n_attention_gpus: Option<u32>,
+    /// GPUs that do experts; `ma_separation` alone.
+    pub n_expert_gpus: Option<u32>,
+    /// GPUs among which the heads of a layer are split.
+    pub heads: Option<u32>,
+    /// GPUs among which the cache of one sequence is split.
+    pub sequences: Option<u32>,
+    /// Groups with sequences of their own.
+    pub replicas: Option<u32>,
+    /// `data`.
+    pub replica_mode: Option<String>,
+    /// Groups among which whole experts are spread.
+    pub ep: Option<u32>,
+    /// GPUs among which each expert is split.
+    pub expert_tp: Option<u32>,
+    /// Extra instances of popular experts.
+    pub copies: Option<u32>,
+    /// Tensor-parallel GPUs.
+    pub tp: Option<u32>,
+    /// Pipeline stages.
+    pub pp: Option<u32>,
+    /// Data-parallel groups.
+    pub dp: Option<u32>,
+    /// Shares of the batch that move through the pools one after the other.
+    pub n_micro_batches: Option<u32>,
+    /// Micro-batches under way at once in a pipeline.
+    pub n_in_flight: Option<u32>,
+    /// Half-batches overlapped by `dp_ep`.
+    pub n_overlapped: Option<u32>,
+    /// `blocked`, `interleaved` or the list as JSON.
+    pub placement: Option<String>,
+    /// `m2n` or `broadcast`.
+    pub dispatch: Option<String>,
+    /// `none` or `node`.
+    pub forward: Option<String>,
+    /// `dataflow` or `lockstep`.
+    pub schedule: Option<String>,
+    /// `graph` or `eager`.
+    pub launch: String,
+    /// The origin of all randomness.
+    pub seed: u64,
+    /// Whether weights, cache and buffers fit into every GPU.
+    pub fits: bool,
+    /// Measured steps.
+    pub n_steps: Option<u32>,
+    /// Time between two tokens of one micro-batch in steady state.
+    pub tpot_us: Option<f64>,
+    /// Lower end of the model-error interval; empty until a profile has residuals.
+    pub tpot_p05_us: Option<f64>,
+    /// Upper end of the model-error interval.
+    pub tpot_p95_us: Option<f64>,
+    /// 5th percentile over the measured steps.
+    pub tpot_step_p05_us: Option<f64>,
+    /// 95th percentile over the measured steps.
+    pub tpot_step_p95_us: Option<f64>,
+    /// Makespan of one cold step, fill and drain included.
+    pub step_time_us: Option<f64>,
+    /// What the closed form says of `tpot_us`.
+    pub closed_form_us: Option<f64>,
+    /// No strategy on these GPUs can be faster.
+    pub work_bound_us: Option<f64>,
+    /// Output tokens of the whole system.
+    pub tokens_per_sec: Option<f64>,
+    /// The same per GPU, both roles counted.
+    pub tokens_per_sec_per_gpu: Option<f64>,
+    /// Share of the time in which a compute kernel runs, mean over GPUs.
+    pub busy_share: Option<f64>,
+    /// Share in which any kernel is resident, waiting inside a communication kernel included.
+    pub resident_share: Option<f64>,
+    /// Model FLOPs over time x GPUs x peak.
+    pub mfu: Option<f64>,
+    /// Bytes that must be read over time x memory bandwidth.
+    pub mbu: Option<f64>,
+    /// Idle time in which the wire was waited for, mean over GPUs.
+    pub comm_exposed_us: Option<f64>,
+    /// Idle time, mean over GPUs.
+    pub wait_mean_us: Option<f64>,
+    /// The fullest GPU.
+    pub memory_max_gib: Option<f64>,
+    /// Weakest level that carries at least 5 % of the critical path.
+    pub provenance: Option<String>,
+    /// Why there are no figures.
+    pub error: Option<String>,
+    /// Values of the axes that have no column of their own, by path.
+    #[serde(flatten)]
+    pub axes: BTreeMap<String, String>,
+    /// How `tpot_us` was settled, in words; in `results.json` alone.
+    pub steady: Option<String>,
+    /// What to check before trusting the row; in `results.json` alone.
+    pub warnings: Vec<String>,
+    /// Critical path of a steady step by kind of work; in `results.json` alone.
+    pub critical_path: Vec<CriticalJson>,
+    /// Share of the critical path from each level of provenance; in `results.json` alone.
+    pub provenance_shares: BTreeMap<String, f64>,
+    /// Account of each GPU; in `results.json` alone.
+    pub gpus: Vec<GpuJson>,
+}
+
+/// One kind of work on the critical path.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CriticalJson {
+    /// Such as `attention`, `experts`, `dispatch`.
+    pub work: String,
+    /// Its share of one steady step.
+    pub time_us: f64,
+}
+
+/// The account of one GPU.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GpuJson {
+    /// Name of its vertex, such as `n0.g1`.
+    pub gpu: String,
+    /// `attention`, `expert`, `both` or `stage 0`.
+    pub role: String,
+    /// One steady step; the five times add up to `tpot_us`.
+    #[serde(flatten)]
+    pub steady: GpuAccountJson,
+    /// The cold step; the five times add up to `step_time_us`.
+    pub cold: GpuAccountJson,
+    /// What its memory holds.
+    pub memory_gib: GpuMemoryJson,
+}
+
+/// Where the time of one GPU went.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GpuAccountJson {
+    /// A compute kernel ran.
+    pub busy_us: f64,
+    /// A slower peer of the same pool was waited for.
+    pub wait_imbalance_us: f64,
+    /// The other pool, or another stage, was waited for.
+    pub wait_dependency_us: f64,
+    /// Data was on its way.
+    pub wait_wire_us: f64,
+    /// Before the first and after the last task.
+    pub fill_drain_us: f64,
+}
+
+/// What the memory of one GPU holds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GpuMemoryJson {
+    /// Weights.
+    pub weights: f64,
+    /// Key/value cache.
+    pub kv: f64,
+    /// Activations of the micro-batches under way.
+    pub activations: f64,
+    /// Send and receive buffers.
+    pub buffers: f64,
+}
