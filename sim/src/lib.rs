@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 // Inputs, already valid.
+pub mod input;
 pub mod topology;
 pub mod scenario;
 

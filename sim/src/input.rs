@@ -1,0 +1,115 @@
+//! Text that a person wrote, and what is wrong with it.
+//!
+//! This layer never opens a file: whoever calls it hands over a [`Library`].
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+
+/// A file's text and the name under which messages speak of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceText {
+    /// Path as the user would write it.
+    pub path: String,
+    /// The whole text.
+    pub text: String,
+}
+
+/// What a reference in a file names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RefKind {
+    /// A file in `topologies/`.
+    Cluster,
+    /// A file in `topologies/gpus/`.
+    Gpu,
+    /// A file in `scenarios/models/`.
+    Model,
+    /// A scenario.
+    Scenario,
+}
+
+/// Where referenced files come from.
+pub trait Library {
+    /// The text behind `reference`, a file stem or (with a `/`, or for scenarios) a path relative to the
+    /// folder of the file `from`.
+    ///
+    /// # Errors
+    ///
+    /// The message says what was looked for, where, and what exists there.
+    fn load(&self, kind: RefKind, reference: &str, from: &str) -> Result<SourceText, String>;
+}
+
+/// One thing that is wrong with a file: place, finding and expectation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Line and column, from 1, where known.
+    pub position: Option<(u32, u32)>,
+    /// The key, such as `strategy.n_attention_gpus`; empty for the file as a whole.
+    pub key: String,
+    /// The finding and the expectation.
+    pub message: String,
+    /// What to do, where that is known.
+    pub hint: Option<String>,
+}
+
+/// All problems of one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputError {
+    /// The file.
+    pub source: SourceText,
+    /// At least one.
+    pub problems: Vec<Problem>,
+}
+
+impl Problem {
+    /// A problem of `key` that says `message`; [`InputError::new`] looks its position up.
+    pub fn new(key: &str, message: impl fmt::Display) -> Self {
+        Self { position: None, key: key.to_owned(), message: message.to_string(), hint: None }
+    }
+}
+
+impl InputError {
+    /// All `problems` of `source`.
+    ///
+    /// # Panics
+    ///
+    /// Without problems.
+    pub fn new(source: &SourceText, problems: Vec<Problem>) -> Self {
+        assert!(!problems.is_empty(), "an error without a problem");
+        Self { source: source.clone(), problems }
+    }
+}
+
+impl fmt::Display for InputError {
+    /// One line for each problem: `path:line:column: key: message`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (idx, problem) in self.problems.iter().enumerate() {
+            let newline = if idx == 0 { "" } else { "\n" };
+            write!(f, "{newline}{}:", self.source.path)?;
+            if let Some((line, column)) = problem.position {
+                write!(f, "{line}:{column}:")?;
+            }
+            if !problem.key.is_empty() {
+                write!(f, " `{}`:", problem.key)?;
+            }
+            write!(f, " {}", problem.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for InputError {}
+
+/// Reads YAML into the type that mirrors the file.
+///
+/// # Errors
+///
+/// The first syntax error, unknown key, missing key or malformed value, with its position.
+pub fn parse_yaml<F: DeserializeOwned>(source: &SourceText) -> Result<F, InputError> {
+    serde_saphyr::from_str(&source.text).map_err(|error| {
+        let position =
+            error.location().and_then(|at| Some((at.line().try_into().ok()?, at.column().try_into().ok()?)));
+        let message = error.without_snippet().to_string();
+        InputError::new(source, vec![Problem { position, key: String::new(), message, hint: None }])
+    })
+}
