@@ -8,5 +8,10 @@ pub mod input;
 pub mod topology;
 pub mod scenario;
 
+// What work there is, and how long it takes alone.
+pub mod model;
+pub mod load;
+pub mod cost;
+
 // What happened.
 pub mod sweep;
