@@ -13,5 +13,8 @@ pub mod model;
 pub mod load;
 pub mod cost;
 
+// Who does it, and when.
+pub mod plan;
+
 // What happened.
 pub mod sweep;
