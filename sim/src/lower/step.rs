@@ -180,10 +180,8 @@ impl Step {
         bytes: Bytes,
         after: &[TaskId],
     ) -> TaskId {
-        let (Lowering { wires, collectives, .. }, launch) = {
-            let launch = lowering.launch(group[0]);
-            (lowering, launch)
-        };
+        let launch = lowering.launch(group[0]);
+        let Lowering { wires, collectives, .. } = lowering;
         let collective = collectives.fastest(kind, group, bytes, wires);
         let streams: Vec<_> = group.iter().map(|&gpu| collective_stream(gpu)).collect();
         let mut last = Vec::from(after);
