@@ -20,4 +20,6 @@ pub mod collective;
 pub mod lower;
 
 // What happened.
+pub mod run;
+pub mod metrics;
 pub mod sweep;
