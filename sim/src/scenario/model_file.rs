@@ -1,14 +1,14 @@
 //! What the YAML of a model card says, word for word.
 
 use schemars::JsonSchema;
-use serde::de::{Deserialize, MapAccess};
-use serde::{Deserialize as DeriveDeserialize, Serialize};
+use serde::de::MapAccess;
+use serde::{Deserialize, Serialize};
 
 use crate::input::kind::{Kinds, deserialize_kinds, deserialize_names, rest_of};
 use crate::topology::Dtype;
 
 /// A model card, `scenarios/models/<name>.yaml`.
-#[derive(Clone, Debug, PartialEq, Serialize, DeriveDeserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelFile {
     /// Version of the format; 1.
@@ -38,7 +38,7 @@ pub struct ModelFile {
 }
 
 /// Attention of one layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, DeriveDeserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AttentionFile {
     /// Whether query heads share key/value heads.
@@ -74,7 +74,7 @@ pub enum FfnFile {
 }
 
 /// A mixture of experts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, DeriveDeserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MoeFile {
     /// A third, gating matrix beside up and down in each expert.
@@ -97,7 +97,7 @@ pub struct MoeFile {
 }
 
 /// A feed-forward half without experts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, DeriveDeserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DenseFile {
     /// A third, gating matrix beside up and down.
@@ -120,7 +120,7 @@ impl Kinds for FfnFile {
 deserialize_kinds!(FfnFile);
 
 /// Number formats by use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, DeriveDeserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DtypesFile {
     /// Weights.

@@ -78,7 +78,7 @@ impl<'a> Patcher<'a> {
             tree = Tree::of(&file);
         }
         *here = tree;
-        let inner = Self { library: self.library, from: &text.path };
+        let inner = Patcher { library: self.library, from: &text.path };
         inner.take_in(here, &mut keys.to_vec())
     }
 
@@ -138,6 +138,11 @@ fn may_be_absent(keys: &[&str]) -> bool {
 /// The value under `key` of `here`, which stands at `keys`.
 fn child<'t>(here: &'t mut Tree, keys: &[&str], key: &str) -> Result<&'t mut Tree, Problem> {
     let place = if keys.is_empty() { "the scenario".to_owned() } else { format!("`{}`", keys.join(".")) };
+    // Written out for scalars alone: a whole mapping as text would be slow, and no help.
+    let found = match here.value {
+        TreeValue::Map(_) | TreeValue::List(_) => String::new(),
+        _ => here.to_cell(),
+    };
     match &mut here.value {
         TreeValue::Map(entries) => {
             let Some(at) = entries.iter().position(|entry| entry.key == key) else {
@@ -155,10 +160,7 @@ fn child<'t>(here: &'t mut Tree, keys: &[&str], key: &str) -> Result<&'t mut Tre
                 Problem::new("", format!("{place} is a list of {n_items} and has no item `{key}`"))
             })
         }
-        _ => {
-            let value = here.to_cell();
-            Err(Problem::new("", format!("{place} is `{value}` and has no key `{key}`")))
-        }
+        _ => Err(Problem::new("", format!("{place} is `{found}` and has no key `{key}`"))),
     }
 }
 
