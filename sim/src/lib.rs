@@ -17,9 +17,12 @@ pub mod cost;
 pub mod plan;
 pub mod wires;
 pub mod collective;
+pub mod memory;
+pub mod theory;
 pub mod lower;
 
 // What happened.
 pub mod run;
 pub mod metrics;
+pub mod search;
 pub mod sweep;
