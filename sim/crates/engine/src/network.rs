@@ -10,6 +10,7 @@ mod end_queue;
 mod fill;
 mod rate;
 mod solver;
+mod spread;
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BinaryHeap};
