@@ -12,6 +12,11 @@ mod rate;
 mod solver;
 mod spread;
 
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod textbook;
+
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BinaryHeap};
 

@@ -14,13 +14,18 @@ use crate::network::solver::{ClassHop, Link, Member, Solver, index};
 /// Visits of members that cost as much as filling does for each member.
 const VISITS_PER_MEMBER: usize = 2;
 
-/// Below this, the effort of filling does not depend on the number of members.
-const N_VISITS_MIN: usize = 64;
+/// Links that cost filling as much as one visit does.
+const LINKS_PER_VISIT: usize = 4;
 
 impl Solver {
     /// Brings all levels up to date; `false` if that takes longer than filling.
     pub(super) fn spread(&mut self) -> bool {
-        let mut n_visits_left = VISITS_PER_MEMBER * self.n_members + N_VISITS_MIN;
+        let mut n_visits_left = VISITS_PER_MEMBER * self.n_members + self.links.len() / LINKS_PER_VISIT;
+        let of_dirty =
+            |Reverse((_, link)): &Reverse<(u64, u32)>| 2 * self.links[*link as usize].members.len();
+        if self.dirty.iter().map(of_dirty).sum::<usize>() > n_visits_left {
+            return false;
+        }
         while let Some(Reverse((old, idx))) = self.dirty.pop() {
             let link = &mut self.links[idx as usize];
             link.is_dirty = false;
@@ -95,16 +100,16 @@ impl Link {
                     rising += member.weight;
                 }
             }
-            let next = match u64::try_from(capacity.saturating_sub(used)) {
-                _ if used > capacity => self.capacity / self.weight,
-                _ if rising == 0 => return (UNLIMITED, used),
-                Ok(left) => left / rising,
-                Err(_) => unreachable!("what is left of a capacity is no more than it"),
-            };
-            if next == level {
-                return (level, used);
+            if used > capacity {
+                level = self.capacity / self.weight; // The hint was above the level sought; this is not.
+                continue;
             }
-            level = next;
+            let left = u64::try_from(capacity - used).expect("no more than the capacity");
+            match left.checked_div(rising) {
+                None => return (UNLIMITED, used),
+                Some(next) if next == level => return (level, used),
+                Some(next) => level = next,
+            }
         }
     }
 }
