@@ -8,5 +8,8 @@ pub mod input;
 pub mod topology;
 pub mod scenario;
 
+// Pictures of the inputs.
+pub mod topology_picture;
+
 // What happened.
 pub mod sweep;
