@@ -11,5 +11,18 @@ pub mod scenario;
 // Pictures of the inputs.
 pub mod topology_picture;
 
+// What work there is, and how long it takes alone.
+pub mod model;
+pub mod load;
+pub mod cost;
+
+// Who does it, and when.
+pub mod plan;
+pub mod wires;
+pub mod collective;
+pub mod lower;
+
 // What happened.
+pub mod run;
+pub mod metrics;
 pub mod sweep;
