@@ -8,6 +8,9 @@ pub mod input;
 pub mod topology;
 pub mod scenario;
 
+// Pictures of the inputs.
+pub mod topology_picture;
+
 // What work there is, and how long it takes alone.
 pub mod model;
 pub mod load;
