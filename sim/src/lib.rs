@@ -29,3 +29,4 @@ pub mod run;
 pub mod metrics;
 pub mod search;
 pub mod sweep;
+pub mod schema;
