@@ -9,4 +9,8 @@ pub mod topology;
 pub mod scenario;
 
 // What happened.
+pub mod progress;
 pub mod sweep;
+
+// The only module that touches files, the clock, the environment or the terminal.
+pub mod cli;
