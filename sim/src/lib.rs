@@ -8,6 +8,14 @@ pub mod input;
 pub mod topology;
 pub mod scenario;
 
+// What work there is, and how long it takes alone.
+pub mod model;
+pub mod load;
+pub mod cost;
+
+// Who does it, and when.
+pub mod plan;
+
 // What happened.
 pub mod progress;
 pub mod sweep;

@@ -8,11 +8,22 @@
 //! - Time is whole picoseconds; events at one instant are handled in order of insertion.
 #![forbid(unsafe_code)]
 
+mod engine;
+mod error;
 mod graph;
+mod network;
+mod speed;
 mod trace;
 
+#[cfg(test)]
+mod tests;
+
+pub use engine::{Cancelled, Engine, Limits, Pause, Resource, Resources, run_graph};
+pub use error::EngineError;
 pub use graph::{
     Flow, Graph, GraphId, Hop, LinkId, PathId, Shape, ShapeBuilder, ShapeError, StreamId, TaskId, TaskRef,
     Work,
 };
+pub use network::{EndBeyondTime, Network};
+pub use speed::Speed;
 pub use trace::{Span, Trace};

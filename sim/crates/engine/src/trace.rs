@@ -12,7 +12,8 @@ pub struct Span {
     /// When it ended.
     pub end: SimTime,
     /// The task whose end let this one start: its last predecessor, or the task before it on a
-    /// stream. It ended at `start`. `None` for a task that could start when it was submitted.
+    /// stream. It ended at `start`. `None` for a task that could start when it was submitted, or when
+    /// the graph that held it up was cancelled.
     pub cause: Option<TaskRef>,
 }
 

@@ -1,0 +1,326 @@
+//! Flows over shared links: how fast each moves, and when it ends.
+//!
+//! Links are shared max-min fairly: no flow can get more without taking from one that has no more than
+//! it. Flows that are equal in path and cap form a *class*, which has one rate; a class remembers how
+//! much each of its flows was served since the class was last empty, so that a change of rate costs the
+//! same for one flow as for a thousand. Rates are solved once for each instant, after all its starts and
+//! ends. All arithmetic is on integers.
+
+mod end_queue;
+mod fill;
+mod rate;
+mod solver;
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BTreeMap, BinaryHeap};
+
+use masim_units::{Bandwidth, Bytes, SimTime};
+
+use crate::graph::{Hop, LinkId, PathId};
+use crate::network::end_queue::EndQueue;
+use crate::network::rate::{UNLIMITED, rate_at, rate_of, served, service_of, time_for};
+use crate::network::solver::Solver;
+use crate::speed::Speed;
+
+/// Links, paths over them, and the flows under way.
+#[derive(Debug)]
+pub struct Network {
+    now: SimTime,
+    nominal: Vec<u64>,
+    /// The route of each registered path.
+    paths: Vec<u32>,
+    routes: Vec<Route>,
+    routes_by_hops: BTreeMap<Vec<Hop>, u32>,
+    classes: Vec<Class>,
+    solver: Solver,
+    ends: EndQueue,
+    /// Classes whose next end must be found anew.
+    touched: Vec<u32>,
+    /// Flows started so far.
+    n_started: u64,
+    n_flows: u64,
+}
+
+/// The earliest end lies beyond the representable range of time (213 days).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the next flow to end, with token {token}, ends beyond 213 simulated days")]
+pub struct EndBeyondTime {
+    /// The token of that flow.
+    pub token: u64,
+}
+
+/// Links and multiplicities, and the classes of flows that were seen on them.
+#[derive(Debug)]
+struct Route {
+    /// Ordered by link, each link once.
+    hops: Vec<Hop>,
+    /// By rate cap.
+    classes: Vec<(u64, u32)>,
+}
+
+/// Flows that are equal in path and cap.
+#[derive(Debug)]
+struct Class {
+    rate: u64,
+    /// How much each flow was served from the time when the class was last empty until `since`.
+    service: u128,
+    since: SimTime,
+    flows: BinaryHeap<Reverse<FlowEnd>>,
+    is_touched: bool,
+}
+
+/// The service at which a flow ends. Flows that end together do so in the order of their starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FlowEnd {
+    service: u128,
+    start_idx: u64,
+    token: u64,
+}
+
+impl Ord for FlowEnd {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.service, self.start_idx).cmp(&(other.service, other.start_idx))
+    }
+}
+
+impl PartialOrd for FlowEnd {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Class {
+    fn service_at(&self, now: SimTime) -> u128 {
+        self.service + served(self.rate, now.since(self.since).as_ps())
+    }
+
+    fn set_rate(&mut self, now: SimTime, rate: u64) {
+        self.service = self.service_at(now);
+        self.since = now;
+        self.rate = rate;
+    }
+
+    /// When the next flow ends at the present rate: `None` if it never does, `u64::MAX` if beyond all time.
+    fn next_end(&self, now: SimTime) -> Option<u64> {
+        let Reverse(next) = self.flows.peek()?;
+        if next.service <= self.service || self.rate == UNLIMITED {
+            return Some(now.as_ps());
+        }
+        if self.rate == 0 {
+            return None;
+        }
+        let after = time_for(next.service - self.service, self.rate);
+        Some(after.and_then(|ps| self.since.as_ps().checked_add(ps)).unwrap_or(u64::MAX))
+    }
+}
+
+impl Network {
+    /// Links of these nominal bandwidths, numbered in order.
+    ///
+    /// # Panics
+    ///
+    /// When a bandwidth reaches 2^48 B/s (281 TB/s).
+    pub fn new(links: &[Bandwidth]) -> Self {
+        let rate = |&link| rate_of(link).expect("a link is slower than 281 TB/s");
+        let nominal: Vec<_> = links.iter().map(rate).collect();
+        Self {
+            now: SimTime::ZERO,
+            paths: Vec::new(),
+            routes: Vec::new(),
+            routes_by_hops: BTreeMap::new(),
+            classes: Vec::new(),
+            solver: Solver::new(nominal.iter().copied()),
+            nominal,
+            ends: EndQueue::default(),
+            touched: Vec::new(),
+            n_started: 0,
+            n_flows: 0,
+        }
+    }
+
+    /// Registers a path; identifiers count from zero in order of registration.
+    ///
+    /// A link may be named several times: its multiplicities add up. A path without links takes no time
+    /// but what a rate cap makes of it.
+    ///
+    /// # Panics
+    ///
+    /// When a link does not exist or a multiplicity is zero.
+    pub fn add_path(&mut self, hops: &[Hop]) -> PathId {
+        let mut merged = BTreeMap::<LinkId, u32>::new();
+        for hop in hops {
+            assert!((hop.link.0 as usize) < self.nominal.len(), "link {} of a path exists", hop.link.0);
+            assert!(hop.multiplicity > 0, "link {} is crossed at least once per byte", hop.link.0);
+            let multiplicity = merged.entry(hop.link).or_default();
+            *multiplicity =
+                multiplicity.checked_add(hop.multiplicity).expect("a multiplicity is a small number");
+        }
+        let hops: Vec<_> =
+            merged.into_iter().map(|(link, multiplicity)| Hop { link, multiplicity }).collect();
+        let route = *self.routes_by_hops.entry(hops).or_insert_with_key(|hops| {
+            self.routes.push(Route { hops: hops.clone(), classes: Vec::new() });
+            index(self.routes.len() - 1)
+        });
+        self.paths.push(route);
+        PathId(index(self.paths.len() - 1))
+    }
+
+    /// Flows under way.
+    pub fn n_flows(&self) -> u64 {
+        self.n_flows
+    }
+
+    /// Starts a flow of `bytes` at `now`; `token` comes back when it ends.
+    ///
+    /// # Panics
+    ///
+    /// When `path` was not registered, or `now` is earlier than in a call before.
+    pub fn start(
+        &mut self,
+        now: SimTime,
+        path: PathId,
+        bytes: Bytes,
+        rate_cap: Option<Bandwidth>,
+        token: u64,
+    ) {
+        self.move_to(now);
+        let cap = rate_cap.and_then(rate_of).unwrap_or(UNLIMITED);
+        let class = self.class(path, cap);
+        self.solver.add_flow(class);
+        let state = &mut self.classes[class as usize];
+        if state.flows.is_empty() {
+            state.service = 0;
+            state.since = now;
+        }
+        let service = state.service_at(now) + service_of(bytes);
+        state.flows.push(Reverse(FlowEnd { service, start_idx: self.n_started, token }));
+        self.n_started += 1;
+        self.n_flows += 1;
+        self.touch(class);
+    }
+
+    /// Sets the capacity of `link` to `speed` times its nominal bandwidth from `now` on.
+    ///
+    /// # Panics
+    ///
+    /// When the link does not exist, becomes faster than 281 TB/s, or `now` is earlier than in a call before.
+    pub fn set_link_speed(&mut self, now: SimTime, link: LinkId, speed: Speed) {
+        self.move_to(now);
+        let capacity = rate_at(self.nominal[link.0 as usize], speed).expect("a link is slower than 281 TB/s");
+        self.solver.set_capacity(link.0, capacity);
+    }
+
+    /// When the next flow ends, as things stand; `None` if no flow moves.
+    ///
+    /// # Errors
+    ///
+    /// [`EndBeyondTime`] if flows move, but none ends within 213 days.
+    pub fn next_end(&mut self) -> Result<Option<SimTime>, EndBeyondTime> {
+        self.settle();
+        match self.ends.first() {
+            None => Ok(None),
+            Some((u64::MAX, class)) => {
+                let Reverse(next) =
+                    self.classes[class as usize].flows.peek().expect("a class with an end has flows");
+                Err(EndBeyondTime { token: next.token })
+            }
+            Some((end, _)) => Ok(Some(SimTime::from_ps(end))),
+        }
+    }
+
+    /// Takes away the flows that end at `now` and appends their tokens in the order of their starts.
+    ///
+    /// # Panics
+    ///
+    /// When `now` is later than [`Network::next_end`] or earlier than in a call before.
+    pub fn pop_ended(&mut self, now: SimTime, tokens: &mut Vec<u64>) {
+        self.move_to(now);
+        let mut ended = Vec::new();
+        while let Some((end, class)) = self.ends.first().filter(|(end, _)| *end <= now.as_ps()) {
+            assert_eq!(end, now.as_ps(), "no end is left behind");
+            self.ends.set(class, None);
+            let state = &mut self.classes[class as usize];
+            let service = if state.rate == UNLIMITED { u128::MAX } else { state.service_at(now) };
+            while state.flows.peek().is_some_and(|Reverse(flow)| flow.service <= service) {
+                ended.extend(state.flows.pop().map(|Reverse(flow)| (flow.start_idx, flow.token)));
+                self.solver.remove_flow(class);
+                self.n_flows -= 1;
+            }
+            self.touch(class);
+        }
+        ended.sort_unstable();
+        tokens.extend(ended.into_iter().map(|(_, token)| token));
+    }
+
+    /// Takes away the flows under way whose token `is_cancelled`.
+    ///
+    /// # Panics
+    ///
+    /// When `now` is earlier than in a call before.
+    pub fn cancel(&mut self, now: SimTime, is_cancelled: impl Fn(u64) -> bool) {
+        self.move_to(now);
+        for class in 0..index(self.classes.len()) {
+            let flows = &mut self.classes[class as usize].flows;
+            let n_before = flows.len();
+            flows.retain(|Reverse(flow)| !is_cancelled(flow.token));
+            let n_cancelled = n_before - flows.len();
+            for _ in 0..n_cancelled {
+                self.solver.remove_flow(class);
+                self.n_flows -= 1;
+            }
+            if n_cancelled > 0 {
+                self.touch(class);
+            }
+        }
+    }
+
+    /// Lets time pass until `now`, at the rates of the starts and ends so far.
+    fn move_to(&mut self, now: SimTime) {
+        if now != self.now {
+            assert!(self.now < now, "the network moved to the past: {now:?} < {:?}", self.now);
+            self.settle();
+            self.now = now;
+        }
+    }
+
+    /// Solves rates and finds ends after the starts and ends of this instant.
+    fn settle(&mut self) {
+        let Self { now, classes, solver, ends, touched, .. } = self;
+        let n_touched = touched.len();
+        solver.solve(touched);
+        for &class in &touched[n_touched..] {
+            classes[class as usize].set_rate(*now, solver.rate(class));
+        }
+        for class in touched.drain(..) {
+            classes[class as usize].is_touched = false;
+            ends.set(class, classes[class as usize].next_end(*now));
+        }
+    }
+
+    fn touch(&mut self, class: u32) {
+        if !std::mem::replace(&mut self.classes[class as usize].is_touched, true) {
+            self.touched.push(class);
+        }
+    }
+
+    /// The class of flows on `path` with this cap, made when it is new.
+    fn class(&mut self, path: PathId, cap: u64) -> u32 {
+        let Route { hops, classes } = &mut self.routes[self.paths[path.0 as usize] as usize];
+        match classes.binary_search_by_key(&cap, |&(cap, _)| cap) {
+            Ok(at) => classes[at].1,
+            Err(at) => {
+                let class = self.solver.add_class(hops, cap);
+                classes.insert(at, (cap, class));
+                let flows = BinaryHeap::new();
+                self.classes.push(Class { rate: 0, service: 0, since: self.now, flows, is_touched: false });
+                self.ends.add_class();
+                class
+            }
+        }
+    }
+}
+
+/// A position as it is stored.
+fn index(n: usize) -> u32 {
+    u32::try_from(n).expect("fewer than 2^32 paths and classes")
+}
