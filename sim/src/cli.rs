@@ -12,6 +12,8 @@ mod clock;
 mod library;
 mod progress;
 mod completions;
+mod network;
+mod topology;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
@@ -40,6 +42,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run a set of flows over links, and compare with another simulator
+    #[command(after_help = network::AFTER_HELP)]
+    Network(network::NetworkArgs),
+    /// Show a cluster: its GPUs, its links, and the routes between them
+    Topology(topology::TopologyArgs),
     /// Print the script that lets a shell complete masim's arguments
     #[command(
         after_help = "Example:\n  masim completions bash > ~/.local/share/bash-completion/completions/masim"
@@ -50,6 +57,8 @@ enum Command {
 impl Command {
     fn run(&self) -> Result<(), CliError> {
         match self {
+            Self::Network(network) => network.run(),
+            Self::Topology(topology) => topology.run(),
             Self::Completions(completions) => completions.run(),
         }
     }

@@ -19,6 +19,7 @@ pub mod plan;
 // What happened.
 pub mod progress;
 pub mod sweep;
+pub mod network;
 
 // The only module that touches files, the clock, the environment or the terminal.
 pub mod cli;

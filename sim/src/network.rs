@@ -4,7 +4,9 @@ mod case;
 mod compare;
 mod file;
 mod lines;
+mod simulate;
 
 pub use case::{Case, CaseFlow};
 pub use compare::{Comparison, compare};
 pub use lines::read_cases;
+pub use simulate::simulate;

@@ -1,8 +1,7 @@
 //! A case that makes sense: every flow has a way, every link a rate.
 
 use masim_engine::LinkId;
-use masim_units::time::PS_PER_SEC;
-use masim_units::{Bandwidth, Bytes, SimDuration};
+use masim_units::{Bandwidth, Bytes, PS_PER_SEC, SimDuration};
 
 use super::file::{CaseFile, FlowFile, GraphFile, TopologyFile};
 use super::lines::Line;

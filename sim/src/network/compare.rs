@@ -1,7 +1,6 @@
 //! How far two simulators are apart.
 
-use masim_units::SimTime;
-use masim_units::time::PS_PER_SEC;
+use masim_units::{PS_PER_SEC, SimTime};
 
 use super::case::Case;
 
