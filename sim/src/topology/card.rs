@@ -67,6 +67,8 @@ pub struct GpuCard {
     pub power_tdp: Watts,
     /// What is assumed where no calibrated model covers an operation.
     pub roofline: Roofline,
+    /// Keys of its file that the source does not state.
+    pub assumed: Vec<String>,
 }
 
 /// Efficiencies and launch costs that turn a datasheet into times.

@@ -1,0 +1,89 @@
+//! Shortest paths with a deterministic choice between equals.
+//!
+//! Cost is (latency, hops). Where several paths to a destination cost the same, every vertex on the way
+//! back from the destination has several equal predecessors, ordered by link; number `choice` modulo
+//! their count is taken. With the destination's index as the choice this spreads like the forwarding
+//! tables of a switch: by destination, so that all traffic to one GPU meets on one spine.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+
+use masim_engine::LinkId;
+use petgraph::Direction;
+use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::visit::EdgeRef;
+
+/// Latency in picoseconds, then hops.
+type Cost = (u64, u32);
+
+/// The cheapest ways from one vertex to all that it can reach.
+#[derive(Debug)]
+pub(crate) struct ShortestPaths<'a, V, L, C> {
+    graph: &'a DiGraph<V, LinkId>,
+    latency_ps: L,
+    may_cross: C,
+    start: NodeIndex,
+    costs: BTreeMap<NodeIndex, Cost>,
+}
+
+impl<'a, V, L: Fn(LinkId) -> u64, C: Fn(&V) -> bool> ShortestPaths<'a, V, L, C> {
+    /// Looks from `start`, passing only through vertices that `may_cross`; others can be reached but not crossed.
+    pub(crate) fn from(graph: &'a DiGraph<V, LinkId>, latency_ps: L, start: NodeIndex, may_cross: C) -> Self {
+        let mut paths = Self { graph, latency_ps, may_cross, start, costs: BTreeMap::new() };
+        paths.search();
+        paths
+    }
+
+    fn search(&mut self) {
+        let mut queue = BinaryHeap::from([Reverse(((0, 0), self.start))]);
+        self.costs.insert(self.start, (0, 0));
+        while let Some(Reverse((cost, at))) = queue.pop() {
+            if self.costs[&at] < cost || !self.crosses(at) {
+                continue;
+            }
+            for edge in self.graph.edges(at) {
+                let next = self.after(cost, *edge.weight());
+                let known = self.costs.get(&edge.target());
+                if known.is_none_or(|&known| next < known) {
+                    self.costs.insert(edge.target(), next);
+                    queue.push(Reverse((next, edge.target())));
+                }
+            }
+        }
+    }
+
+    /// Whether paths may go on from `at`.
+    fn crosses(&self, at: NodeIndex) -> bool {
+        at == self.start || (self.may_cross)(&self.graph[at])
+    }
+
+    fn after(&self, (ps, hops): Cost, link: LinkId) -> Cost {
+        (ps.saturating_add((self.latency_ps)(link)), hops + 1)
+    }
+
+    pub(crate) fn reaches(&self, vertex: NodeIndex) -> bool {
+        self.costs.contains_key(&vertex)
+    }
+
+    /// The links of a cheapest path to `end`, or `None` where there is no path.
+    pub(crate) fn path_to(&self, end: NodeIndex, choice: u32) -> Option<Vec<LinkId>> {
+        let mut at = end;
+        let mut cost = *self.costs.get(&end)?;
+        let mut links = Vec::with_capacity(cost.1 as usize);
+        while at != self.start {
+            let mut equals: Vec<_> = self
+                .graph
+                .edges_directed(at, Direction::Incoming)
+                .filter(|edge| self.crosses(edge.source()))
+                .filter_map(|edge| Some((*edge.weight(), edge.source(), *self.costs.get(&edge.source())?)))
+                .filter(|&(link, _, before)| self.after(before, link) == cost)
+                .collect();
+            equals.sort_unstable();
+            let (link, before, before_cost) = equals[choice as usize % equals.len()];
+            links.push(link);
+            (at, cost) = (before, before_cost);
+        }
+        links.reverse();
+        Some(links)
+    }
+}
