@@ -4,6 +4,7 @@ mod exit;
 mod version;
 mod stop;
 mod terminal;
+mod table;
 mod diagnostics;
 mod nearest;
 mod files;

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use comfy_table::{Table, presets};
 use masim_units::SimTime;
 
 use super::exit::CliError;
 use super::library::Folders;
+use super::table::Plain;
 use super::{files, terminal};
 use crate::network::{Case, Comparison, compare, read_cases, simulate};
 
@@ -57,21 +57,20 @@ impl NetworkArgs {
 
     fn print_ends(&self, cases: &[(&Case, &[SimTime])]) -> Result<(), CliError> {
         if self.json {
-            return terminal::print(&cases.iter().map(|(case, ends)| ends_json(case, ends)).collect::<String>());
+            return terminal::print(
+                &cases.iter().map(|(case, ends)| ends_json(case, ends)).collect::<String>(),
+            );
         }
-        let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_header(["case", "flows", "last end (s)"]);
+        let mut table = Plain::new(["case", "flows", "last end (s)"]);
         for (case, ends) in cases {
             let last = ends.iter().max().map_or(0.0, |end| end.as_secs());
-            table.add_row([case.name.clone(), ends.len().to_string(), format!("{last:.9}")]);
+            table.add([case.name.clone(), ends.len().to_string(), format!("{last:.9}")]);
         }
-        terminal::print(&format!("{table}\n"))
+        terminal::print(&table.into_text())
     }
 
     fn print_comparison(&self, cases: &[(&Case, &[SimTime])]) -> Result<(), CliError> {
-        let mut table = Table::new();
-        let head = ["case", "flows", "worst relative", "worst absolute (s)", "outside"];
-        table.load_preset(presets::NOTHING).set_header(head);
+        let mut table = Plain::new(["case", "flows", "worst relative", "worst absolute (s)", "outside"]);
         let mut lines = String::new();
         let (mut n_outside, mut n_flows) = (0, 0);
         for (case, ends) in cases {
@@ -82,7 +81,7 @@ impl NetworkArgs {
             n_outside += found.n_outside;
             n_flows += ends.len();
             lines.push_str(&comparison_json(case, ends.len(), found));
-            table.add_row([
+            table.add([
                 case.name.clone(),
                 ends.len().to_string(),
                 format!("{:.2e}", found.worst_relative),
@@ -90,7 +89,7 @@ impl NetworkArgs {
                 found.n_outside.to_string(),
             ]);
         }
-        terminal::print(&if self.json { lines } else { format!("{table}\n") })?;
+        terminal::print(&if self.json { lines } else { table.into_text() })?;
         if n_outside == 0 {
             return Ok(());
         }

@@ -3,15 +3,16 @@
 mod links;
 mod route;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
 use super::exit::CliError;
 use super::library::Folders;
+use super::nearest::nearest;
+use super::table::Plain;
 use super::{files, terminal};
 use crate::input::{InputError, Library, RefKind};
 use crate::topology::{Cluster, GpuIdx, read_cluster};
@@ -20,7 +21,6 @@ const AFTER_HELP: &str = "\
 Examples:
   masim topology show a100-4x4
   masim topology show topologies/mine.yaml --route n0.g0 n1.g2
-  masim topology show a100-4x4 --svg cluster.svg
   masim topology show a100-4x4 --json | jq '.links | length'";
 
 /// Arguments of `masim topology`.
@@ -45,9 +45,6 @@ struct ShowArgs {
     /// Show the way from GPU A to GPU B, such as n0.g0 n1.g2
     #[arg(long, num_args = 2, value_names = ["A", "B"])]
     route: Option<Vec<String>>,
-    /// Write a picture to FILE
-    #[arg(long, value_name = "FILE")]
-    svg: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -65,9 +62,6 @@ impl ShowArgs {
     fn run(&self) -> Result<(), CliError> {
         let cluster = load(&self.cluster)?;
         let ends = self.route.as_deref().map(|names| self.ends(&cluster, names)).transpose()?;
-        if let Some(path) = &self.svg {
-            files::write(path, crate::topology::layout::svg(&cluster).as_bytes())?;
-        }
         let text = match (self.json, ends) {
             (true, ends) => format!("{}\n", to_json(&cluster, ends)),
             (false, Some((src, dst))) => route::table(&cluster, src, dst),
@@ -80,9 +74,10 @@ impl ShowArgs {
         let find = |name: &String| {
             cluster.gpu_named(name).ok_or_else(|| {
                 let known = cluster.gpus.iter().map(|gpu| gpu.name.as_str());
-                let hint = crate::input::did_you_mean(name, known);
+                let hint = nearest(name, known).map(|name| format!("did you mean `{name}`?"));
                 let (first, last) = (&cluster.gpus[0].name, &cluster.gpus[cluster.gpus.len() - 1].name);
-                let message = format!("`{name}` is not a GPU of `{}`; expected `{first}` to `{last}`", cluster.name);
+                let message =
+                    format!("`{name}` is not a GPU of `{}`; expected `{first}` to `{last}`", cluster.name);
                 CliError::usage(message, hint.as_deref())
             })
         };
@@ -97,7 +92,8 @@ impl ShowArgs {
 
 /// A cluster by its name, or by the path of its file.
 fn load(reference: &str) -> Result<Arc<Cluster>, CliError> {
-    let is_path = reference.contains('/') || Path::new(reference).extension().is_some_and(|end| end == "yaml");
+    let is_path =
+        reference.contains('/') || Path::new(reference).extension().is_some_and(|end| end == "yaml");
     let source = if is_path {
         files::read_text(Path::new(reference))?
     } else {
@@ -108,10 +104,9 @@ fn load(reference: &str) -> Result<Arc<Cluster>, CliError> {
 
 /// What the cluster consists of.
 fn head(cluster: &Cluster) -> String {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(["GPU", "name", "node", "card", "rail"]);
+    let mut table = Plain::new(["GPU", "name", "node", "card", "rail"]);
     for (idx, gpu) in (0..).zip(&cluster.gpus) {
-        table.add_row([
+        table.add([
             idx.to_string(),
             gpu.name.clone(),
             gpu.node_idx.to_string(),
@@ -124,7 +119,7 @@ fn head(cluster: &Cluster) -> String {
     if !cluster.assumed.is_empty() {
         text.push_str(&format!("assumed, because no source states it: {}\n", cluster.assumed.join(", ")));
     }
-    format!("{text}\n{table}\n")
+    format!("{text}\n{}", table.into_text())
 }
 
 fn to_json(cluster: &Cluster, ends: Option<(GpuIdx, GpuIdx)>) -> Value {

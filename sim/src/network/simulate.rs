@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use masim_engine::{
-    EngineError, Flow, Graph, Hop, LinkId, PathId, Resources, ShapeBuilder, Work, run_graph,
-};
+use masim_engine::{EngineError, Flow, Graph, Hop, LinkId, PathId, Resources, ShapeBuilder, Work, run_graph};
 use masim_units::{SimDuration, SimTime};
 
 use super::case::Case;

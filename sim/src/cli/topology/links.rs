@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use comfy_table::{ContentArrangement, Table, presets};
 use masim_engine::LinkId;
 
+use crate::cli::table::Plain;
 use crate::topology::{Cluster, VertexIdx, VertexKind};
 
 /// Links by what they join, their rate, their latency and their source.
@@ -21,15 +21,11 @@ pub(super) fn table(cluster: &Cluster) -> String {
         ];
         *counts.entry(row).or_default() += 1;
     }
-    let mut table = Table::new();
-    table
-        .load_preset(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(["links", "from", "to", "bandwidth", "latency", "source"]);
+    let mut table = Plain::new(["links", "from", "to", "bandwidth", "latency", "source"]);
     for ([src, dst, bandwidth, latency, source], n_links) in counts {
-        table.add_row([n_links.to_string(), src, dst, bandwidth, latency, source]);
+        table.add([n_links.to_string(), src, dst, bandwidth, latency, source]);
     }
-    format!("{table}\n")
+    table.into_text()
 }
 
 fn kind(cluster: &Cluster, vertex: VertexIdx) -> &'static str {

@@ -1,23 +1,22 @@
 //! The way from one GPU to another, link by link.
 
-use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
+use crate::cli::table::Plain;
 use crate::topology::{Cluster, GpuIdx};
 
 /// Each link of the route, and what the whole adds up to.
 pub(super) fn table(cluster: &Cluster, src: GpuIdx, dst: GpuIdx) -> String {
     let route = cluster.route(src, dst);
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(["link", "bandwidth", "latency", "source"]);
+    let mut table = Plain::new(["link", "bandwidth", "latency", "source"]);
     for &id in &route.links {
         let link = cluster.link(id);
         let (bandwidth, latency) = (link.bandwidth.to_string(), link.latency.to_string());
-        table.add_row([link.name.clone(), bandwidth, latency, link.source.clone()]);
+        table.add([link.name.clone(), bandwidth, latency, link.source.clone()]);
     }
     let hops = cluster.hops(route).join(" -> ");
     let narrowest = cluster.bottleneck(route).map_or_else(|| "-".to_owned(), |rate| rate.to_string());
-    format!("{hops}\nnarrowest {narrowest}, latency {} in all\n\n{table}\n", route.latency)
+    format!("{hops}\nnarrowest {narrowest}, latency {} in all\n\n{}", route.latency, table.into_text())
 }
 
 pub(super) fn to_json(cluster: &Cluster, src: GpuIdx, dst: GpuIdx) -> Value {
