@@ -15,6 +15,9 @@ pub mod cost;
 
 // Who does it, and when.
 pub mod plan;
+pub mod wires;
+pub mod collective;
+pub mod lower;
 
 // What happened.
 pub mod progress;

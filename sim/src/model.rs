@@ -2,6 +2,10 @@
 //!
 //! How long an operation takes is the business of `cost`.
 
+pub mod layer;
+
+pub use layer::LayerOps;
+
 use masim_units::{Bytes, Flops};
 
 use crate::scenario::Dtypes;

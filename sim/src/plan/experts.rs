@@ -30,7 +30,7 @@ impl ExpertMap {
 
     /// Copies the experts with the most tokens per instance, then fills groups, heaviest instance first.
     ///
-    /// Greedy, after the balancer that DeepSeek published as EPLB; ties go to the lower index.
+    /// Greedy, after the published balancer EPLB; ties go to the lower index.
     fn with_copies(popularity: &[f64], n_groups: u32, n_copies: u32) -> Self {
         let mut n_instances = vec![1_u32; popularity.len()];
         let per_instance = |expert: usize, n: u32| popularity[expert] / f64::from(n);
