@@ -6,13 +6,14 @@ mod stop;
 mod terminal;
 mod table;
 mod diagnostics;
-mod nearest;
 mod files;
 mod folder;
 mod clock;
 mod library;
+mod set;
 mod progress;
 mod completions;
+mod check;
 mod network;
 mod topology;
 
@@ -43,6 +44,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Check files, and print scenarios with every default filled in
+    #[command(after_help = check::AFTER_HELP)]
+    Check(check::CheckArgs),
     /// Run a set of flows over links, and compare with another simulator
     #[command(after_help = network::AFTER_HELP)]
     Network(network::NetworkArgs),
@@ -50,7 +54,7 @@ enum Command {
     Topology(topology::TopologyArgs),
     /// Print the script that lets a shell complete masim's arguments
     #[command(
-        after_help = "Example:\n  masim completions bash > ~/.local/share/bash-completion/completions/masim"
+        after_help = "Examples:\n  masim completions bash > ~/.local/share/bash-completion/completions/masim"
     )]
     Completions(completions::Completions),
 }
@@ -58,6 +62,7 @@ enum Command {
 impl Command {
     fn run(&self) -> Result<(), CliError> {
         match self {
+            Self::Check(check) => check.run(),
             Self::Network(network) => network.run(),
             Self::Topology(topology) => topology.run(),
             Self::Completions(completions) => completions.run(),

@@ -2,6 +2,13 @@
 //!
 //! This layer never opens a file: whoever calls it hands over a [`Library`].
 
+pub(crate) mod kind;
+mod place;
+mod read;
+mod tree;
+
+pub use tree::{Entry, Position, Tree, TreeValue};
+
 use std::fmt;
 
 use serde::de::DeserializeOwned;
@@ -69,14 +76,26 @@ impl Problem {
 }
 
 impl InputError {
-    /// All `problems` of `source`.
+    /// All `problems` of `source`; those without a position get that of their key.
     ///
     /// # Panics
     ///
     /// Without problems.
-    pub fn new(source: &SourceText, problems: Vec<Problem>) -> Self {
+    pub fn new(source: &SourceText, mut problems: Vec<Problem>) -> Self {
         assert!(!problems.is_empty(), "an error without a problem");
+        if problems.iter().any(|problem| problem.position.is_none())
+            && let Ok(tree) = Tree::parse(source)
+        {
+            for problem in problems.iter_mut().filter(|problem| !problem.key.is_empty()) {
+                problem.position = problem.position.or_else(|| place::position_of(&tree, &problem.key));
+            }
+        }
         Self { source: source.clone(), problems }
+    }
+
+    /// A syntax error, which stands alone.
+    fn syntax(source: &SourceText, problem: Problem) -> Self {
+        Self { source: source.clone(), problems: vec![problem] }
     }
 }
 
@@ -106,10 +125,13 @@ impl std::error::Error for InputError {}
 ///
 /// The first syntax error, unknown key, missing key or malformed value, with its position.
 pub fn parse_yaml<F: DeserializeOwned>(source: &SourceText) -> Result<F, InputError> {
-    serde_saphyr::from_str(&source.text).map_err(|error| {
-        let position =
-            error.location().and_then(|at| Some((at.line().try_into().ok()?, at.column().try_into().ok()?)));
-        let message = error.without_snippet().to_string();
-        InputError::new(source, vec![Problem { position, key: String::new(), message, hint: None }])
-    })
+    Tree::parse(source)?.read_as().map_err(|problem| InputError::new(source, vec![problem]))
+}
+
+/// A hint that names the one of `names` that `found` is most likely a misspelling of.
+pub fn did_you_mean<'a>(found: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let distance = |name: &str| strsim::osa_distance(found, name);
+    let nearest = names.min_by_key(|name| distance(name))?;
+    // A third of the letters wrong is a misspelling, more is another word.
+    (distance(nearest) <= 1.max(nearest.len() / 3)).then(|| format!("did you mean `{nearest}`?"))
 }

@@ -4,6 +4,20 @@ pub mod model;
 pub mod strategy;
 pub mod workload;
 
+pub mod strategy_file;
+pub mod model_file;
+pub mod file;
+mod resolve;
+pub mod load;
+pub mod patch;
+
+pub use file::ScenarioFile;
+pub use load::{
+    Loader, load_model, load_scenario, read_model, read_scenario, resolved_yaml, scenario_file_of,
+};
+pub use model_file::ModelFile;
+pub use patch::Patcher;
+
 pub use model::{AttentionSpec, Dtypes, FfnSpec, ModelSpec, MoeSpec};
 pub use strategy::{
     AttentionSplit, Choice, Dispatch, DpEp, ExpertSplit, Forward, MaSeparation, Placement, Schedule,

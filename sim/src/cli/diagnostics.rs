@@ -52,14 +52,16 @@ fn render_one(source: &SourceText, problem: &Problem, has_color: bool) -> String
     };
     let theme = if has_color { GraphicalTheme::unicode() } else { GraphicalTheme::none() };
     let snippet = Snippet { source: NamedSource::new(&source.path, source.text.clone()), span };
-    let mut text = format!("error: {}\n", headline(problem));
+    let mut rendered = String::new();
     GraphicalReportHandler::new_themed(theme)
         .with_width(WIDTH)
         .with_links(false)
         .with_context_lines(1)
-        .render_report(&mut text, &snippet)
+        .render_report(&mut rendered, &snippet)
         .expect("writing to a string succeeds");
-    text
+    // Its first line is for the headline, which stands above it here as it does in errors without a place.
+    let place = rendered.split_once('\n').map_or("", |(_, place)| place);
+    format!("error: {}\n{place}", headline(problem))
 }
 
 /// The key and what is wrong with it.

@@ -5,8 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::files;
-use super::nearest::nearest;
-use crate::input::{Library, RefKind, SourceText};
+use crate::input::{Library, RefKind, SourceText, did_you_mean};
 
 /// The folders `topologies/`, `topologies/gpus/` and `scenarios/models/`, looked for in the current
 /// folder, then beside the file that refers and in the folders above it.
@@ -66,8 +65,8 @@ fn not_found(kind: RefKind, reference: &str, folders: &[PathBuf]) -> String {
     }
     let stems: BTreeSet<String> = existing.iter().flat_map(|folder| stems(folder)).collect();
     let typed = reference.strip_suffix(".yaml").unwrap_or(reference);
-    let guess = nearest(typed, stems.iter().map(String::as_str));
-    let guess = guess.map_or_else(String::new, |stem| format!("; did you mean `{stem}`?"));
+    let guess = did_you_mean(typed, stems.iter().map(String::as_str));
+    let guess = guess.map_or_else(String::new, |guess| format!("; {guess}"));
     let looked: Vec<_> = existing.iter().map(|folder| format!("`{}`", folder.display())).collect();
     let names: Vec<_> = stems.iter().map(String::as_str).collect();
     let names = if names.is_empty() { "no YAML file".to_owned() } else { names.join(", ") };

@@ -11,10 +11,9 @@ use serde_json::{Value, json};
 
 use super::exit::CliError;
 use super::library::Folders;
-use super::nearest::nearest;
 use super::table::Plain;
 use super::{files, terminal};
-use crate::input::{InputError, Library, RefKind};
+use crate::input::{InputError, Library, RefKind, did_you_mean};
 use crate::topology::{Cluster, GpuIdx, read_cluster};
 
 const AFTER_HELP: &str = "\
@@ -74,7 +73,7 @@ impl ShowArgs {
         let find = |name: &String| {
             cluster.gpu_named(name).ok_or_else(|| {
                 let known = cluster.gpus.iter().map(|gpu| gpu.name.as_str());
-                let hint = nearest(name, known).map(|name| format!("did you mean `{name}`?"));
+                let hint = did_you_mean(name, known);
                 let (first, last) = (&cluster.gpus[0].name, &cluster.gpus[cluster.gpus.len() - 1].name);
                 let message =
                     format!("`{name}` is not a GPU of `{}`; expected `{first}` to `{last}`", cluster.name);

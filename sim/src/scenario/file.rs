@@ -1,0 +1,350 @@
+//! What the YAML of a scenario says, word for word.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use masim_units::SimDuration;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde::{Serialize, Serializer};
+
+use super::model_file::ModelFile;
+use super::strategy_file::StrategyFile;
+use crate::input::kind::{Kinds, deserialize_kinds, deserialize_names, nothing_else, rest_of};
+use crate::topology::{ClusterFile, ReferenceFile};
+
+/// A scenario, `scenarios/<name>.yaml`.
+#[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScenarioFile {
+    /// Version of the format; 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<u32>,
+    /// A file stem in `topologies/`, a path with a `/`, or the cluster itself.
+    pub cluster: ReferenceFile<ClusterFile>,
+    /// Calibrated profiles; only `none` is modelled yet.
+    #[serde(default)]
+    pub profile: ProfileFile,
+    /// A file stem in `scenarios/models/`, a path with a `/`, or the model itself.
+    pub model: ReferenceFile<ModelFile>,
+    /// What is asked of the model.
+    pub workload: WorkloadFile,
+    /// Who does what.
+    pub strategy: StrategyFile,
+    /// How tokens spread over experts.
+    #[serde(default)]
+    pub load: LoadFile,
+    /// How the host launches kernels.
+    #[serde(default)]
+    pub launch: LaunchFile,
+    /// The origin of all randomness.
+    #[serde(default = "one")]
+    pub seed: u64,
+    /// Resources that become slow or fail; none is modelled yet.
+    #[serde(default)]
+    pub faults: Vec<FaultFile>,
+    /// At most so many measured steps.
+    #[serde(default)]
+    pub n_steps: CountFile,
+}
+
+const fn one() -> u64 {
+    1
+}
+
+/// A count, or `auto`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CountFile {
+    /// The best is looked for.
+    #[default]
+    Auto,
+    /// Given.
+    Fixed(u32),
+}
+
+impl Serialize for CountFile {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => to.serialize_str("auto"),
+            Self::Fixed(n) => to.serialize_u32(*n),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for CountFile {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(CountVisitor)
+    }
+}
+
+struct CountVisitor;
+
+impl Visitor<'_> for CountVisitor {
+    type Value = CountFile;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`auto` or a whole number")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<CountFile, E> {
+        match text {
+            "auto" => Ok(CountFile::Auto),
+            _ => Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)),
+        }
+    }
+
+    fn visit_u64<E: Error>(self, n: u64) -> Result<CountFile, E> {
+        u32::try_from(n)
+            .map(CountFile::Fixed)
+            .map_err(|_| E::invalid_value(serde::de::Unexpected::Unsigned(n), &"at most 4294967295"))
+    }
+}
+
+impl JsonSchema for CountFile {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "CountFile".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A count, or `auto`.",
+            "anyOf": [{ "const": "auto" }, { "type": "integer", "minimum": 1 }]
+        })
+    }
+}
+
+/// `none`, one profile for all cards, or one for each card.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ProfileFile {
+    /// One for all, or `none`.
+    Name(String),
+    /// A profile's stem for each card.
+    PerCard(BTreeMap<String, String>),
+}
+
+impl Default for ProfileFile {
+    fn default() -> Self {
+        Self::Name("none".to_owned())
+    }
+}
+
+impl<'de> Deserialize<'de> for ProfileFile {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(ProfileVisitor)
+    }
+}
+
+struct ProfileVisitor;
+
+impl<'de> Visitor<'de> for ProfileVisitor {
+    type Value = ProfileFile;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`none`, a profile, or a profile for each card")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<ProfileFile, E> {
+        Ok(ProfileFile::Name(name.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ProfileFile, A::Error> {
+        rest_of(map).map(ProfileFile::PerCard)
+    }
+}
+
+/// The phase and its size.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(tag = "phase", rename_all = "snake_case", deny_unknown_fields)]
+pub enum WorkloadFile {
+    /// Every sequence gains one token a step.
+    Decode(DecodeFile),
+}
+
+/// The size of a decode step.
+#[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DecodeFile {
+    /// Sequences in the whole system.
+    pub batch: u32,
+    /// Tokens already in the cache of each sequence: a number, or a distribution.
+    pub context_len: ContextLenFile,
+}
+
+impl Kinds for WorkloadFile {
+    const TAG: &'static str = "phase";
+    const KINDS: &'static [&'static str] = &["decode"];
+    const PLANNED: &'static [&'static str] = &["prefill", "inference", "training"];
+
+    fn read<'de, A: MapAccess<'de>>(_phase: &str, rest: A) -> Result<Self, A::Error> {
+        rest_of(rest).map(Self::Decode)
+    }
+}
+
+/// Tokens in the caches: a number, or a distribution over the sequences.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ContextLenFile {
+    /// All alike.
+    Fixed(u32),
+    /// Different.
+    Distribution(DistributionFile),
+}
+
+/// A distribution of lengths over the sequences of a batch.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum DistributionFile {
+    /// Drawn between two bounds, both included.
+    Uniform(UniformFile),
+    /// Drawn from a log-normal distribution.
+    Lognormal(LognormalFile),
+    /// Given, repeated in order until the batch is full.
+    List(ListFile),
+}
+
+/// Bounds of lengths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UniformFile {
+    /// Shortest.
+    pub min: u32,
+    /// Longest.
+    pub max: u32,
+}
+
+/// A log-normal distribution of lengths.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LognormalFile {
+    /// Mean of the lengths themselves.
+    pub mean: f64,
+    /// Standard deviation of their logarithm.
+    pub sigma: f64,
+}
+
+/// Lengths one by one.
+#[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListFile {
+    /// One for each sequence, repeated until the batch is full.
+    pub values: Vec<u32>,
+}
+
+impl Kinds for DistributionFile {
+    const KINDS: &'static [&'static str] = &["uniform", "lognormal", "list"];
+    const PLANNED: &'static [&'static str] = &["trace"];
+
+    fn read<'de, A: MapAccess<'de>>(kind: &str, rest: A) -> Result<Self, A::Error> {
+        match kind {
+            "uniform" => rest_of(rest).map(Self::Uniform),
+            "lognormal" => rest_of(rest).map(Self::Lognormal),
+            _ => rest_of(rest).map(Self::List),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ContextLenFile {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(ContextLenVisitor)
+    }
+}
+
+struct ContextLenVisitor;
+
+impl<'de> Visitor<'de> for ContextLenVisitor {
+    type Value = ContextLenFile;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a whole number of tokens, or a mapping with a `kind`")
+    }
+
+    fn visit_u64<E: Error>(self, n: u64) -> Result<ContextLenFile, E> {
+        u32::try_from(n)
+            .map(ContextLenFile::Fixed)
+            .map_err(|_| E::invalid_value(serde::de::Unexpected::Unsigned(n), &"at most 4294967295"))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ContextLenFile, A::Error> {
+        rest_of(map).map(ContextLenFile::Distribution)
+    }
+}
+
+/// How tokens spread over the experts of a layer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum LoadFile {
+    /// Every expert gets the same number of tokens, exactly.
+    #[default]
+    Balanced,
+    /// Every expert is equally likely.
+    Uniform,
+    /// The r-th most popular expert is chosen in proportion to `r^-exponent`.
+    Zipf(ExponentFile),
+    /// Popularities are drawn from a density in proportion to `x^-exponent`.
+    PowerLaw(ExponentFile),
+    /// Popularities in proportion to counts that were observed.
+    Histogram(HistogramFile),
+}
+
+/// The skew of a distribution.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExponentFile {
+    /// The larger, the more skewed.
+    pub exponent: f64,
+}
+
+/// Tokens that experts were observed to get.
+#[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HistogramFile {
+    /// One count for each expert.
+    pub tokens: Vec<u64>,
+}
+
+impl Kinds for LoadFile {
+    const KINDS: &'static [&'static str] = &["balanced", "uniform", "zipf", "power_law", "histogram"];
+
+    fn read<'de, A: MapAccess<'de>>(kind: &str, rest: A) -> Result<Self, A::Error> {
+        match kind {
+            "balanced" => nothing_else(rest).map(|()| Self::Balanced),
+            "uniform" => nothing_else(rest).map(|()| Self::Uniform),
+            "zipf" => rest_of(rest).map(Self::Zipf),
+            "power_law" => rest_of(rest).map(Self::PowerLaw),
+            _ => rest_of(rest).map(Self::Histogram),
+        }
+    }
+}
+
+deserialize_kinds!(WorkloadFile, DistributionFile, LoadFile);
+
+/// How the host launches kernels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LaunchFile {
+    /// Replayed from a captured graph.
+    #[default]
+    Graph,
+    /// One by one.
+    Eager,
+}
+
+deserialize_names!(LaunchFile { "graph" => Self::Graph, "eager" => Self::Eager } planned []);
+
+/// A resource that is slow, or fails, for a while.
+#[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FaultFile {
+    /// When it begins.
+    #[schemars(with = "String")]
+    pub at: SimDuration,
+    /// When it ends; `null` is never.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub until: Option<SimDuration>,
+    /// A GPU, a link or a node.
+    pub resource: String,
+    /// Share of its speed that is left.
+    pub speed: f64,
+}

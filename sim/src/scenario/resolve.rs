@@ -1,0 +1,129 @@
+//! From what a scenario's file says to what it means, with everything that is wrong with it.
+
+mod model;
+mod strategy;
+mod workload;
+
+use std::fmt::Display;
+
+pub(super) use model::model_of;
+
+use super::file::{CountFile, LaunchFile, ProfileFile, ScenarioFile};
+use super::{Choice, Launch, ModelSpec, Scenario};
+use crate::input::Problem;
+use crate::topology::Cluster;
+use std::sync::Arc;
+
+/// Steps beyond this are a slip of the keyboard.
+const N_STEPS_MAX: u32 = 1_000_000;
+
+/// Everything that is wrong with a file, in the order of its keys.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    problems: Vec<Problem>,
+}
+
+impl Findings {
+    /// Notes that the value under `key` is wrong.
+    fn add(&mut self, key: &str, message: impl Display) {
+        self.problems.push(Problem::new(key, message));
+    }
+
+    /// Notes that the value under `key` is wrong, and what to do.
+    fn add_with_hint(&mut self, key: &str, message: impl Display, hint: impl Display) {
+        self.problems.push(Problem { hint: Some(hint.to_string()), ..Problem::new(key, message) });
+    }
+
+    /// Notes a count that is not between 1 and `max`.
+    fn count(&mut self, key: &str, n: u32, max: u32) {
+        if n < 1 || max < n {
+            self.add(key, format_args!("{n} is out of range; expected 1 to {max}"));
+        }
+    }
+
+    /// Notes a format that this version does not read.
+    fn schema(&mut self, schema: Option<u32>) {
+        if let Some(found) = schema.filter(|found| *found != 1) {
+            self.add("schema", format_args!("this version reads schema 1, found {found}"));
+        }
+    }
+
+    fn choice(&mut self, key: &str, count: CountFile, max: u32) -> Choice {
+        match count {
+            CountFile::Auto => Choice::Auto,
+            CountFile::Fixed(n) => {
+                self.count(key, n, max);
+                Choice::Fixed(n)
+            }
+        }
+    }
+
+    /// `value`, unless something was found.
+    pub(super) fn into_result<T>(self, value: T) -> Result<T, Vec<Problem>> {
+        if self.problems.is_empty() { Ok(value) } else { Err(self.problems) }
+    }
+}
+
+/// The scenario that `file` describes on `cluster` with `model`.
+pub(super) fn scenario_of(
+    file: &ScenarioFile,
+    cluster: &Arc<Cluster>,
+    model: &Arc<ModelSpec>,
+) -> Result<Scenario, Vec<Problem>> {
+    let mut findings = Findings::default();
+    findings.schema(file.schema);
+    check_profile(&file.profile, &mut findings);
+    check_dtypes(cluster, model, &mut findings);
+    let workload = workload::workload_of(&file.workload, &mut findings);
+    let strategy = strategy::strategy_of(&file.strategy, cluster, model, &workload, &mut findings);
+    let load = workload::load_of(&file.load, model, &mut findings);
+    if !file.faults.is_empty() {
+        findings.add("faults", "faults are not modelled yet; expected `[]`");
+    }
+    let n_steps = findings.choice("n_steps", file.n_steps, N_STEPS_MAX);
+    let launch = match file.launch {
+        LaunchFile::Graph => Launch::Graph,
+        LaunchFile::Eager => Launch::Eager,
+    };
+    findings.into_result(Scenario {
+        cluster: Arc::clone(cluster),
+        model: Arc::clone(model),
+        workload,
+        strategy,
+        load,
+        launch,
+        seed: file.seed,
+        n_steps,
+    })
+}
+
+fn check_profile(profile: &ProfileFile, findings: &mut Findings) {
+    match profile {
+        ProfileFile::Name(name) if name == "none" => {}
+        ProfileFile::Name(_) | ProfileFile::PerCard(_) => {
+            findings.add("profile", "calibrated profiles are not modelled yet; expected `none`");
+        }
+    }
+}
+
+/// Every card must be able to compute in the formats of the model.
+fn check_dtypes(cluster: &Cluster, model: &ModelSpec, findings: &mut Findings) {
+    let mut told = Vec::new();
+    for card in cluster.gpus.iter().map(|gpu| &gpu.card) {
+        for (key, dtype) in [("weights", model.dtype.weights), ("activations", model.dtype.activations)] {
+            let finding = (card.name.as_str(), dtype);
+            if card.peak.contains_key(&dtype) || told.contains(&finding) {
+                continue;
+            }
+            told.push(finding);
+            let has: Vec<&str> = card.peak.keys().map(|dtype| dtype.name()).collect();
+            let (dtype, card, has) = (dtype.name(), &card.name, has.join(", "));
+            findings.add(
+                "model",
+                format_args!(
+                    "its {key} are {dtype}, for which GPU card `{card}` has no peak rate; it has {has}"
+                ),
+            );
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What a workload and an expert load mean.
+
+use super::Findings;
+use crate::scenario::file::{ContextLenFile, DistributionFile, LoadFile, WorkloadFile};
+use crate::scenario::{ContextLen, ExpertLoad, ModelSpec, Workload};
+
+/// Bounds within which no product of counts overflows; far beyond any cluster.
+const BATCH_MAX: u32 = 10_000_000;
+const CONTEXT_LEN_MAX: u32 = 100_000_000;
+const TOKENS_MAX: u64 = 1_000_000_000_000;
+
+pub(super) fn workload_of(file: &WorkloadFile, findings: &mut Findings) -> Workload {
+    let WorkloadFile::Decode(decode) = file;
+    findings.count("workload.batch", decode.batch, BATCH_MAX);
+    let context_len = context_len_of(&decode.context_len, decode.batch, findings);
+    Workload::Decode { batch: decode.batch, context_len }
+}
+
+fn context_len_of(file: &ContextLenFile, batch: u32, findings: &mut Findings) -> ContextLen {
+    const KEY: &str = "workload.context_len";
+    match file {
+        ContextLenFile::Fixed(n) => {
+            findings.count(KEY, *n, CONTEXT_LEN_MAX);
+            ContextLen::Fixed(*n)
+        }
+        ContextLenFile::Distribution(DistributionFile::Uniform(bounds)) => {
+            let (min, max) = (bounds.min, bounds.max);
+            findings.count("workload.context_len.max", max, CONTEXT_LEN_MAX);
+            findings.count("workload.context_len.min", min, CONTEXT_LEN_MAX);
+            if min > max {
+                findings
+                    .add("workload.context_len.min", format_args!("{min} is above `max`, which is {max}"));
+            }
+            ContextLen::Uniform { min, max }
+        }
+        ContextLenFile::Distribution(DistributionFile::Lognormal(shape)) => {
+            let (mean, sigma) = (shape.mean, shape.sigma);
+            if !(1.0..=f64::from(CONTEXT_LEN_MAX)).contains(&mean) {
+                let range = format_args!("{mean:?} is out of range; expected 1 to {CONTEXT_LEN_MAX}");
+                findings.add("workload.context_len.mean", range);
+            }
+            if !(0.0..=4.0).contains(&sigma) {
+                let range = format_args!("{sigma:?} is out of range; expected 0 to 4");
+                findings.add("workload.context_len.sigma", range);
+            }
+            ContextLen::Lognormal { mean, sigma }
+        }
+        ContextLenFile::Distribution(DistributionFile::List(list)) => {
+            check_list(&list.values, batch, findings);
+            ContextLen::List(list.values.clone())
+        }
+    }
+}
+
+fn check_list(values: &[u32], batch: u32, findings: &mut Findings) {
+    const KEY: &str = "workload.context_len.values";
+    let n_values = values.len();
+    if n_values == 0 {
+        findings.add(KEY, "the list is empty; expected a length for each sequence");
+    } else if n_values > batch as usize {
+        findings.add(
+            KEY,
+            format_args!("there are {n_values} lengths for a batch of {batch}; expected at most {batch}"),
+        );
+    }
+    for (idx, value) in values.iter().enumerate() {
+        findings.count(&format!("{KEY}[{idx}]"), *value, CONTEXT_LEN_MAX);
+    }
+}
+
+pub(super) fn load_of(file: &LoadFile, model: &ModelSpec, findings: &mut Findings) -> ExpertLoad {
+    match file {
+        LoadFile::Balanced => ExpertLoad::Balanced,
+        LoadFile::Uniform => ExpertLoad::Uniform,
+        LoadFile::Zipf(skew) => {
+            check_exponent(skew.exponent, 0.0, findings);
+            ExpertLoad::Zipf { exponent: skew.exponent }
+        }
+        LoadFile::PowerLaw(skew) => {
+            check_exponent(skew.exponent, 1.0 + f64::EPSILON, findings);
+            ExpertLoad::PowerLaw { exponent: skew.exponent }
+        }
+        LoadFile::Histogram(histogram) => {
+            check_histogram(&histogram.tokens, model, findings);
+            ExpertLoad::Histogram { tokens: histogram.tokens.clone() }
+        }
+    }
+}
+
+fn check_exponent(exponent: f64, min: f64, findings: &mut Findings) {
+    if !(min..=20.0).contains(&exponent) {
+        let more_than = if min > 0.0 { "more than 1, at most 20" } else { "0 to 20" };
+        findings.add("load.exponent", format_args!("{exponent:?} is out of range; expected {more_than}"));
+    }
+}
+
+fn check_histogram(tokens: &[u64], model: &ModelSpec, findings: &mut Findings) {
+    const KEY: &str = "load.tokens";
+    let moe = model.ffn.as_moe();
+    let (n_counts, n_experts) = (tokens.len(), moe.n_routed_experts);
+    if n_counts != n_experts as usize {
+        let model = &model.name;
+        findings.add(
+            KEY,
+            format_args!(
+                "there are {n_counts} counts, but model `{model}` has {n_experts} experts; expected one each"
+            ),
+        );
+    }
+    let n_chosen = tokens.iter().filter(|count| **count > 0).count();
+    if n_chosen < moe.experts_per_token as usize {
+        let needed = moe.experts_per_token;
+        findings.add(
+            KEY,
+            format_args!(
+                "{n_chosen} counts are above 0; expected at least {needed}, one for each expert of a token"
+            ),
+        );
+    }
+    for (idx, count) in tokens.iter().enumerate().filter(|(_, count)| **count > TOKENS_MAX) {
+        findings.add(
+            &format!("{KEY}[{idx}]"),
+            format_args!("{count} is out of range; expected 0 to {TOKENS_MAX}"),
+        );
+    }
+}
