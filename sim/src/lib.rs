@@ -21,6 +21,8 @@ pub mod lower;
 
 // What happened.
 pub mod progress;
+pub mod run;
+pub mod metrics;
 pub mod sweep;
 pub mod network;
 
