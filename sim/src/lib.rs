@@ -25,8 +25,13 @@ pub mod theory;
 pub mod lower;
 
 // What happened.
+pub mod progress;
 pub mod run;
 pub mod metrics;
 pub mod search;
 pub mod sweep;
 pub mod schema;
+pub mod network;
+
+// The only module that touches files, the clock, the environment or the terminal.
+pub mod cli;
