@@ -164,7 +164,9 @@ proptest! {
     fn no_link_is_ever_over_its_capacity((net, history) in net_and_changes()) {
         let mut state = State::new(&net);
         for instant in &history {
-            instant.iter().for_each(|change| state.apply(change));
+            for change in instant {
+                state.apply(change);
+            }
             state.solver.solve(&mut Vec::new());
             for link in 0..state.net.capacities.len() {
                 prop_assert!(state.used(link).0 <= state.net.capacities[link], "link {link} is over its capacity");
