@@ -93,7 +93,11 @@ fn an_unknown_name_is_told_which_exist_and_which_was_meant() {
 
 #[test]
 fn what_is_planned_is_told_apart_from_what_is_wrong() {
-    check("decode", "prefill", "x.yaml:3:20: `workload.phase`: `prefill` is not modelled yet; expected `decode`");
+    check(
+        "decode",
+        "prefill",
+        "x.yaml:3:20: `workload.phase`: `prefill` is not modelled yet; expected `decode`",
+    );
     check(
         "\nload:",
         "\n  dispatch: all_to_all\nload:",
@@ -135,7 +139,11 @@ fn a_value_of_the_wrong_type_is_told_the_right_one() {
 fn a_number_out_of_range_is_told_the_range() {
     let range = "expected 1 to 10000000";
     check("1024", "0", &format!("x.yaml:3:35: `workload.batch`: 0 is out of range; {range}"));
-    check("1024", "4000000000", &format!("x.yaml:3:35: `workload.batch`: 4000000000 is out of range; {range}"));
+    check(
+        "1024",
+        "4000000000",
+        &format!("x.yaml:3:35: `workload.batch`: 4000000000 is out of range; {range}"),
+    );
     check("1024", ".nan", "x.yaml:3:35: `.nan` is not a finite number; expected at most 1.8e308");
     check(
         "kind: balanced",
@@ -226,7 +234,11 @@ fn lists_and_distributions_must_make_sense() {
 #[test]
 fn a_reference_must_lead_somewhere() {
     check("a100-4x4", "a100-4x5", "x.yaml:1:10: `cluster`: there is no file `topologies/a100-4x5.yaml`");
-    check("cluster", "base: x\ncluster", "x.yaml:1:7: `base`: a sweep was found where a scenario was expected; only sweeps have a `base`");
+    check(
+        "cluster",
+        "base: x\ncluster",
+        "x.yaml:1:7: `base`: a sweep was found where a scenario was expected; only sweeps have a `base`",
+    );
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Files with flipped, lost and repeated bytes are errors or scenarios, but never panics.
 
-use masim::input::SourceText;
+use masim::input::{SourceText, parse_yaml};
 use masim::scenario::{load_scenario, read_model};
 use masim::sweep::load_sweep;
-use masim::topology::{GpuFile, read_cluster};
+use masim::topology::{GpuFile, Place, card_from_file, read_cluster};
 use masim_tests::Shipped;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
@@ -38,7 +38,9 @@ fn mutate(text: &str, random: &mut Pcg64Mcg) -> String {
 fn mutated_files_never_panic() {
     type Read = fn(&SourceText, &Shipped) -> bool;
     let formats: [(&str, Read); 5] = [
-        ("topologies/gpus/a100-sxm4-80gb.yaml", |text, _| masim::input::parse_yaml::<GpuFile>(text).is_ok()),
+        ("topologies/gpus/a100-sxm4-80gb.yaml", |text, _| {
+            parse_yaml::<GpuFile>(text).and_then(|file| card_from_file(&file, Place::whole(text))).is_ok()
+        }),
         ("topologies/a100-4x4.yaml", |text, shipped| read_cluster(text, shipped).is_ok()),
         ("scenarios/models/mixtral-8x7b.yaml", |text, _| read_model(text).is_ok()),
         ("scenarios/decode.yaml", |text, shipped| load_scenario(text, shipped).is_ok()),

@@ -45,7 +45,9 @@ fn a_path_that_does_not_exist_is_told_what_does() {
     );
     assert_eq!(message("workload.batch.x", "1"), "`workload.batch` is `1024` and has no key `x`");
     assert!(message("workloads", "1").starts_with("the scenario has no key `workloads`; it has `cluster`,"));
-    assert!(message("cluster.scale_outt", "1").starts_with("there is no such key; expected one of `schema`,"));
+    assert!(
+        message("cluster.scale_outt", "1").starts_with("there is no such key; expected one of `schema`,")
+    );
     assert_eq!(message("faults.0", "1"), "`faults` is a list of 0 and has no item `0`");
     assert_eq!(message("", "1"), "the path is empty");
 }
@@ -55,5 +57,8 @@ fn a_factor_needs_something_to_multiply() {
     let message = |path: &str| patched(path, "x2").unwrap_err();
     assert_eq!(message("launch"), "`x2` multiplies a number or a quantity; found `graph`");
     assert_eq!(message("strategy.n_micro_batches"), "`x2` multiplies a number or a quantity; found `auto`");
-    assert_eq!(message("workload"), r#"`x2` multiplies a number or a quantity; found `{"phase":"decode","batch":1024,"context_len":2048}`"#);
+    assert_eq!(
+        message("workload"),
+        r#"`x2` multiplies a number or a quantity; found `{"phase":"decode","batch":1024,"context_len":2048}`"#
+    );
 }

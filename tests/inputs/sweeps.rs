@@ -76,7 +76,9 @@ fn the_main_sweep_is_whole_shared_and_quick() {
     let first = &expanded.rows[0].alternatives.as_ref().unwrap()[0];
     for row in &expanded.rows {
         for scenario in row.alternatives.as_ref().unwrap() {
-            assert!(Arc::ptr_eq(&scenario.cluster, &first.cluster) && Arc::ptr_eq(&scenario.model, &first.model));
+            assert!(
+                Arc::ptr_eq(&scenario.cluster, &first.cluster) && Arc::ptr_eq(&scenario.model, &first.model)
+            );
         }
     }
     let skewed = &expanded.rows[63].alternatives.as_ref().unwrap()[0];
@@ -96,7 +98,8 @@ fn a_sweep_written_with_all_defaults_expands_to_the_same_rows() {
         assert_eq!(again.resolved_yaml(), written);
         let rows = |sweep: &Sweep| {
             let expanded = sweep.expand(&Shipped::default()).unwrap();
-            let rows = expanded.rows.into_iter().map(|row| (row.point_idx, row.name, row.axes, row.documents));
+            let rows =
+                expanded.rows.into_iter().map(|row| (row.point_idx, row.name, row.axes, row.documents));
             rows.collect::<Vec<_>>()
         };
         assert_eq!(rows(&again), rows(&sweep));
@@ -109,7 +112,12 @@ fn axes_reach_into_the_files_that_references_name() {
         "base: decode.yaml\naxes:\n  - { cluster.gpu.memory.bandwidth: [x1, x2], cluster.scale_up.latency: [1 us, 2 us] }\n  \
          - { model.attention.head_dim: [64, 128] }\n  - { load: [{ kind: zipf, exponent: 1 }] }\n  - { load.exponent: [0.5] }\n",
     );
-    let paths = ["cluster.gpu.memory.bandwidth", "cluster.scale_up.latency", "model.attention.head_dim", "load.exponent"];
+    let paths = [
+        "cluster.gpu.memory.bandwidth",
+        "cluster.scale_up.latency",
+        "model.attention.head_dim",
+        "load.exponent",
+    ];
     assert_eq!(expanded.axis_columns, paths);
     let seen: Vec<(u64, u32)> = expanded
         .rows
@@ -179,7 +187,10 @@ fn check(text: &str, expected: &str) {
 
 #[test]
 fn the_base_must_be_a_scenario() {
-    check("base: x.yaml\n", "1:7: `base`: `scenarios/x.yaml` is a sweep, because it has a `base`; expected a scenario");
+    check(
+        "base: x.yaml\n",
+        "1:7: `base`: `scenarios/x.yaml` is a sweep, because it has a `base`; expected a scenario",
+    );
     check("base: nowhere.yaml\n", "1:7: `base`: there is no file `scenarios/nowhere.yaml`");
     check("base: { cluster: x }\n", "1:1: `base.model`: this key is required, but missing");
 }
@@ -239,6 +250,8 @@ fn conditions_and_baselines_are_checked() {
 #[test]
 fn more_rows_than_anybody_waits_for_are_refused() {
     let hundred = format!("{:?}", (1..=100).collect::<Vec<_>>());
-    let text = format!("base: decode.yaml\naxes: [{{ seed: {hundred} }}, {{ workload.batch: {hundred} }}, {{ n_steps: {hundred} }}, {{ workload.context_len: {hundred} }}]\n");
+    let text = format!(
+        "base: decode.yaml\naxes: [{{ seed: {hundred} }}, {{ workload.batch: {hundred} }}, {{ n_steps: {hundred} }}, {{ workload.context_len: {hundred} }}]\n"
+    );
     check(&text, "2:1: `axes`: the axes make more rows than 1000000");
 }
