@@ -8,6 +8,22 @@ pub mod input;
 pub mod topology;
 pub mod scenario;
 
+// Pictures of the inputs.
+pub mod topology_picture;
+
+// What work there is, and how long it takes alone.
+pub mod model;
+pub mod load;
+pub mod cost;
+
+// Who does it, and when.
+pub mod plan;
+pub mod wires;
+pub mod collective;
+pub mod lower;
+
 // What happened.
+pub mod run;
+pub mod metrics;
 pub mod sweep;
 pub mod schema;

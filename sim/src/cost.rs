@@ -1,0 +1,103 @@
+//! How long an operation takes alone on a GPU, and where that number comes from.
+
+use masim_units::SimDuration;
+
+use crate::model::Op;
+use crate::scenario::{Dtypes, Launch};
+use crate::topology::GpuCard;
+
+/// Where a time comes from, strong to weak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Provenance {
+    /// Measured in this very shape.
+    Measured,
+    /// From a model fitted to measurements that cover the shape.
+    Fitted,
+    /// From a fitted model outside the range or the machine it was fitted on.
+    Extrapolated,
+    /// From peak rates and assumed efficiencies.
+    Roofline,
+    /// From a figure that no source states.
+    Assumed,
+}
+
+impl Provenance {
+    /// The name in files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Measured => "Measured",
+            Self::Fitted => "Fitted",
+            Self::Extrapolated => "Extrapolated",
+            Self::Roofline => "Roofline",
+            Self::Assumed => "Assumed",
+        }
+    }
+}
+
+/// A duration and where it comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// How long.
+    pub time: SimDuration,
+    /// Why.
+    pub provenance: Provenance,
+}
+
+/// A duration beyond the 213 days that simulated time can hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{op}` would take longer than the 213 days that simulated time can hold")]
+pub struct TooLong {
+    /// The operation.
+    pub op: &'static str,
+}
+
+/// How long operations take.
+pub trait CostModel: Send + Sync {
+    /// The time of `op` alone on `card`, launch included.
+    ///
+    /// # Errors
+    ///
+    /// [`TooLong`] beyond 213 days.
+    fn cost(&self, op: &Op, card: &GpuCard) -> Result<Cost, TooLong>;
+
+    /// What a kernel costs before it does anything.
+    fn launch(&self, card: &GpuCard) -> SimDuration;
+}
+
+/// The larger of arithmetic and memory time at the card's assumed efficiencies, plus the launch.
+///
+/// # Source
+///
+/// Williams, Waterman and Patterson, "Roofline", CACM 52(4), 2009.
+#[derive(Clone, Copy, Debug)]
+pub struct RooflineCost {
+    /// Number formats of the model.
+    pub dtypes: Dtypes,
+    /// How kernels are launched.
+    pub launch: Launch,
+}
+
+/// Seconds of `op` at the given shares of the card's peak rates, launch not included.
+pub fn roofline_secs(op: &Op, card: &GpuCard, dtypes: &Dtypes, matrix: f64, memory: f64) -> f64 {
+    let peak = card.peak[&Op::compute_dtype(dtypes)];
+    let compute = op.flops().secs_at(peak) / matrix;
+    let traffic = op.traffic(dtypes).0 as f64 / card.memory_bandwidth.bytes_per_sec() as f64 / memory;
+    compute.max(traffic)
+}
+
+impl CostModel for RooflineCost {
+    fn cost(&self, op: &Op, card: &GpuCard) -> Result<Cost, TooLong> {
+        let secs = roofline_secs(op, card, &self.dtypes, card.roofline.matrix, card.roofline.memory);
+        SimDuration::from_secs_ceil(secs)
+            .and_then(|time| time.checked_add(self.launch(card)))
+            .map(|time| Cost { time, provenance: Provenance::Roofline })
+            .ok_or(TooLong { op: op.kind.name() })
+    }
+
+    fn launch(&self, card: &GpuCard) -> SimDuration {
+        match self.launch {
+            Launch::Eager => card.roofline.launch_eager,
+            Launch::Graph => card.roofline.launch_graph,
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! What is drawn at random: which experts each token chooses, and how long each context is.
+//!
+//! Popularity is a property of a layer and is drawn once per seed; the choices are drawn anew for each
+//! step. Draws depend on seed, step, layer and token alone, so that every strategy sees the same tokens.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rand::RngExt;
+use rand::seq::SliceRandom;
+use rand_pcg::Pcg64;
+
+use crate::scenario::{ContextLen, ExpertLoad, MoeSpec};
+
+/// The experts of every token of a batch in one layer of one step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerRouting {
+    experts_per_token: usize,
+    /// `[token, choice]`
+    experts: Vec<u16>,
+}
+
+impl LayerRouting {
+    /// The experts of `token`, all different.
+    pub fn experts_of(&self, token: u32) -> &[u16] {
+        let first = token as usize * self.experts_per_token;
+        &self.experts[first..first + self.experts_per_token]
+    }
+}
+
+/// The choices of one step, by layer.
+pub type StepRouting = Vec<LayerRouting>;
+
+/// Popularity of the experts of one layer; sums to 1.
+///
+/// # Panics
+///
+/// When a histogram does not fit the experts or sums to zero, which input validation excludes.
+pub fn popularity(load: &ExpertLoad, n_experts: u32, seed: u64, layer: u32) -> Vec<f64> {
+    let n = n_experts as usize;
+    let mut rng = rng_for(seed, Purpose::Popularity, 0, layer);
+    let mut weights: Vec<f64> = match load {
+        ExpertLoad::Balanced | ExpertLoad::Uniform => vec![1.0; n],
+        ExpertLoad::Zipf { exponent } => (1..=n).map(|rank| libm::pow(rank as f64, -exponent)).collect(),
+        // Inverse of the distribution function of a density ~ x^-a on [1, infinity).
+        ExpertLoad::PowerLaw { exponent } => {
+            (0..n).map(|_| libm::pow(1.0 - rng.random::<f64>(), -1.0 / (exponent - 1.0))).collect()
+        }
+        ExpertLoad::Histogram { tokens } => tokens.iter().map(|&count| count as f64).collect(),
+    };
+    assert_eq!(weights.len(), n, "one count for each expert");
+    if matches!(load, ExpertLoad::Zipf { .. }) {
+        weights.shuffle(&mut rng);
+    }
+    let sum: f64 = weights.iter().sum();
+    assert!(sum > 0.0, "a load without tokens");
+    weights.iter().map(|weight| weight / sum).collect()
+}
+
+/// Draws the choices of `n_tokens` tokens.
+fn draw_layer(
+    load: &ExpertLoad,
+    moe: MoeSpec,
+    n_tokens: u32,
+    seed: u64,
+    step: u32,
+    layer: u32,
+) -> LayerRouting {
+    let (n_experts, k) = (moe.n_routed_experts, moe.experts_per_token);
+    let as_u16 =
+        |expert: usize| u16::try_from(expert).expect("input validation bounds the number of experts");
+    let mut experts = Vec::with_capacity(n_tokens as usize * k as usize);
+    if matches!(load, ExpertLoad::Balanced) {
+        // Any n_experts / k consecutive tokens load every expert once. A token's experts lie as far
+        // apart as they can, so that it rarely finds two on one GPU: the most copies to send.
+        let apart = (n_experts / k) as usize;
+        let choices = |token: usize| (0..k as usize).map(move |choice| token + choice * apart);
+        let all = (0..n_tokens as usize).flat_map(choices);
+        experts.extend(all.map(|choice| as_u16(choice % n_experts as usize)));
+    } else {
+        let weights = popularity(load, n_experts, seed, layer);
+        let mut rng = rng_for(seed, Purpose::Choices, step, layer);
+        let mut left = weights.clone();
+        for _ in 0..n_tokens {
+            left.copy_from_slice(&weights);
+            for _ in 0..k {
+                let expert = draw_one(&left, &mut rng);
+                left[expert] = CHOSEN;
+                experts.push(as_u16(expert));
+            }
+        }
+    }
+    LayerRouting { experts_per_token: k as usize, experts }
+}
+
+/// Marks an expert that the token has chosen already.
+const CHOSEN: f64 = -1.0;
+
+/// An index in proportion to `weights`; among equals without any weight, the first that is not chosen.
+fn draw_one(weights: &[f64], rng: &mut Pcg64) -> usize {
+    let open = || weights.iter().enumerate().filter(|(_, weight)| **weight >= 0.0);
+    let mut at = rng.random::<f64>() * open().map(|(_, weight)| weight).sum::<f64>();
+    let mut last_with_weight = None;
+    for (idx, weight) in open().filter(|(_, weight)| **weight > 0.0) {
+        last_with_weight = Some(idx);
+        at -= weight;
+        if at < 0.0 {
+            break;
+        }
+    }
+    last_with_weight
+        .or_else(|| open().map(|(idx, _)| idx).next())
+        .expect("a token chooses at most as many experts as there are")
+}
+
+/// Tokens in the cache of each sequence of a batch.
+pub fn context_lens(context: &ContextLen, batch: u32, seed: u64) -> Vec<u32> {
+    let mut rng = rng_for(seed, Purpose::Context, 0, 0);
+    let n = batch as usize;
+    match context {
+        ContextLen::Fixed(len) => vec![*len; n],
+        ContextLen::Uniform { min, max } => (0..n).map(|_| rng.random_range(*min..=*max)).collect(),
+        ContextLen::Lognormal { mean, sigma } => {
+            // The mean of a log-normal is exp(mu + sigma^2 / 2).
+            let mu = libm::log(*mean) - sigma * sigma / 2.0;
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "the value is clamped"
+            )]
+            let draw = |z: f64| libm::exp(mu + sigma * z).round().clamp(1.0, f64::from(u32::MAX)) as u32;
+            (0..n).map(|_| draw(standard_normal(&mut rng))).collect()
+        }
+        ContextLen::List(lens) => lens.iter().copied().cycle().take(n).collect(),
+    }
+}
+
+/// Box and Muller's transform with a portable logarithm, so that draws are equal on every platform.
+fn standard_normal(rng: &mut Pcg64) -> f64 {
+    let (radius, angle) = (1.0 - rng.random::<f64>(), rng.random::<f64>());
+    (-2.0 * libm::log(radius)).sqrt() * libm::cos(2.0 * std::f64::consts::PI * angle)
+}
+
+/// What a stream of random numbers is for; each purpose has its own.
+#[derive(Clone, Copy)]
+enum Purpose {
+    Popularity = 1,
+    Choices = 2,
+    Context = 3,
+}
+
+/// The generator of one purpose, step and layer; each place has a stream of its own.
+fn rng_for(seed: u64, purpose: Purpose, step: u32, layer: u32) -> Pcg64 {
+    let place = (purpose as u128) << 64 | u128::from(step) << 32 | u128::from(layer);
+    Pcg64::new(u128::from(seed), place)
+}
+
+/// The choices of all steps of one load, drawn when first asked for and kept.
+#[derive(Debug)]
+pub struct RoutingSource {
+    load: ExpertLoad,
+    moe: MoeSpec,
+    n_layers: u32,
+    n_tokens: u32,
+    seed: u64,
+    steps: Mutex<Vec<Arc<StepRouting>>>,
+}
+
+impl RoutingSource {
+    /// Nothing is drawn yet.
+    pub fn new(load: ExpertLoad, moe: MoeSpec, n_layers: u32, n_tokens: u32, seed: u64) -> Self {
+        Self { load, moe, n_layers, n_tokens, seed, steps: Mutex::new(Vec::new()) }
+    }
+
+    /// Whether every step has the same choices.
+    pub fn is_constant(&self) -> bool {
+        matches!(self.load, ExpertLoad::Balanced) || self.moe.n_routed_experts == self.moe.experts_per_token
+    }
+
+    /// The choices of step `idx`; equal for equal sources, whatever was asked before.
+    pub fn step(&self, idx: u32) -> Arc<StepRouting> {
+        let idx = if self.is_constant() { 0 } else { idx };
+        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        while steps.len() <= idx as usize {
+            let step = u32::try_from(steps.len()).expect("no more steps than `idx`");
+            let layers = 0..self.n_layers;
+            let draw = |layer| draw_layer(&self.load, self.moe, self.n_tokens, self.seed, step, layer);
+            steps.push(Arc::new(layers.map(draw).collect()));
+        }
+        Arc::clone(&steps[idx as usize])
+    }
+}
+
+/// Sources shared by the rows of a sweep that see the same tokens.
+#[derive(Debug, Default)]
+pub struct RoutingPool {
+    sources: Mutex<BTreeMap<String, Arc<RoutingSource>>>,
+}
+
+impl RoutingPool {
+    /// The source of these tokens, made when first asked for.
+    pub fn source(
+        &self,
+        load: &ExpertLoad,
+        moe: MoeSpec,
+        n_layers: u32,
+        n_tokens: u32,
+        seed: u64,
+    ) -> Arc<RoutingSource> {
+        let key = format!("{load:?} {moe:?} {n_layers} {n_tokens} {seed}");
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let make = || Arc::new(RoutingSource::new(load.clone(), moe, n_layers, n_tokens, seed));
+        Arc::clone(sources.entry(key).or_insert_with(make))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOE: MoeSpec =
+        MoeSpec { gated: false, n_routed_experts: 16, experts_per_token: 2, expert_hidden: 64 };
+
+    fn tokens_per_expert(load: ExpertLoad, n_tokens: u32) -> Vec<u32> {
+        let step = RoutingSource::new(load, MOE, 1, n_tokens, 7).step(3);
+        let mut counts = vec![0; 16];
+        for token in 0..n_tokens {
+            let experts = step[0].experts_of(token);
+            assert_ne!(experts[0], experts[1], "a token's experts are distinct");
+            for &expert in experts {
+                counts[usize::from(expert)] += 1;
+            }
+        }
+        counts
+    }
+
+    #[test]
+    fn balanced_is_exact() {
+        assert_eq!(tokens_per_expert(ExpertLoad::Balanced, 1024), [128; 16]);
+    }
+
+    #[test]
+    fn no_expert_exceeds_its_share_of_one_choice_per_token() {
+        let counts = tokens_per_expert(ExpertLoad::Zipf { exponent: 50.0 }, 1000);
+        assert_eq!(counts.iter().max(), Some(&1000));
+        assert_eq!(counts.iter().sum::<u32>(), 2000);
+    }
+
+    /// 16 experts, 32,000 choices: 2,000 each, standard deviation 41; five of them are 205.
+    #[test]
+    fn uniform_is_multinomial() {
+        let counts = tokens_per_expert(ExpertLoad::Uniform, 16_000);
+        assert!(counts.iter().all(|&n| n.abs_diff(2000) < 205), "{counts:?}");
+        assert!(counts.iter().any(|&n| n != 2000), "random counts are not exact");
+    }
+
+    #[test]
+    fn a_step_does_not_depend_on_what_was_asked_before() {
+        let source = || RoutingSource::new(ExpertLoad::Zipf { exponent: 0.8 }, MOE, 4, 64, 1);
+        let (one, two) = (source(), source());
+        two.step(0);
+        assert_eq!(one.step(5), two.step(5));
+        assert_ne!(one.step(5), one.step(6));
+    }
+
+    #[test]
+    fn the_mean_of_log_normal_contexts_is_the_mean_asked_for() {
+        let lens = context_lens(&ContextLen::Lognormal { mean: 2000.0, sigma: 0.5 }, 20_000, 1);
+        let mean = lens.iter().map(|&len| f64::from(len)).sum::<f64>() / 20_000.0;
+        // Standard error of the mean: 2000 sqrt(exp(0.25) - 1) / sqrt(20000) = 7.5.
+        assert!((mean - 2000.0).abs() < 40.0, "{mean}");
+    }
+}

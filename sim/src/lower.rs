@@ -1,0 +1,113 @@
+//! From a plan to a task graph: one decode step of the whole cluster.
+//!
+//! Kernels that follow each other on a GPU without communication between them become one task with
+//! several parts; the engine sees as few tasks as the plan has points of communication.
+
+mod attention;
+mod experts;
+mod head;
+mod m2n;
+mod pipeline;
+mod routed;
+pub mod step;
+mod traffic;
+
+pub use step::{Activity, Part, Place, Step, TaskInfo};
+
+use masim_engine::StreamId;
+use masim_units::SimDuration;
+
+use crate::collective::Collectives;
+use crate::cost::{CostModel, TooLong};
+use crate::load::{StepRouting, context_lens};
+use crate::model::LayerOps;
+use crate::plan::Plan;
+use crate::scenario::{Scenario, Workload};
+use crate::topology::GpuIdx;
+use crate::wires::Wires;
+
+/// Streams of one GPU: compute, collectives, sends.
+const STREAMS_PER_GPU: u32 = 3;
+
+/// Streams that a cluster of `n_gpus` has.
+pub fn n_streams(n_gpus: u32) -> u32 {
+    n_gpus * STREAMS_PER_GPU
+}
+
+/// The in-order queue of kernels of a GPU.
+pub fn compute_stream(gpu: GpuIdx) -> StreamId {
+    StreamId(gpu.0 * STREAMS_PER_GPU)
+}
+
+/// The queue of collectives, beside computation.
+pub fn collective_stream(gpu: GpuIdx) -> StreamId {
+    StreamId(gpu.0 * STREAMS_PER_GPU + 1)
+}
+
+/// The queue of point-to-point sends, beside both.
+pub fn send_stream(gpu: GpuIdx) -> StreamId {
+    StreamId(gpu.0 * STREAMS_PER_GPU + 2)
+}
+
+/// Lowers the steps of one scenario and plan.
+pub struct Lowering<'a> {
+    scenario: &'a Scenario,
+    plan: &'a Plan,
+    cost: &'a dyn CostModel,
+    ops: LayerOps<'a>,
+    wires: Wires<'a>,
+    collectives: Collectives,
+    /// Cached tokens of all sequences before the one at each position; one longer than the batch.
+    cached_before: Vec<u64>,
+}
+
+impl<'a> Lowering<'a> {
+    /// Prepares to lower steps of `plan`.
+    pub fn new(scenario: &'a Scenario, plan: &'a Plan, cost: &'a dyn CostModel) -> Self {
+        let Workload::Decode { batch, context_len } = &scenario.workload;
+        let mut cached_before = vec![0];
+        let mut sum = 0;
+        for len in context_lens(context_len, *batch, scenario.seed) {
+            sum += u64::from(len);
+            cached_before.push(sum);
+        }
+        Self {
+            scenario,
+            plan,
+            cost,
+            ops: LayerOps::new(&scenario.model),
+            wires: Wires::new(&scenario.cluster),
+            collectives: Collectives::default(),
+            cached_before,
+        }
+    }
+
+    /// The paths that the steps lowered so far use.
+    pub fn wires(&self) -> &Wires<'a> {
+        &self.wires
+    }
+
+    /// One step in which tokens choose experts as `routing` says.
+    ///
+    /// All steps of a lowering have the same tasks, streams and edges; only their work differs.
+    ///
+    /// # Errors
+    ///
+    /// [`TooLong`] names an operation beyond 213 days.
+    pub fn step(&mut self, routing: &StepRouting) -> Result<Step, TooLong> {
+        match self.plan {
+            Plan::Routed(plan) => routed::lower(self, plan, routing),
+            Plan::Pipeline(plan) => pipeline::lower(self, plan, routing),
+        }
+    }
+
+    /// Cached tokens of the sequences in `tokens`.
+    fn cached(&self, tokens: &std::ops::Range<u32>) -> u64 {
+        self.cached_before[tokens.end as usize] - self.cached_before[tokens.start as usize]
+    }
+
+    /// What a communication kernel costs on `gpu` before the first byte leaves.
+    fn launch(&self, gpu: GpuIdx) -> SimDuration {
+        self.cost.launch(&self.scenario.cluster.gpu(gpu).card)
+    }
+}

@@ -1,0 +1,191 @@
+//! The attention half of a layer on one replica: heads x sequences.
+
+use masim_engine::{Flow, TaskId};
+use masim_units::Bytes;
+
+use super::step::{Activity, Place, Step};
+use super::{Lowering, collective_stream};
+use crate::collective::CollectiveKind;
+use crate::cost::TooLong;
+use crate::model::Op;
+use crate::plan::{AttentionLayout, MicroBatch};
+use crate::topology::GpuIdx;
+
+/// Bytes of the log-sum-exp that travels with each head of a partial output (one fp32).
+const LOG_SUM_EXP_BYTES: u64 = 4;
+
+/// Kernels of one GPU that wait to become a task.
+struct Pending {
+    gpu: GpuIdx,
+    /// Tokens whose residual stream lives here.
+    owned: u64,
+    ops: Vec<Op>,
+    after: Vec<TaskId>,
+}
+
+/// One replica at work on one layer of one micro-batch.
+pub(super) struct AttentionBlock<'s, 'a> {
+    pub(super) lowering: &'s mut Lowering<'a>,
+    pub(super) step: &'s mut Step,
+    pub(super) layout: &'s AttentionLayout,
+    pub(super) micro_batch: &'s MicroBatch,
+    pub(super) replica: usize,
+    pub(super) place: Place,
+}
+
+impl AttentionBlock<'_, '_> {
+    /// Emits the block; `inputs[member]` are the kernels to begin with and the tasks to wait for,
+    /// `outputs(member, tokens)` the kernels that follow the block there.
+    ///
+    /// The result is the last task of each member.
+    pub(super) fn emit(
+        mut self,
+        inputs: Vec<(Vec<Op>, Vec<TaskId>)>,
+        outputs: impl Fn(usize, u64) -> Vec<Op>,
+    ) -> Result<Vec<TaskId>, TooLong> {
+        let (heads, sequences) = (self.layout.heads, self.layout.sequences);
+        let gpus = &self.layout.replicas[self.replica].gpus;
+        let owned = &self.micro_batch.owned[self.replica];
+        let pending = inputs.into_iter().zip(gpus.iter().zip(owned));
+        let mut members: Vec<Pending> = pending
+            .map(|((ops, after), (&gpu, tokens))| Pending {
+                gpu,
+                owned: u64::from(tokens.end - tokens.start),
+                ops,
+                after,
+            })
+            .collect();
+        let replica_tokens: u64 = members.iter().map(|member| member.owned).sum();
+        let cached = self.lowering.cached(&(owned[0].start..owned[owned.len() - 1].end));
+        let rank_tokens: Vec<u64> = members
+            .chunks(heads as usize)
+            .map(|group| group.iter().map(|member| member.owned).sum())
+            .collect();
+
+        self.over_heads(CollectiveKind::AllGather, &mut members, &rank_tokens)?;
+        let ops = self.lowering.ops;
+        for (at, member) in members.iter_mut().enumerate() {
+            let (sequence_rank, share) = (at / heads as usize, self.layout.head_shares[at % heads as usize]);
+            member.ops.push(ops.qkv_projection(rank_tokens[sequence_rank], share.n_heads, share.n_kv_heads));
+        }
+        self.exchange_queries(&mut members, &rank_tokens)?;
+        for (at, member) in members.iter_mut().enumerate() {
+            let share = self.layout.head_shares[at % heads as usize];
+            let cached_here = cached.div_ceil(u64::from(sequences));
+            member.ops.push(ops.decode_attention(
+                replica_tokens,
+                cached_here,
+                share.n_heads,
+                share.n_kv_heads,
+            ));
+        }
+        self.exchange_partials(&mut members, &rank_tokens)?;
+        for (at, member) in members.iter_mut().enumerate() {
+            let (tokens, share) =
+                (rank_tokens[at / heads as usize], self.layout.head_shares[at % heads as usize]);
+            if sequences > 1 {
+                member.ops.push(ops.merge_partials(tokens, share.n_heads, u64::from(sequences)));
+            }
+            member.ops.push(ops.output_projection(tokens, share.n_heads));
+        }
+        self.over_heads(CollectiveKind::ReduceScatter, &mut members, &rank_tokens)?;
+        let mut last = Vec::with_capacity(members.len());
+        for (at, mut member) in members.into_iter().enumerate() {
+            member.ops.extend(outputs(at, member.owned));
+            last.push(self.flush(&mut member)?);
+        }
+        Ok(last)
+    }
+
+    /// Turns the waiting kernels of a member into a task.
+    fn flush(&mut self, member: &mut Pending) -> Result<TaskId, TooLong> {
+        let what = (Activity::Attention, self.place);
+        let task = self.step.compute(self.lowering, what, member.gpu, &member.ops, &member.after)?;
+        member.ops.clear();
+        member.after = vec![task];
+        Ok(task)
+    }
+
+    /// A collective of the residual stream in every head group; nothing where heads are not split.
+    fn over_heads(
+        &mut self,
+        kind: CollectiveKind,
+        members: &mut [Pending],
+        tokens: &[u64],
+    ) -> Result<(), TooLong> {
+        let heads = self.layout.heads as usize;
+        if heads == 1 {
+            return Ok(());
+        }
+        let model = &self.lowering.scenario.model;
+        let row = u64::from(model.hidden) * model.dtype.activations.bytes();
+        for (group, &n_tokens) in members.chunks_mut(heads).zip(tokens) {
+            let after = group.iter_mut().map(|member| self.flush(member)).collect::<Result<Vec<_>, _>>()?;
+            let gpus: Vec<GpuIdx> = group.iter().map(|member| member.gpu).collect();
+            let done =
+                self.step.collective(self.lowering, kind, self.place, &gpus, Bytes(n_tokens * row), &after);
+            for member in group {
+                member.after = vec![done];
+            }
+        }
+        Ok(())
+    }
+
+    /// Queries go to every holder of a part of the cache; the new key and value rows to one of them,
+    /// which on average is each of them equally often.
+    fn exchange_queries(&mut self, members: &mut [Pending], tokens: &[u64]) -> Result<(), TooLong> {
+        let model = &self.lowering.scenario.model;
+        let (activation, kv) = (model.dtype.activations.bytes(), model.dtype.kv.bytes());
+        let (head_dim, sequences) = (u64::from(model.attention.head_dim), u64::from(self.layout.sequences));
+        self.over_sequences(members, |share, src, _| {
+            let queries = tokens[src] * u64::from(share.n_heads) * head_dim * activation;
+            let rows = 2 * tokens[src] * u64::from(share.n_kv_heads) * head_dim * kv;
+            queries + rows.div_ceil(sequences)
+        })
+    }
+
+    /// Partial outputs go back to the owner of the query.
+    fn exchange_partials(&mut self, members: &mut [Pending], tokens: &[u64]) -> Result<(), TooLong> {
+        let model = &self.lowering.scenario.model;
+        let head = u64::from(model.attention.head_dim) * model.dtype.activations.bytes() + LOG_SUM_EXP_BYTES;
+        self.over_sequences(members, |share, _, dst| tokens[dst] * u64::from(share.n_heads) * head)
+    }
+
+    /// Everyone sends `bytes(heads, from rank, to rank)` to everyone with the same heads.
+    fn over_sequences(
+        &mut self,
+        members: &mut [Pending],
+        bytes: impl Fn(crate::plan::HeadShare, usize, usize) -> u64,
+    ) -> Result<(), TooLong> {
+        let heads = self.layout.heads as usize;
+        if self.layout.sequences == 1 {
+            return Ok(());
+        }
+        for head_rank in 0..heads {
+            let share = self.layout.head_shares[head_rank];
+            let ranks: Vec<usize> = (head_rank..members.len()).step_by(heads).collect();
+            let after =
+                ranks.iter().map(|&at| self.flush(&mut members[at])).collect::<Result<Vec<_>, _>>()?;
+            let mut flows = Vec::new();
+            for (src, &src_at) in ranks.iter().enumerate() {
+                for (dst, &dst_at) in ranks.iter().enumerate().filter(|(dst, _)| *dst != src) {
+                    let wire = self.lowering.wires.pair(members[src_at].gpu, members[dst_at].gpu);
+                    let latency = wire.latency + self.lowering.launch(members[src_at].gpu);
+                    flows.push(Flow {
+                        path: wire.path,
+                        bytes: Bytes(bytes(share, src, dst)),
+                        latency,
+                        rate_cap: None,
+                    });
+                }
+            }
+            let streams: Vec<_> = ranks.iter().map(|&at| collective_stream(members[at].gpu)).collect();
+            let what = (Activity::CacheExchange, self.place);
+            let done = self.step.transfer(what, (None, None), &streams, flows, &after);
+            for at in ranks {
+                members[at].after = vec![done];
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,75 @@
+//! Tokens on their way between attention and expert GPUs: M senders, N receivers.
+//!
+//! A GPU sends one group of messages after the other, as grouped sends on one communication stream do;
+//! the messages of a group share the wires, and each receiver goes on with what it has.
+
+use masim_engine::{Flow, TaskId};
+use masim_units::{Bytes, SimDuration};
+
+use super::Lowering;
+use super::step::{Activity, Place, Step};
+use crate::topology::GpuIdx;
+
+/// The groups of messages that each GPU has sent so far in a step.
+#[derive(Debug)]
+pub(super) struct SendOrder {
+    /// `[gpu]`: start of the first group, end of the last one.
+    ends: Vec<Option<(TaskId, TaskId)>>,
+}
+
+/// One message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Message {
+    /// The receiver.
+    pub(super) dst: GpuIdx,
+    /// Its size; an empty message is not sent, and nobody waits for it longer than for its sender.
+    pub(super) bytes: Bytes,
+}
+
+impl SendOrder {
+    pub(super) fn new(n_gpus: u32) -> Self {
+        Self { ends: vec![None; n_gpus as usize] }
+    }
+
+    /// Emits a group of messages from `src`; the result is one task for each, which ends with its arrival.
+    pub(super) fn group(
+        &mut self,
+        lowering: &mut Lowering,
+        step: &mut Step,
+        what: (Activity, Place),
+        src: GpuIdx,
+        messages: &[Message],
+        after: &[TaskId],
+    ) -> Vec<TaskId> {
+        let place = what.1;
+        let last = self.ends[src.0 as usize];
+        let mut wait_for = Vec::from(after);
+        wait_for.extend(last.map(|(_, end)| end));
+        let start = step.barrier(place, Some(src), &wait_for);
+        let launch = lowering.launch(src);
+        let send = |message: &Message| single(lowering, step, what, (src, *message), launch, &[start]);
+        let arrivals: Vec<TaskId> = messages.iter().map(send).collect();
+        let end = if arrivals.is_empty() { start } else { step.barrier(place, Some(src), &arrivals) };
+        self.ends[src.0 as usize] = Some((last.map_or(start, |(first, _)| first), end));
+        arrivals
+    }
+
+    /// The first group of the next step waits for the last one of this step.
+    pub(super) fn carries(&self) -> impl Iterator<Item = (TaskId, TaskId)> {
+        self.ends.iter().flatten().copied()
+    }
+}
+
+/// One message outside any group, such as a copy forwarded inside a node.
+pub(super) fn single(
+    lowering: &mut Lowering,
+    step: &mut Step,
+    what: (Activity, Place),
+    (src, message): (GpuIdx, Message),
+    launch: SimDuration,
+    after: &[TaskId],
+) -> TaskId {
+    let wire = lowering.wires.pair(src, message.dst);
+    let flow = Flow { path: wire.path, bytes: message.bytes, latency: wire.latency + launch, rate_cap: None };
+    step.transfer(what, (Some(src), Some(message.dst)), &[], vec![flow], after)
+}

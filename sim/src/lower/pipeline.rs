@@ -1,0 +1,227 @@
+//! One step of the classical plan: tensor-parallel layers in pipeline stages.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use masim_engine::{Flow, TaskId};
+use masim_units::Bytes;
+
+use super::head::{Stream, lm_head};
+use super::step::{Activity, Place, Step};
+use super::{Lowering, send_stream};
+use crate::collective::CollectiveKind;
+use crate::cost::TooLong;
+use crate::load::{LayerRouting, StepRouting};
+use crate::model::Op;
+use crate::plan::{PipelineCopy, PipelinePlan, Stage, share};
+use crate::topology::GpuIdx;
+
+/// Bytes of a token id.
+const TOKEN_ID_BYTES: u64 = 4;
+
+/// What each rank of a stage begins with: kernels, and tasks to wait for.
+type Inputs = Vec<(Vec<Op>, Vec<TaskId>)>;
+
+/// One micro-batch on its way through a copy.
+struct Passage<'s, 'a> {
+    lowering: &'s mut Lowering<'a>,
+    plan: &'s PipelinePlan,
+    routing: &'s StepRouting,
+    step: &'s mut Step,
+    micro_batch: u32,
+    tokens: Range<u32>,
+}
+
+pub(super) fn lower(
+    lowering: &mut Lowering,
+    plan: &PipelinePlan,
+    routing: &StepRouting,
+) -> Result<Step, TooLong> {
+    let mut step = Step::default();
+    let n_layers = lowering.scenario.model.n_layers;
+    let mut tokens_known = vec![Vec::new(); plan.n_in_flight as usize];
+    for copy in &plan.copies {
+        for (tokens, micro_batch) in share::split(&copy.tokens, plan.n_in_flight).zip(0..) {
+            let mut passage = Passage { lowering, plan, routing, step: &mut step, micro_batch, tokens };
+            tokens_known[micro_batch as usize].extend(passage.run(copy)?);
+        }
+    }
+    for (micro_batch, known) in (0..).zip(&tokens_known) {
+        let done = step.barrier(Place { layer: n_layers, micro_batch }, None, known);
+        step.done.push(done);
+    }
+    Ok(step)
+}
+
+impl Passage<'_, '_> {
+    /// All stages and the head; the result is where the token is known.
+    fn run(&mut self, copy: &PipelineCopy) -> Result<Vec<TaskId>, TooLong> {
+        let ops = self.lowering.ops;
+        let n_tokens = self.n_tokens();
+        let mut first = vec![ops.norm(n_tokens)];
+        if self.lowering.scenario.model.vocab.is_some() {
+            first.insert(0, ops.embedding(n_tokens));
+        }
+        let starts: Vec<TaskId> =
+            copy.stages[0].gpus.iter().map(|&gpu| self.step.barrier(self.place(0), Some(gpu), &[])).collect();
+        let mut inputs: Inputs = starts.iter().map(|&start| (first.clone(), vec![start])).collect();
+        for (idx, stage) in copy.stages.iter().enumerate() {
+            if idx > 0 {
+                inputs = self.cross_stages(&copy.stages[idx - 1], stage, &inputs)?;
+            }
+            for layer in stage.layers.clone() {
+                inputs = self.layer(stage, layer, inputs)?;
+            }
+        }
+        let last = copy.stages.last().expect("a copy has a stage");
+        let place = self.place(self.lowering.scenario.model.n_layers);
+        let tokens =
+            lm_head(self.lowering, self.step, place, &last.gpus, (n_tokens, Stream::Replicated), inputs)?;
+        self.feed_back(copy, &starts, &tokens);
+        Ok(tokens)
+    }
+
+    /// One layer on all ranks of a stage: two all-reduces.
+    fn layer(&mut self, stage: &Stage, layer: u32, inputs: Inputs) -> Result<Inputs, TooLong> {
+        let (ops, n_tokens, place) = (self.lowering.ops, self.n_tokens(), self.place(layer));
+        let model = &self.lowering.scenario.model;
+        let moe = ops.moe();
+        let last_without_head = layer + 1 == model.n_layers && model.vocab.is_none();
+        let cached = self.lowering.cached(&self.tokens);
+        let widths = share::sizes(moe.expert_hidden, self.n_ranks(), 0).map(u64::from);
+        let activated = activated(&self.routing[layer as usize], &self.tokens);
+        let rows = n_tokens * u64::from(moe.experts_per_token);
+
+        let attention: Inputs = inputs
+            .into_iter()
+            .zip(&self.plan.head_shares)
+            .map(|((mut all, after), share)| {
+                all.push(ops.qkv_projection(n_tokens, share.n_heads, share.n_kv_heads));
+                all.push(ops.decode_attention(n_tokens, cached, share.n_heads, share.n_kv_heads));
+                all.push(ops.output_projection(n_tokens, share.n_heads));
+                (all, after)
+            })
+            .collect();
+        let after = self.reduce(stage, (Activity::Attention, place), &attention)?;
+        let experts: Inputs = widths
+            .zip(after)
+            .map(|(width, after)| {
+                let mut all = vec![ops.residual_norm(n_tokens)];
+                all.extend(ops.gate(n_tokens));
+                all.extend(ops.permute(rows));
+                all.extend(ops.experts(rows, activated, width));
+                if moe.has_gate() {
+                    all.push(ops.combine_sum(rows, n_tokens));
+                }
+                (all, after)
+            })
+            .collect();
+        let after = self.reduce(stage, (Activity::Experts, place), &experts)?;
+        let next = if last_without_head { ops.residual(n_tokens) } else { ops.residual_norm(n_tokens) };
+        Ok(after.into_iter().map(|after| (vec![next], after)).collect())
+    }
+
+    /// Runs the kernels of every rank, then sums their outputs; the result is what each rank waits for.
+    fn reduce(
+        &mut self,
+        stage: &Stage,
+        what: (Activity, Place),
+        work: &Inputs,
+    ) -> Result<Vec<Vec<TaskId>>, TooLong> {
+        let mut tasks = Vec::with_capacity(work.len());
+        for (&gpu, (ops, after)) in stage.gpus.iter().zip(work) {
+            tasks.push(self.step.compute(self.lowering, what, gpu, ops, after)?);
+        }
+        if tasks.len() > 1 {
+            let bytes = self.stream_bytes();
+            let done = self.step.collective(
+                self.lowering,
+                CollectiveKind::AllReduce,
+                what.1,
+                &stage.gpus,
+                bytes,
+                &tasks,
+            );
+            tasks = vec![done; stage.gpus.len()];
+        }
+        Ok(tasks.into_iter().map(|task| vec![task]).collect())
+    }
+
+    /// Each rank sends its share of the residual stream to its peer, and the peers gather the shares.
+    fn cross_stages(&mut self, from: &Stage, to: &Stage, inputs: &Inputs) -> Result<Inputs, TooLong> {
+        let place = self.place(to.layers.start);
+        let bytes = Bytes(self.stream_bytes().0.div_ceil(u64::from(self.n_ranks())));
+        let mut arrivals = Vec::with_capacity(to.gpus.len());
+        for ((&src, &dst), (ops, after)) in from.gpus.iter().zip(&to.gpus).zip(inputs) {
+            // What follows the last sum belongs to the stage that has it already.
+            let ready = self.step.compute(self.lowering, (Activity::Experts, place), src, ops, after)?;
+            arrivals.push(self.send((Activity::StageSend, place), (src, dst), bytes, &[ready]));
+        }
+        if arrivals.len() > 1 {
+            let bytes = self.stream_bytes();
+            let gathered = self.step.collective(
+                self.lowering,
+                CollectiveKind::AllGather,
+                place,
+                &to.gpus,
+                bytes,
+                &arrivals,
+            );
+            arrivals = vec![gathered; to.gpus.len()];
+        }
+        Ok(arrivals.into_iter().map(|arrival| (Vec::new(), vec![arrival])).collect())
+    }
+
+    /// Token ids return to the first stage, where the next step waits for them.
+    fn feed_back(&mut self, copy: &PipelineCopy, starts: &[TaskId], tokens: &[TaskId]) {
+        let (first, last) = (&copy.stages[0], &copy.stages[copy.stages.len() - 1]);
+        for (rank, (&start, &token)) in starts.iter().zip(tokens).enumerate() {
+            let (src, dst) = (last.gpus[rank], first.gpus[rank]);
+            let known = if src == dst {
+                token
+            } else {
+                let what = (Activity::StageSend, self.place(self.lowering.scenario.model.n_layers));
+                self.send(what, (src, dst), Bytes(self.n_tokens() * TOKEN_ID_BYTES), &[token])
+            };
+            self.step.carries.push((start, known));
+        }
+    }
+
+    fn send(
+        &mut self,
+        what: (Activity, Place),
+        (src, dst): (GpuIdx, GpuIdx),
+        bytes: Bytes,
+        after: &[TaskId],
+    ) -> TaskId {
+        let wire = self.lowering.wires.pair(src, dst);
+        let latency = wire.latency + self.lowering.launch(src);
+        let flows = vec![Flow { path: wire.path, bytes, latency, rate_cap: None }];
+        self.step.transfer(what, (Some(src), Some(dst)), &[send_stream(src)], flows, after)
+    }
+
+    fn place(&self, layer: u32) -> Place {
+        Place { layer, micro_batch: self.micro_batch }
+    }
+
+    fn n_tokens(&self) -> u64 {
+        u64::from(self.tokens.end - self.tokens.start)
+    }
+
+    fn n_ranks(&self) -> u32 {
+        u32::try_from(self.plan.head_shares.len()).expect("fewer than 2^32 GPUs")
+    }
+
+    /// The residual stream of the micro-batch.
+    fn stream_bytes(&self) -> Bytes {
+        let model = &self.lowering.scenario.model;
+        Bytes(self.n_tokens() * u64::from(model.hidden) * model.dtype.activations.bytes())
+    }
+}
+
+/// Experts that any of `tokens` chose.
+fn activated(routing: &LayerRouting, tokens: &Range<u32>) -> u64 {
+    let chosen: BTreeSet<u16> =
+        tokens.clone().flat_map(|token| routing.experts_of(token).iter().copied()).collect();
+    chosen.len() as u64
+}

@@ -1,0 +1,209 @@
+//! A step under construction: tasks with their work, and what each of them is.
+
+use std::ops::Range;
+
+use masim_engine::{Flow, ShapeBuilder, StreamId, TaskId, Work};
+use masim_units::{Bytes, SimDuration};
+
+use super::{Lowering, collective_stream, compute_stream};
+use crate::collective::CollectiveKind;
+use crate::cost::{Provenance, TooLong};
+use crate::model::{Op, OpKind};
+use crate::topology::GpuIdx;
+
+/// What a task is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Activity {
+    /// The attention half of a layer.
+    Attention,
+    /// The expert half of a layer.
+    Experts,
+    /// After the last layer: LM head and sampling.
+    Head,
+    /// Tokens to their experts.
+    Dispatch,
+    /// Expert outputs back.
+    Combine,
+    /// Queries and partial outputs among GPUs that share a cache.
+    CacheExchange,
+    /// A collective of a tensor-parallel group.
+    Collective(CollectiveKind),
+    /// Hidden states to the next stage, or token ids to the first.
+    StageSend,
+    /// No work: others wait for it.
+    Barrier,
+}
+
+impl Activity {
+    /// The name in reports and traces.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Attention => "attention",
+            Self::Experts => "experts",
+            Self::Head => "head",
+            Self::Dispatch => "dispatch",
+            Self::Combine => "combine",
+            Self::CacheExchange => "cache_exchange",
+            Self::Collective(CollectiveKind::AllGather) => "all_gather",
+            Self::Collective(CollectiveKind::ReduceScatter) => "reduce_scatter",
+            Self::Collective(CollectiveKind::AllReduce) => "all_reduce",
+            Self::StageSend => "stage_send",
+            Self::Barrier => "barrier",
+        }
+    }
+
+    /// Whether data is on its way.
+    pub const fn is_communication(self) -> bool {
+        match self {
+            Self::Attention | Self::Experts | Self::Head | Self::Barrier => false,
+            Self::Dispatch | Self::Combine | Self::CacheExchange | Self::Collective(_) | Self::StageSend => {
+                true
+            }
+        }
+    }
+}
+
+/// Where in the model and in the batch a task belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The layer; the number of layers for what follows the last one.
+    pub layer: u32,
+    /// The micro-batch.
+    pub micro_batch: u32,
+}
+
+/// What a task is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskInfo {
+    /// What it is for.
+    pub activity: Activity,
+    /// The GPU that computes, or that sends; none for what several do together.
+    pub gpu: Option<GpuIdx>,
+    /// The GPU that receives.
+    pub to: Option<GpuIdx>,
+    /// Where it belongs.
+    pub place: Place,
+    /// Data moved.
+    pub bytes: Bytes,
+    /// Its kernels, in [`Step::parts`].
+    pub parts: Range<u32>,
+}
+
+/// One kernel of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What it is for.
+    pub kind: OpKind,
+    /// How long it takes alone, launch included.
+    pub time: SimDuration,
+    /// Where that number comes from.
+    pub provenance: Provenance,
+}
+
+/// The tasks of one step.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// Tasks, streams and edges.
+    pub shape: ShapeBuilder,
+    /// What each task does.
+    pub works: Vec<Work>,
+    /// What each task is.
+    pub infos: Vec<TaskInfo>,
+    /// Kernels of all tasks.
+    pub parts: Vec<Part>,
+    /// Tasks of the next step that wait for tasks of this one, which has the same tasks: (later, earlier).
+    pub carries: Vec<(TaskId, TaskId)>,
+    /// The barrier at which each micro-batch has its token.
+    pub done: Vec<TaskId>,
+}
+
+impl Step {
+    fn push(&mut self, streams: &[StreamId], after: &[TaskId], work: Work, info: TaskInfo) -> TaskId {
+        self.works.push(work);
+        self.infos.push(info);
+        self.shape.task(streams, after)
+    }
+
+    /// The kernels `ops` one after the other on `gpu`.
+    pub(super) fn compute(
+        &mut self,
+        lowering: &Lowering,
+        (activity, place): (Activity, Place),
+        gpu: GpuIdx,
+        ops: &[Op],
+        after: &[TaskId],
+    ) -> Result<TaskId, TooLong> {
+        let card = &lowering.scenario.cluster.gpu(gpu).card;
+        let first = self.n_parts();
+        let mut time = SimDuration::ZERO;
+        for op in ops.iter().filter(|op| !op.is_empty()) {
+            let cost = lowering.cost.cost(op, card)?;
+            time = time.checked_add(cost.time).ok_or(TooLong { op: op.kind.name() })?;
+            self.parts.push(Part { kind: op.kind, time: cost.time, provenance: cost.provenance });
+        }
+        let parts = first..self.n_parts();
+        let info = TaskInfo { activity, gpu: Some(gpu), to: None, place, bytes: Bytes::ZERO, parts };
+        Ok(self.push(&[compute_stream(gpu)], after, Work::Compute { time }, info))
+    }
+
+    /// A point that others wait for.
+    pub(super) fn barrier(&mut self, place: Place, gpu: Option<GpuIdx>, after: &[TaskId]) -> TaskId {
+        let info =
+            TaskInfo { activity: Activity::Barrier, gpu, to: None, place, bytes: Bytes::ZERO, parts: 0..0 };
+        self.push(&[], after, Work::Barrier, info)
+    }
+
+    /// Data under way over `flows` at once; without any byte, no kernel is launched.
+    pub(super) fn transfer(
+        &mut self,
+        (activity, place): (Activity, Place),
+        (src, dst): (Option<GpuIdx>, Option<GpuIdx>),
+        streams: &[StreamId],
+        flows: Vec<Flow>,
+        after: &[TaskId],
+    ) -> TaskId {
+        let bytes = flows.iter().map(|flow| flow.bytes).sum();
+        let work = if bytes == Bytes::ZERO { Work::Barrier } else { Work::Transfer { flows } };
+        let info = TaskInfo { activity, gpu: src, to: dst, place, bytes, parts: 0..0 };
+        self.push(streams, after, work, info)
+    }
+
+    /// A collective of `group`, each phase a task on the collective stream of every member.
+    ///
+    /// A group of one has nothing to do: the result is `after`'s only task.
+    pub(super) fn collective(
+        &mut self,
+        lowering: &mut Lowering,
+        kind: CollectiveKind,
+        place: Place,
+        group: &[GpuIdx],
+        bytes: Bytes,
+        after: &[TaskId],
+    ) -> TaskId {
+        let launch = lowering.launch(group[0]);
+        let Lowering { wires, collectives, .. } = lowering;
+        let collective = collectives.fastest(kind, group, bytes, wires);
+        let streams: Vec<_> = group.iter().map(|&gpu| collective_stream(gpu)).collect();
+        let mut last = Vec::from(after);
+        for (idx, phase) in collective.phases.iter().enumerate() {
+            let mut flows = phase.clone();
+            if idx == 0 {
+                for flow in &mut flows {
+                    flow.latency += launch;
+                }
+            }
+            last = vec![self.transfer(
+                (Activity::Collective(kind), place),
+                (None, None),
+                &streams,
+                flows,
+                &last,
+            )];
+        }
+        last[0]
+    }
+
+    fn n_parts(&self) -> u32 {
+        u32::try_from(self.parts.len()).expect("fewer than 2^32 kernels in a step")
+    }
+}

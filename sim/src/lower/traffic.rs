@@ -1,0 +1,90 @@
+//! How many rows travel from whom to whom in one layer of one micro-batch, and what the experts get.
+
+use std::ops::Range;
+
+use crate::load::LayerRouting;
+use crate::plan::experts::ExpertMap;
+
+/// Tokens of one layer and micro-batch by owner and expert group.
+#[derive(Debug)]
+pub(super) struct Traffic {
+    n_groups: usize,
+    /// `[owner, group]`: tokens of the owner with at least one expert in the group.
+    rows: Vec<u32>,
+    /// `[group]`: tokens with at least one expert in the group.
+    tokens: Vec<u32>,
+    /// `[group]`: choices served by the group; a token with two experts there counts twice.
+    choices: Vec<u32>,
+    /// `[group]`: experts with at least one token.
+    activated: Vec<u32>,
+}
+
+impl Traffic {
+    /// Counts the choices of the tokens of each owner.
+    pub(super) fn count(
+        owners: &[Range<u32>],
+        routing: &LayerRouting,
+        map: &ExpertMap,
+        n_groups: usize,
+    ) -> Self {
+        let mut traffic = Self {
+            n_groups,
+            rows: vec![0; owners.len() * n_groups],
+            tokens: vec![0; n_groups],
+            choices: vec![0; n_groups],
+            activated: vec![0; n_groups],
+        };
+        let n_experts = map.hosts().len();
+        let mut is_active = vec![false; n_experts * n_groups];
+        let mut seen_by = vec![u32::MAX; n_groups];
+        for (owner, tokens) in owners.iter().enumerate() {
+            for token in tokens.clone() {
+                for &expert in routing.experts_of(token) {
+                    let group = map.group(expert, token) as usize;
+                    traffic.choices[group] += 1;
+                    let first_use =
+                        !std::mem::replace(&mut is_active[group * n_experts + usize::from(expert)], true);
+                    traffic.activated[group] += u32::from(first_use);
+                    if std::mem::replace(&mut seen_by[group], token) != token {
+                        traffic.rows[owner * n_groups + group] += 1;
+                        traffic.tokens[group] += 1;
+                    }
+                }
+            }
+        }
+        traffic
+    }
+
+    /// Tokens of `owner` with an expert in `group`.
+    pub(super) fn rows(&self, owner: usize, group: u32) -> u64 {
+        u64::from(self.rows[owner * self.n_groups + group as usize])
+    }
+
+    /// Tokens with an expert in `group`.
+    pub(super) fn tokens(&self, group: u32) -> u64 {
+        u64::from(self.tokens[group as usize])
+    }
+
+    /// Rows that the experts of `group` compute.
+    pub(super) fn choices(&self, group: u32) -> u64 {
+        u64::from(self.choices[group as usize])
+    }
+
+    /// Experts of `group` whose weights are read.
+    pub(super) fn activated(&self, group: u32) -> u64 {
+        u64::from(self.activated[group as usize])
+    }
+}
+
+/// Tokens of `tokens` with an expert on any of the groups in `wanted`.
+pub(super) fn rows_to_any(
+    tokens: &Range<u32>,
+    routing: &LayerRouting,
+    map: &ExpertMap,
+    wanted: &[u32],
+) -> u64 {
+    let goes = |token: &u32| {
+        routing.experts_of(*token).iter().any(|&expert| wanted.contains(&map.group(expert, *token)))
+    };
+    tokens.clone().filter(goes).count() as u64
+}

@@ -1,0 +1,7 @@
+//! What a run means in numbers.
+
+pub mod account;
+pub mod critical;
+
+pub use account::{Account, accounts};
+pub use critical::{CriticalPath, critical_path};

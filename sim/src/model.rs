@@ -1,0 +1,231 @@
+//! What work a layer is: the operations of a transformer, each with its FLOPs and its memory traffic.
+//!
+//! How long an operation takes is the business of `cost`.
+
+pub mod layer;
+
+pub use layer::LayerOps;
+
+use masim_units::{Bytes, Flops};
+
+use crate::scenario::Dtypes;
+use crate::topology::Dtype;
+
+/// What an operation is for; the unit in which times are explained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OpKind {
+    /// Token ids to rows of the embedding table.
+    Embedding,
+    /// RMS or layer normalisation.
+    Norm,
+    /// Hidden states to queries, keys and values.
+    QkvProjection,
+    /// One query per sequence against its cache.
+    DecodeAttention,
+    /// Partial attention outputs merged by their log-sum-exp.
+    MergePartials,
+    /// Heads back to the residual stream.
+    OutputProjection,
+    /// Sum with the residual stream.
+    Residual,
+    /// Scores of the experts, and the choice of the best.
+    Gate,
+    /// Rows gathered by expert.
+    Permute,
+    /// Hidden to expert width (with the gating matrix where there is one).
+    ExpertUp,
+    /// Activation function between the two expert products.
+    Activation,
+    /// Expert width back to hidden.
+    ExpertDown,
+    /// Expert outputs weighted and summed by token.
+    CombineSum,
+    /// Hidden states to scores of the vocabulary.
+    LmHead,
+    /// Choice of the next token.
+    Sampling,
+}
+
+impl OpKind {
+    /// The name in reports and traces.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Embedding => "embedding",
+            Self::Norm => "norm",
+            Self::QkvProjection => "qkv_projection",
+            Self::DecodeAttention => "attention",
+            Self::MergePartials => "merge_partials",
+            Self::OutputProjection => "output_projection",
+            Self::Residual => "residual",
+            Self::Gate => "gate",
+            Self::Permute => "permute",
+            Self::ExpertUp => "expert_up",
+            Self::Activation => "activation",
+            Self::ExpertDown => "expert_down",
+            Self::CombineSum => "combine_sum",
+            Self::LmHead => "lm_head",
+            Self::Sampling => "sampling",
+        }
+    }
+}
+
+/// One kernel: its shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Op {
+    /// What it is for.
+    pub kind: OpKind,
+    /// Its shape.
+    pub shape: OpShape,
+}
+
+/// The shape of one kernel; everything that FLOPs and traffic follow from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpShape {
+    /// `C[m, n] = A[m, k] B[k, n]` with weights `B`.
+    Gemm {
+        /// Rows (tokens).
+        m: u64,
+        /// Columns of the weights.
+        n: u64,
+        /// Depth.
+        k: u64,
+    },
+    /// One product per expert: `rows` rows in total over `n_activated` experts of weights `[k, n]`.
+    GroupedGemm {
+        /// Rows over all experts.
+        rows: u64,
+        /// Experts with at least one row: their weights are read.
+        n_activated: u64,
+        /// Columns of the weights of one expert.
+        n: u64,
+        /// Depth.
+        k: u64,
+    },
+    /// One query token per sequence.
+    DecodeAttention {
+        /// Sequences.
+        batch: u64,
+        /// Cached tokens, summed over the sequences.
+        kv_tokens: u64,
+        /// Query heads on this GPU.
+        n_heads: u64,
+        /// Key/value heads on this GPU.
+        n_kv_heads: u64,
+        /// Width of a head.
+        head_dim: u64,
+    },
+    /// Element by element over `[tokens, width]`.
+    Elementwise {
+        /// Rows.
+        tokens: u64,
+        /// Columns.
+        width: u64,
+        /// Arrays of that size that are read.
+        n_read: u64,
+        /// Arrays of that size that are written.
+        n_written: u64,
+    },
+}
+
+impl Op {
+    /// A matrix product with weights.
+    pub fn gemm(kind: OpKind, m: u64, n: u64, k: u64) -> Self {
+        Self { kind, shape: OpShape::Gemm { m, n, k } }
+    }
+
+    /// An element-wise kernel that reads and writes so many arrays of `[tokens, width]`.
+    pub fn elementwise(kind: OpKind, tokens: u64, width: u64, n_read: u64, n_written: u64) -> Self {
+        Self { kind, shape: OpShape::Elementwise { tokens, width, n_read, n_written } }
+    }
+
+    /// Whether there is nothing to do: no kernel is launched.
+    pub fn is_empty(&self) -> bool {
+        match self.shape {
+            OpShape::Gemm { m, n, k } => m == 0 || n == 0 || k == 0,
+            OpShape::GroupedGemm { rows, .. } => rows == 0,
+            OpShape::DecodeAttention { batch, n_heads, .. } => batch == 0 || n_heads == 0,
+            OpShape::Elementwise { tokens, width, .. } => tokens == 0 || width == 0,
+        }
+    }
+
+    /// Arithmetic on matrix units; element-wise work counts as free beside its traffic.
+    ///
+    /// Attention multiplies twice with every cached token: `4 n_heads head_dim` per token.
+    pub fn flops(&self) -> Flops {
+        let product = |a: u64, b: u64, c: u64| Flops(2.0 * a as f64 * b as f64 * c as f64);
+        match self.shape {
+            OpShape::Gemm { m, n, k } => product(m, n, k),
+            OpShape::GroupedGemm { rows, n, k, .. } => product(rows, n, k),
+            OpShape::DecodeAttention { kv_tokens, n_heads, head_dim, .. } => {
+                product(2 * kv_tokens, n_heads, head_dim)
+            }
+            OpShape::Elementwise { .. } => Flops::ZERO,
+        }
+    }
+
+    /// Device-memory traffic: inputs, weights and outputs once each.
+    ///
+    /// # Panics
+    ///
+    /// Beyond 16 EiB, which input validation excludes.
+    pub fn traffic(&self, dtypes: &Dtypes) -> Bytes {
+        let (weight, activation, kv) =
+            (dtypes.weights.bytes(), dtypes.activations.bytes(), dtypes.kv.bytes());
+        Bytes(match self.shape {
+            OpShape::Gemm { m, n, k } => k * n * weight + (m * k + m * n) * activation,
+            OpShape::GroupedGemm { rows, n_activated, n, k } => {
+                n_activated * k * n * weight + rows * (k + n) * activation
+            }
+            OpShape::DecodeAttention { batch, kv_tokens, n_heads, n_kv_heads, head_dim } => {
+                // Keys and values of the cache are read, those of the new token written; queries in, outputs out.
+                2 * (kv_tokens + batch) * n_kv_heads * head_dim * kv
+                    + 2 * batch * n_heads * head_dim * activation
+            }
+            OpShape::Elementwise { tokens, width, n_read, n_written } => {
+                tokens * width * (n_read + n_written) * activation
+            }
+        })
+    }
+
+    /// The format in which the matrix units work.
+    pub fn compute_dtype(dtypes: &Dtypes) -> Dtype {
+        dtypes.activations
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BF16: Dtypes = Dtypes {
+        weights: Dtype::Bf16,
+        activations: Dtype::Bf16,
+        kv: Dtype::Bf16,
+        dispatch: Dtype::Bf16,
+        combine: Dtype::Bf16,
+    };
+
+    /// traffic = (7168 + 7168 x 2048 + 2048) x 2 B = 29 378 560 B; 2 x 7168 x 2048 FLOP = 29 360 128
+    #[test]
+    fn a_one_token_gemm_reads_its_weights() {
+        let op = Op::gemm(OpKind::LmHead, 1, 2048, 7168);
+        assert_eq!(op.traffic(&BF16), Bytes(29_378_560));
+        assert_eq!(op.flops(), Flops(29_360_128.0));
+    }
+
+    /// 1,024 sequences x 2,048 tokens x 2 (K and V) x 32 heads x 64 x 2 B = 17.18 GB of cache, beside
+    /// 2 x 1024 x 2048 x 2 B of new rows and as much of queries and outputs (8.4 MB each).
+    #[test]
+    fn decode_attention_reads_the_cache() {
+        let shape = OpShape::DecodeAttention {
+            batch: 1024,
+            kv_tokens: 1024 * 2048,
+            n_heads: 32,
+            n_kv_heads: 32,
+            head_dim: 64,
+        };
+        let op = Op { kind: OpKind::DecodeAttention, shape };
+        assert_eq!(op.traffic(&BF16), Bytes(17_179_869_184 + 8_388_608 + 8_388_608));
+        assert_eq!(op.flops(), Flops(4.0 * 1024.0 * 2048.0 * 2048.0));
+    }
+}
