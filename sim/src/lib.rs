@@ -10,3 +10,4 @@ pub mod scenario;
 
 // What happened.
 pub mod sweep;
+pub mod report;
