@@ -32,6 +32,7 @@ pub mod search;
 pub mod sweep;
 pub mod schema;
 pub mod network;
+pub mod report;
 
 // The only module that touches files, the clock, the environment or the terminal.
 pub mod cli;
