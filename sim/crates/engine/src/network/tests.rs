@@ -6,7 +6,7 @@ use super::*;
 use crate::network::textbook::Flow;
 
 /// Quanta of 2^-16 B/s by which rounding may move a rate in these small networks.
-const N_QUANTA: u64 = 256;
+const N_QUANTA: u64 = 64;
 
 /// Capacities in rate units, and classes as (hops, cap).
 #[derive(Clone, Debug)]
