@@ -25,6 +25,7 @@ pub mod run;
 pub mod metrics;
 pub mod sweep;
 pub mod network;
+pub mod schema;
 
 // The only module that touches files, the clock, the environment or the terminal.
 pub mod cli;
