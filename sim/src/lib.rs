@@ -8,6 +8,9 @@ pub mod input;
 pub mod topology;
 pub mod scenario;
 
+// Pictures of the inputs.
+pub mod topology_picture;
+
 // What work there is, and how long it takes alone.
 pub mod model;
 pub mod load;
@@ -17,12 +20,15 @@ pub mod cost;
 pub mod plan;
 pub mod wires;
 pub mod collective;
+pub mod memory;
+pub mod theory;
 pub mod lower;
 
 // What happened.
 pub mod progress;
 pub mod run;
 pub mod metrics;
+pub mod search;
 pub mod sweep;
 pub mod network;
 pub mod schema;

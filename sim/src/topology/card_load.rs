@@ -84,12 +84,12 @@ fn all_sources(file: &GpuFile, findings: &mut Findings<'_>) -> String {
         own("power.idle", &file.power.idle),
         own("power.tdp", &file.power.tdp),
     ];
-    let mut all = file.source.clone();
+    let mut all = vec![file.source.clone()];
     for (key, source) in peaks.chain(others).flatten() {
         findings.source(&join(&key, "source"), source);
-        all.push_str(&format!("; {key}: {source}"));
+        all.push(format!("{key}: {source}"));
     }
-    all
+    all.join("; ")
 }
 
 fn meaning(file: &GpuFile, source: String) -> GpuCard {

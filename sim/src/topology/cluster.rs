@@ -173,6 +173,11 @@ impl Cluster {
         &self.graph[idx.node()]
     }
 
+    /// The vertices to which links lead from or to `vertex`; one that is joined both ways comes twice.
+    pub fn neighbors(&self, vertex: VertexIdx) -> impl Iterator<Item = VertexIdx> {
+        self.graph.neighbors_undirected(vertex.node()).map(VertexIdx::from_node)
+    }
+
     /// Where `link` begins and ends.
     pub fn link_ends(&self, link: LinkId) -> (VertexIdx, VertexIdx) {
         let edge = EdgeIndex::new(link.0 as usize);

@@ -123,6 +123,7 @@ fn check_links(vertices: &[VertexFile], links: &[LinkFile], findings: &mut Findi
                 );
             }
         }
+        findings.bandwidth(&format!("links.{idx}.bandwidth"), link.bandwidth);
         findings.latency(&format!("links.{idx}.latency"), link.latency);
         findings.source(&format!("links.{idx}.source"), &link.source);
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use masim_units::SimDuration;
+use masim_units::{Bandwidth, SimDuration};
 
 use crate::input::{InputError, Problem, SourceText};
 
@@ -40,6 +40,9 @@ pub(crate) struct Findings<'a> {
 
 /// The longest latency of one hop or launch that is believed.
 const LATENCY_MAX: SimDuration = SimDuration::from_us(1_000_000);
+
+/// The fastest link that is believed; the engine's rates end at 281 TB/s.
+pub(crate) const BANDWIDTH_MAX: u64 = 200_000_000_000_000;
 
 impl<'a> Findings<'a> {
     pub(crate) fn new(place: Place<'a>) -> Self {
@@ -79,6 +82,13 @@ impl<'a> Findings<'a> {
     pub(crate) fn share(&mut self, key: &str, share: f64) {
         if !(share > 0.0 && share <= 1.0) {
             self.add(key, format_args!("{share} is out of range; expected more than 0 and at most 1"));
+        }
+    }
+
+    /// The bandwidth of a link.
+    pub(crate) fn bandwidth(&mut self, key: &str, bandwidth: Bandwidth) {
+        if bandwidth.bytes_per_sec() > BANDWIDTH_MAX {
+            self.add(key, format_args!("{bandwidth} is out of range; expected at most 200 TB/s"));
         }
     }
 

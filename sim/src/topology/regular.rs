@@ -8,7 +8,7 @@ use super::card::GpuCard;
 use super::card_load::Cards;
 use super::cluster::{Cluster, Gpu, GpuIdx};
 use super::file::{ClusterFile, HostFile, ScaleOutFile, ScaleOutKind, ScaleUpFile, ScaleUpKind};
-use super::findings::Findings;
+use super::findings::{BANDWIDTH_MAX, Findings};
 use super::graph::{Fabric, LinkSpec, VertexIdx, VertexKind};
 use super::reference::CardsFile;
 use super::routing::{NodeExits, Routing};
@@ -125,6 +125,7 @@ fn node_cards(
 fn check_scale_up(scale_up: Option<&ScaleUpFile>, n_gpus: Option<u32>, findings: &mut Findings<'_>) {
     match scale_up {
         Some(scale_up) => {
+            findings.bandwidth("scale_up.bandwidth", scale_up.bandwidth);
             findings.latency("scale_up.latency", scale_up.latency);
             findings.source("scale_up.source", &scale_up.source);
         }
@@ -142,6 +143,7 @@ fn check_host(host: Option<&HostFile>, n_nodes: Option<u32>, findings: &mut Find
     match host {
         Some(host) => {
             findings.count("host.n_gpus_per_switch", host.n_gpus_per_switch, N_GPUS_MAX);
+            findings.bandwidth("host.bandwidth", host.bandwidth);
             findings.latency("host.latency", host.latency);
             findings.source("host.source", &host.source);
         }
@@ -164,6 +166,7 @@ fn check_scale_out<'a>(
         }
         return None;
     };
+    findings.bandwidth("scale_out.bandwidth", file.bandwidth);
     findings.latency("scale_out.latency", file.latency);
     findings.source("scale_out.source", &file.source);
     let n_nics = findings.count("scale_out.n_nics_per_node", file.n_nics_per_node, N_GPUS_MAX);
@@ -214,7 +217,7 @@ fn check_leaves(file: &ScaleOutFile, n_nodes: Option<u32>, findings: &mut Findin
         if bandwidth.is_none() {
             findings.add(
                 "scale_out.oversubscription",
-                "leaves less than 1 B/s or more than 1 PB/s for a link to a spine",
+                "leaves less than 1 B/s or more than 200 TB/s for a link to a spine",
             );
         }
         Some(Spines { n_spines, bandwidth: bandwidth? })
@@ -239,7 +242,7 @@ fn uplink(file: &ScaleOutFile, n_nics_per_leaf: u64, n_spines: u32) -> Option<Ba
     let down = n_nics_per_leaf as f64 * file.bandwidth.bytes_per_sec() as f64;
     let up = (down / f64::from(n_spines) / file.oversubscription.unwrap_or(1.0)).round();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
-    (up >= 1.0 && up <= 1e15).then(|| Bandwidth::new(up as u64)).flatten()
+    (up >= 1.0 && up <= BANDWIDTH_MAX as f64).then(|| Bandwidth::new(up as u64)).flatten()
 }
 
 impl Regular<'_> {

@@ -69,12 +69,12 @@ impl Routes {
     /// The way from `src` to `dst`, which the cluster's check found to exist.
     pub(crate) fn route<'a>(&'a self, net: Net<'_>, gpus: &[Gpu], src: GpuIdx, dst: GpuIdx) -> &'a Route {
         assert!(src != dst, "a route joins two different GPUs, not GPU {} to itself", src.0);
-        let routes = self.by_source[src.0 as usize].get_or_init(|| self.from_source(net, gpus, src));
+        let routes = self.by_source[src.0 as usize].get_or_init(|| self.all_from(net, gpus, src));
         &routes[dst.0 as usize]
     }
 
     /// Routes from `src` to every GPU; the one to itself is empty.
-    fn from_source(&self, net: Net<'_>, gpus: &[Gpu], src: GpuIdx) -> Vec<Route> {
+    fn all_from(&self, net: Net<'_>, gpus: &[Gpu], src: GpuIdx) -> Vec<Route> {
         let links = match &self.routing {
             Routing::Explicit => self.explicit(net, src),
             Routing::Regular { exits, .. } => self.regular(net, gpus, exits, src),
@@ -180,11 +180,11 @@ fn is_between_machines(vertex: &Vertex) -> bool {
 }
 
 /// Shortest paths from `start` through vertices that `may_cross`.
-fn legs<'a, C: Fn(&Vertex) -> bool>(
-    net: Net<'a>,
+fn legs<C: Fn(&Vertex) -> bool>(
+    net: Net<'_>,
     start: VertexIdx,
     may_cross: C,
-) -> ShortestPaths<'a, Vertex, impl Fn(LinkId) -> u64 + use<'a, C>, C> {
+) -> ShortestPaths<'_, Vertex, impl Fn(LinkId) -> u64, C> {
     let latency_ps = move |link: LinkId| net.links[link.0 as usize].latency.as_ps();
     ShortestPaths::from(net.graph, latency_ps, start.node(), may_cross)
 }

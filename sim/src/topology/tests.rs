@@ -76,6 +76,10 @@ fn counts_must_be_believable() {
         message("n_nics_per_node: 4", "n_nics_per_node: 0"),
         "scale_out.n_nics_per_node: 0 is out of range; expected 1 to 65536"
     );
+    assert_eq!(
+        message("bandwidth: 100 GB/s", "bandwidth: 900 TB/s"),
+        "scale_up.bandwidth: 900000 GB/s is out of range; expected at most 200 TB/s"
+    );
     assert_eq!(message("schema: 1", "schema: 9"), "schema: this version reads schema 1, not 9");
     assert_eq!(
         message("  kind: switch", "  kind: switch\n  n_spines: 2"),
@@ -135,7 +139,13 @@ fn an_explicit_graph_must_name_what_there_is() {
     );
     assert_eq!(message("dst: s", "dst: t"), "links.0.dst: no vertex is named `t`");
     assert_eq!(message("dst: s", "dst: g0"), "links.0: joins `g0` to itself");
-    assert_eq!(message("src: g1", "src: g0"), "links.1: `g0->s` is already links.0");
+    assert_eq!(
+        message(
+            "src: g0, dst: s, bandwidth: 1 GB/s, latency: 1 us, duplex: true",
+            "src: s, dst: g1, bandwidth: 1 GB/s, latency: 1 us"
+        ),
+        "links.1: `s->g1` is already links.0"
+    );
     assert_eq!(
         message("name: x", "name: x\nn_nodes: 3"),
         "n_nodes: belongs to the regular form; this file has `nodes` and `links`"
