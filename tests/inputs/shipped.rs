@@ -1,10 +1,11 @@
 //! Every shipped file means something.
 
 use masim::input::Library;
-use masim::scenario::{
-    Choice, ContextLen, FfnSpec, Loader, Strategy, Workload, load_scenario, read_model, read_scenario, resolved_yaml,
-};
 use masim::input::{RefKind, SourceText};
+use masim::scenario::{
+    Choice, ContextLen, FfnSpec, Loader, Strategy, Workload, load_scenario, read_model, read_scenario,
+    resolved_yaml,
+};
 use masim_tests::Shipped;
 
 #[test]

@@ -37,13 +37,12 @@ pub(crate) fn render(error: &InputError, has_color: bool) -> String {
     for problem in &error.problems {
         text.push_str(&render_one(&error.source, problem, has_color));
         if let Some(hint) = &problem.hint {
-            text.push_str(&format!("  hint: {hint}\n"));
+            text.extend(["  hint: ", hint.as_str(), "\n"]);
         }
     }
     let n = error.problems.len();
     let noun = if n == 1 { "problem" } else { "problems" };
-    text.push_str(&format!("{n} {noun} in {}\n", error.source.path));
-    text
+    text + &format!("{n} {noun} in {}\n", error.source.path)
 }
 
 fn render_one(source: &SourceText, problem: &Problem, has_color: bool) -> String {

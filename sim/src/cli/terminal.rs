@@ -31,6 +31,7 @@ pub(crate) fn is_watched() -> bool {
 }
 
 /// Whether a person reads standard output.
+#[expect(dead_code, reason = "`run` and `sweep` use it")]
 pub(crate) fn is_read_by_a_person() -> bool {
     io::stdout().is_terminal()
 }

@@ -8,9 +8,7 @@ use std::borrow::Cow;
 use super::file::ScenarioFile;
 use super::load::scenario_file_of;
 use super::model_file::ModelFile;
-use crate::input::{
-    Entry, InputError, Library, Problem, RefKind, SourceText, Tree, TreeValue, did_you_mean,
-};
+use crate::input::{Entry, InputError, Library, Problem, RefKind, SourceText, Tree, TreeValue, did_you_mean};
 use crate::topology::ClusterFile;
 
 /// Changes scenarios, taking the files that they name from a library.
@@ -37,8 +35,7 @@ impl<'a> Patcher<'a> {
     pub fn filled(self, tree: &Tree, source: &SourceText) -> Result<Tree, InputError> {
         let file: ScenarioFile = scenario_file_of(tree, source)?;
         let mut tree = Tree::of(&file);
-        self.take_in(&mut tree, &mut Vec::new())
-            .map_err(|problem| InputError::new(source, vec![problem]))?;
+        self.take_in(&mut tree, &mut Vec::new()).map_err(|problem| InputError::new(source, vec![problem]))?;
         Ok(tree)
     }
 
@@ -191,9 +188,7 @@ fn position(here: &Tree, keys: &[&str], key: &str) -> Result<usize, Problem> {
             let n_items = items.len();
             Problem::new("", format!("{} is a list of {n_items} and has no item `{key}`", place()))
         }),
-        _ => {
-            Err(Problem::new("", format!("{} is `{}` and has no key `{key}`", place(), here.to_cell())))
-        }
+        _ => Err(Problem::new("", format!("{} is `{}` and has no key `{key}`", place(), here.to_cell()))),
     }
 }
 

@@ -249,8 +249,8 @@ impl<'a> Expansion<'a> {
 
     fn scenario(&mut self, draft: &Draft) -> Result<Scenario, String> {
         let tree = draft.as_ref().map_err(Clone::clone)?;
-        let scenario = scenario_file_of(tree, &self.nowhere)
-            .and_then(|file| self.loader.scenario(&file, &self.nowhere));
+        let scenario =
+            scenario_file_of(tree, &self.nowhere).and_then(|file| self.loader.scenario(&file, &self.nowhere));
         scenario.map_err(|error| {
             let here = error.source == self.nowhere;
             let lines: Vec<String> = error.problems.iter().map(line_of).collect();

@@ -91,7 +91,8 @@ fn base_of(file: &SweepFile, source: &SourceText, library: &dyn Library) -> Resu
                 .map_err(|message| InputError::new(source, vec![Problem::new("base", message)]))?;
             let tree = Tree::parse(&base)?;
             if tree.get("base").is_some() {
-                let message = format!("`{}` is a sweep, because it has a `base`; expected a scenario", base.path);
+                let message =
+                    format!("`{}` is a sweep, because it has a `base`; expected a scenario", base.path);
                 return Err(InputError::new(source, vec![Problem::new("base", message)]));
             }
             Patcher::new(library, &base.path).filled(&tree, &base)
@@ -125,7 +126,8 @@ fn axes_of(items: &[ByPathFile], problems: &mut Vec<Problem>) -> Vec<Axis> {
         let n_values = keys.first().map_or(0, |(_, values)| values.len());
         for (path, values) in keys.iter().filter(|(_, values)| values.len() != n_values) {
             let (first, found) = (&keys[0].0, values.len());
-            let message = format!("{found} values beside {n_values} of `{first}`; expected lists of equal length");
+            let message =
+                format!("{found} values beside {n_values} of `{first}`; expected lists of equal length");
             problems.push(Problem::new(&format!("{item_key}.{path}"), message));
         }
         axes.push(Axis { n_values, keys });
@@ -137,7 +139,8 @@ fn conditions_of(items: &[ByPathFile], problems: &mut Vec<Problem>) -> Vec<Vec<(
     let mut exclude = Vec::new();
     for (idx, item) in items.iter().enumerate() {
         if item.is_empty() {
-            let message = "the item is empty and would leave out every point; expected a path and a condition";
+            let message =
+                "the item is empty and would leave out every point; expected a path and a condition";
             problems.push(Problem::new(&format!("exclude[{idx}]"), message));
         }
         let mut conditions = Vec::new();
@@ -163,7 +166,8 @@ fn baselines_of(files: &[BaselineFile], base_name: &str, problems: &mut Vec<Prob
         }
         let strategies = file.strategy.all();
         if strategies.is_empty() {
-            problems.push(Problem::new(&key("strategy"), "the list is empty; expected at least one strategy"));
+            problems
+                .push(Problem::new(&key("strategy"), "the list is empty; expected at least one strategy"));
         }
         match &file.best_of {
             Some(column) if !BEST_OF.contains(&column.as_str()) => {
