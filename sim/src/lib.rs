@@ -30,8 +30,9 @@ pub mod run;
 pub mod metrics;
 pub mod search;
 pub mod sweep;
-pub mod network;
 pub mod schema;
+pub mod network;
+pub mod report;
 
 // The only module that touches files, the clock, the environment or the terminal.
 pub mod cli;

@@ -134,8 +134,9 @@ mod tests {
 
     #[test]
     fn a_problem_without_a_position_names_the_file() {
-        let text = render(&error(None), false);
-        assert!(text.starts_with("error: x.yaml: `workload.batch`: -3 is not a count\n"), "{text}");
+        let source = SourceText { path: "x.yaml".to_owned(), text: "a: 1\n".to_owned() };
+        let error = InputError::new(&source, vec![Problem::new("", "this is no scenario")]);
+        assert_eq!(render(&error, false), "error: x.yaml: this is no scenario\n1 problem in x.yaml\n");
     }
 
     #[test]

@@ -16,7 +16,8 @@ impl Lcg {
     /// A number below `n`.
     fn below(&mut self, n: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % n
+        let scaled = (u128::from(self.0) * u128::from(n)) >> 64;
+        u64::try_from(scaled).expect("below n")
     }
 }
 
@@ -136,7 +137,7 @@ fn tasks(criterion: &mut Criterion) {
 fn flows(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("flows");
     group.sample_size(20);
-    // Arrivals every 2 us on average load the fabric to about two thirds.
+    // 2.2 MB every 2 us on average, 8 of 9 to another node, load the NICs to about 60 %.
     for (name, n_flows, window) in [
         ("open_1000", 1_000, 2_000_000_000),
         ("open_10000", 10_000, 20_000_000_000),

@@ -21,9 +21,10 @@ impl Solver {
     /// Brings all levels up to date; `false` if that takes longer than filling.
     pub(super) fn spread(&mut self) -> bool {
         let mut n_visits_left = VISITS_PER_MEMBER * self.n_members + self.links.len() / LINKS_PER_VISIT;
-        let of_dirty =
-            |Reverse((_, link)): &Reverse<(u64, u32)>| 2 * self.links[*link as usize].members.len();
-        if self.dirty.iter().map(of_dirty).sum::<usize>() > n_visits_left {
+        // Where most of the network changes at once, as at the start of an all-to-all, do not even try.
+        let n_members_of =
+            |Reverse((_, link)): &Reverse<(u64, u32)>| self.links[*link as usize].members.len();
+        if self.dirty.iter().map(n_members_of).sum::<usize>() > self.n_members / 2 + self.links.len() {
             return false;
         }
         while let Some(Reverse((old, idx))) = self.dirty.pop() {

@@ -6,7 +6,7 @@ use super::*;
 use crate::network::textbook::Flow;
 
 /// Quanta of 2^-16 B/s by which rounding may move a rate in these small networks.
-const N_QUANTA: u64 = 256;
+const N_QUANTA: u64 = 64;
 
 /// Capacities in rate units, and classes as (hops, cap).
 #[derive(Clone, Debug)]
@@ -164,7 +164,9 @@ proptest! {
     fn no_link_is_ever_over_its_capacity((net, history) in net_and_changes()) {
         let mut state = State::new(&net);
         for instant in &history {
-            instant.iter().for_each(|change| state.apply(change));
+            for change in instant {
+                state.apply(change);
+            }
             state.solver.solve(&mut Vec::new());
             for link in 0..state.net.capacities.len() {
                 prop_assert!(state.used(link).0 <= state.net.capacities[link], "link {link} is over its capacity");
