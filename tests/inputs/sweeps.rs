@@ -132,9 +132,26 @@ fn axes_reach_into_the_files_that_references_name() {
     let (once, twice) = (2_039_000_000_000, 4_078_000_000_000);
     assert_eq!(seen, [(once, 64), (once, 128), (twice, 64), (twice, 128)]);
     let cells = ["x2", "2 us", "128", "0.5"].map(str::to_owned);
-    assert_eq!(expanded.rows[3].axes, BTreeMap::from_iter(paths.map(str::to_owned).into_iter().zip(cells)));
+    let expected: BTreeMap<String, String> = paths.map(str::to_owned).into_iter().zip(cells).collect();
+    assert_eq!(expanded.rows[3].axes, expected);
     let cluster = |idx: usize| &expanded.rows[idx].alternatives.as_ref().unwrap()[0].cluster;
     assert!(Arc::ptr_eq(cluster(0), cluster(1)) && !Arc::ptr_eq(cluster(1), cluster(2)));
+}
+
+/// A sweep that was written down stands in another folder than its base did.
+#[test]
+fn references_by_path_are_taken_in() {
+    let mut shipped = Shipped::default();
+    let decode = shipped.text("scenarios/decode.yaml").unwrap().text;
+    let by_path = decode.replace("cluster: a100-4x4", "cluster: ../topologies/a100-4x4.yaml");
+    shipped.replaced.insert("scenarios/by-path.yaml".to_owned(), by_path);
+    let text = "base: by-path.yaml\naxes: [{ model: [./models/paper-4l.yaml, mixtral-8x7b] }]\n";
+    let source = SourceText { path: "scenarios/x.yaml".to_owned(), text: text.to_owned() };
+    let sweep = load_sweep(&source, &shipped).unwrap();
+    assert!(sweep.resolved_yaml().contains("    name: a100-4x4\n"), "{}", sweep.resolved_yaml());
+    let rows = sweep.expand(&shipped).unwrap().rows;
+    let models = rows.iter().map(|row| row.alternatives.as_ref().unwrap()[0].model.name.clone());
+    assert_eq!(models.collect::<Vec<_>>(), ["paper-4l", "mixtral-8x7b"]);
 }
 
 #[test]

@@ -19,12 +19,11 @@ impl Shipped {
     ///
     /// That there is no such file.
     pub fn text(&self, path: &str) -> Result<SourceText, String> {
-        let text = match self.replaced.get(path) {
-            Some(text) => text.clone(),
-            None => {
-                let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
-                std::fs::read_to_string(root.join(path)).map_err(|_| format!("there is no file `{path}`"))?
-            }
+        let text = if let Some(text) = self.replaced.get(path) {
+            text.clone()
+        } else {
+            let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+            std::fs::read_to_string(root.join(path)).map_err(|_| format!("there is no file `{path}`"))?
         };
         Ok(SourceText { path: path.to_owned(), text })
     }
