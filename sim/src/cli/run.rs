@@ -8,10 +8,11 @@ use super::exit::CliError;
 use super::library::Folders;
 use super::set::{self, Setting};
 use super::{files, terminal};
+use crate::load::RoutingPool;
 use crate::report;
-use crate::run::{Outcome, run_scenario};
 use crate::scenario::{Loader, Scenario, scenario_file_of};
-use crate::sweep::load_sweep;
+use crate::search::Found;
+use crate::sweep::{RowJson, SweepRow, load_sweep, simulate_row};
 
 pub(super) const AFTER_HELP: &str = "\
 Examples:
@@ -59,61 +60,69 @@ enum DagFormat {
 
 impl RunArgs {
     pub(crate) fn run(&self) -> Result<(), CliError> {
-        let dag = self.dag.as_deref().map(|path| Ok((path, dag_format(path)?))).transpose()?;
+        let dag =
+            self.dag.as_deref().map(|path| dag_format(path).map(|format| (path, format))).transpose()?;
         for path in [&self.trace, &self.dag, &self.out].into_iter().flatten() {
             files::check_writable(path)?;
         }
-        let scenario = self.scenario()?;
-        let outcome = run_scenario(&scenario)
-            .map_err(|error| CliError::usage(format!("failed to run the scenario: {error}"), None))?;
-        if let Some(path) = &self.trace {
-            files::write(path, report::perfetto::perfetto(&outcome.trace).as_bytes())?;
+        let row = self.row()?;
+        let (row, best) = simulate_row(&row, &RoutingPool::default());
+        if let Some((scenario, found)) = &best {
+            if let Some(path) = &self.trace {
+                let trace = report::observed::trace_input(scenario, found);
+                files::write(path, report::perfetto::perfetto(&trace).as_bytes())?;
+            }
+            if let Some((path, format)) = dag {
+                files::write(path, dag_text(scenario, found, format).as_bytes())?;
+            }
         }
-        if let Some((path, format)) = dag {
-            files::write(path, dag_text(&outcome, format).as_bytes())?;
-        }
-        let text = self.text(&outcome);
+        let text = self.text(&row);
         match &self.out {
-            Some(path) => files::write(path, text.as_bytes()),
-            None => terminal::print(&text),
+            Some(path) => files::write(path, text.as_bytes())?,
+            None => terminal::print(&text)?,
+        }
+        match row.error {
+            Some(error) if row.fits => {
+                Err(CliError::usage(format!("failed to run the scenario: {error}"), None))
+            }
+            _ => Ok(()),
         }
     }
 
-    fn scenario(&self) -> Result<Scenario, CliError> {
+    /// What is to be run, as a row of a sweep.
+    fn row(&self) -> Result<SweepRow, CliError> {
         match (&self.scenario, &self.from, self.row) {
             (Some(path), _, _) => {
                 let source = files::read_text(path)?;
                 let tree = set::apply(&source, &self.set)?;
                 let file = scenario_file_of(&tree, &source)?;
-                Ok(Loader::new(&Folders).scenario(&file, &source)?)
+                Ok(SweepRow::alone(Loader::new(&Folders).scenario(&file, &source)?))
             }
             (None, Some(results), Some(row)) => self.row_of(results, row),
             (None, ..) => unreachable!("clap asks for a scenario or for results and a row"),
         }
     }
 
-    /// The scenario of row `row` of the report that `results` belongs to.
-    fn row_of(&self, results: &Path, row: usize) -> Result<Scenario, CliError> {
+    /// Row `row` of the report that `results` belongs to.
+    fn row_of(&self, results: &Path, row: usize) -> Result<SweepRow, CliError> {
         let source = files::read_text(&results.with_file_name("sweep.yaml"))?;
         let mut sweep = load_sweep(&source, &Folders)?;
         set::apply_to_sweep(&mut sweep, &source, &self.set)?;
         let rows = sweep.expand(&Folders)?.rows;
         let n_rows = rows.len();
-        let found = rows.into_iter().nth(row).ok_or_else(|| {
-            CliError::usage(format!("there is no row {row}; `{}` has rows 0 to {}", source.path, n_rows - 1), None)
-        })?;
-        let alternatives = found
-            .alternatives
-            .map_err(|why| CliError::usage(format!("row {row} makes no sense: {why}"), None))?;
-        crate::sweep::best_of(alternatives, found.best_of.as_deref())
-            .map_err(|error| CliError::usage(format!("failed to run row {row}: {error}"), None))
+        rows.into_iter().nth(row).ok_or_else(|| {
+            CliError::usage(
+                format!("there is no row {row}; `{}` has rows 0 to {}", source.path, n_rows - 1),
+                None,
+            )
+        })
     }
 
-    fn text(&self, outcome: &Outcome) -> String {
+    fn text(&self, row: &RowJson) -> String {
         if self.json {
-            report::json::json(std::slice::from_ref(&outcome.row))
+            report::json::json(std::slice::from_ref(row))
         } else {
-            format!("{}\n", report::summary::run(&outcome.row, report::summary::Dress::Plain))
+            format!("{}\n", report::summary::run(row, terminal::dress()))
         }
     }
 }
@@ -129,9 +138,10 @@ fn dag_format(path: &Path) -> Result<DagFormat, CliError> {
     }
 }
 
-fn dag_text(outcome: &Outcome, format: DagFormat) -> String {
+fn dag_text(scenario: &Scenario, found: &Found, format: DagFormat) -> String {
+    let tasks = report::observed::dag_tasks(scenario, &found.run);
     match format {
-        DagFormat::Dot => report::dag::dot(&outcome.dag),
-        DagFormat::Json => report::dag::json(&outcome.dag),
+        DagFormat::Dot => report::dag::dot(&tasks),
+        DagFormat::Json => report::dag::json(&tasks),
     }
 }

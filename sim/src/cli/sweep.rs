@@ -65,7 +65,11 @@ impl SweepArgs {
         let rows = self.simulate(&expanded);
         let contents = contents(&title, &sweep, &expanded, &rows)?;
         folder.replace(contents, meta(&rows, began))?;
-        let text = if self.json { report::json::json(&rows) } else { summary(&rows) };
+        let text = if self.json {
+            report::json::json(&rows)
+        } else {
+            format!("{}\n", report::summary::sweep(&rows, terminal::dress()))
+        };
         terminal::print(&text)?;
         if !self.quiet {
             terminal::talk(&format!("report: {}", path.join("report.html").display()));
@@ -89,11 +93,6 @@ impl SweepArgs {
 /// The name of the sweep: that of its file without the ending.
 fn title(file: &Path) -> String {
     file.file_stem().map_or_else(|| "sweep".to_owned(), |stem| stem.to_string_lossy().into_owned())
-}
-
-fn summary(rows: &[RowJson]) -> String {
-    let dress = if terminal::is_read_by_a_person() { report::summary::Dress::Lines } else { report::summary::Dress::Plain };
-    format!("{}\n", report::summary::sweep(rows, dress))
 }
 
 /// Every file of the report but `meta.json`.

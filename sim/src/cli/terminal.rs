@@ -4,6 +4,7 @@ use std::env;
 use std::io::{self, IsTerminal, Write};
 
 use super::exit::CliError;
+use crate::report::summary::Dress;
 
 /// Writes data; what is wrong with the receiver is the user's to know, except that it left early.
 pub(crate) fn print(data: &str) -> Result<(), CliError> {
@@ -30,10 +31,9 @@ pub(crate) fn is_watched() -> bool {
     io::stderr().is_terminal()
 }
 
-/// Whether a person reads standard output.
-#[expect(dead_code, reason = "`run` and `sweep` use it")]
-pub(crate) fn is_read_by_a_person() -> bool {
-    io::stdout().is_terminal()
+/// How tables are drawn: with lines where a person reads standard output, in plain text elsewhere.
+pub(crate) fn dress() -> Dress {
+    if io::stdout().is_terminal() { Dress::Lines } else { Dress::Plain }
 }
 
 /// Whether talk may be coloured: on a terminal, unless `NO_COLOR` is set or the terminal is dumb.
