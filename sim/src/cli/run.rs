@@ -1,5 +1,6 @@
 //! `masim run`: one scenario, or one row of results again.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
@@ -8,10 +9,11 @@ use super::exit::CliError;
 use super::library::Folders;
 use super::set::{self, Setting};
 use super::{files, terminal};
+use crate::input::Tree;
+use crate::load::RoutingPool;
 use crate::report;
-use crate::run::{Outcome, run_scenario};
-use crate::scenario::{Loader, Scenario, scenario_file_of};
-use crate::sweep::load_sweep;
+use crate::scenario::{Loader, scenario_file_of};
+use crate::sweep::{RowJson, SweepRow, load_sweep, simulate_row};
 
 pub(super) const AFTER_HELP: &str = "\
 Examples:
@@ -63,57 +65,75 @@ impl RunArgs {
         for path in [&self.trace, &self.dag, &self.out].into_iter().flatten() {
             files::check_writable(path)?;
         }
-        let scenario = self.scenario()?;
-        let outcome = run_scenario(&scenario)
-            .map_err(|error| CliError::usage(format!("failed to run the scenario: {error}"), None))?;
-        if let Some(path) = &self.trace {
-            files::write(path, report::perfetto::perfetto(&outcome.trace).as_bytes())?;
+        let place = self.place()?;
+        let (row, found) = simulate_row(&place, &RoutingPool::default());
+        match &found {
+            Some((scenario, found)) => {
+                if let Some(path) = &self.trace {
+                    let trace = report::from_run::trace(scenario, found);
+                    files::write(path, report::perfetto::perfetto(&trace).as_bytes())?;
+                }
+                if let Some((path, format)) = dag {
+                    let tasks = report::from_run::dag(scenario, found);
+                    files::write(path, format.text(&tasks).as_bytes())?;
+                }
+            }
+            None => {
+                if self.trace.is_some() || self.dag.is_some() {
+                    terminal::warn("nothing ran, so neither trace nor graph is written");
+                }
+            }
         }
-        if let Some((path, format)) = dag {
-            files::write(path, dag_text(&outcome, format).as_bytes())?;
-        }
-        let text = self.text(&outcome);
+        let text = self.text(&row);
         match &self.out {
-            Some(path) => files::write(path, text.as_bytes()),
-            None => terminal::print(&text),
+            Some(path) => files::write(path, text.as_bytes())?,
+            None => terminal::print(&text)?,
         }
+        let is_failed = row.error.is_some() && row.fits;
+        if is_failed { Err(CliError::RowsFailed { n_failed: 1, n_rows: 1 }) } else { Ok(()) }
     }
 
-    fn scenario(&self) -> Result<Scenario, CliError> {
+    /// What is to run, as a row of results to come.
+    fn place(&self) -> Result<SweepRow, CliError> {
         match (&self.scenario, &self.from, self.row) {
             (Some(path), _, _) => {
                 let source = files::read_text(path)?;
                 let tree = set::apply(&source, &self.set)?;
                 let file = scenario_file_of(&tree, &source)?;
-                Ok(Loader::new(&Folders).scenario(&file, &source)?)
+                let scenario = Loader::new(&Folders).scenario(&file, &source)?;
+                Ok(SweepRow {
+                    row_idx: 0,
+                    point_idx: 0,
+                    name: file.strategy.kind().to_owned(),
+                    alternatives: Ok(vec![scenario]),
+                    best_of: None,
+                    axes: BTreeMap::new(),
+                    documents: vec![Tree::of(&file)],
+                })
             }
             (None, Some(results), Some(row)) => self.row_of(results, row),
             (None, ..) => unreachable!("clap asks for a scenario or for results and a row"),
         }
     }
 
-    /// The scenario of row `row` of the report that `results` belongs to.
-    fn row_of(&self, results: &Path, row: usize) -> Result<Scenario, CliError> {
+    /// Row `row` of the report that `results` belongs to.
+    fn row_of(&self, results: &Path, row: usize) -> Result<SweepRow, CliError> {
         let source = files::read_text(&results.with_file_name("sweep.yaml"))?;
         let mut sweep = load_sweep(&source, &Folders)?;
         set::apply_to_sweep(&mut sweep, &source, &self.set)?;
         let rows = sweep.expand(&Folders)?.rows;
         let n_rows = rows.len();
-        let found = rows.into_iter().nth(row).ok_or_else(|| {
-            CliError::usage(format!("there is no row {row}; `{}` has rows 0 to {}", source.path, n_rows - 1), None)
-        })?;
-        let alternatives = found
-            .alternatives
-            .map_err(|why| CliError::usage(format!("row {row} makes no sense: {why}"), None))?;
-        crate::sweep::best_of(alternatives, found.best_of.as_deref())
-            .map_err(|error| CliError::usage(format!("failed to run row {row}: {error}"), None))
+        rows.into_iter().nth(row).ok_or_else(|| {
+            let last = n_rows.saturating_sub(1);
+            CliError::usage(format!("there is no row {row}; `{}` has rows 0 to {last}", source.path), None)
+        })
     }
 
-    fn text(&self, outcome: &Outcome) -> String {
+    fn text(&self, row: &RowJson) -> String {
         if self.json {
-            report::json::json(std::slice::from_ref(&outcome.row))
+            report::json::json(std::slice::from_ref(row))
         } else {
-            format!("{}\n", report::summary::run(&outcome.row, report::summary::Dress::Plain))
+            format!("{}\n", report::summary::run(row, report::summary::Dress::Plain))
         }
     }
 }
@@ -129,9 +149,11 @@ fn dag_format(path: &Path) -> Result<DagFormat, CliError> {
     }
 }
 
-fn dag_text(outcome: &Outcome, format: DagFormat) -> String {
-    match format {
-        DagFormat::Dot => report::dag::dot(&outcome.dag),
-        DagFormat::Json => report::dag::json(&outcome.dag),
+impl DagFormat {
+    fn text(self, tasks: &[report::dag::DagTask]) -> String {
+        match self {
+            Self::Dot => report::dag::dot(tasks),
+            Self::Json => report::dag::json(tasks),
+        }
     }
 }

@@ -92,7 +92,11 @@ fn title(file: &Path) -> String {
 }
 
 fn summary(rows: &[RowJson]) -> String {
-    let dress = if terminal::is_read_by_a_person() { report::summary::Dress::Lines } else { report::summary::Dress::Plain };
+    let dress = if terminal::is_read_by_a_person() {
+        report::summary::Dress::Lines
+    } else {
+        report::summary::Dress::Plain
+    };
     format!("{}\n", report::summary::sweep(rows, dress))
 }
 

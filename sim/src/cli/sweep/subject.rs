@@ -29,10 +29,12 @@ pub(super) fn assumptions(rows: &[SweepRow]) -> Vec<Assumption> {
     let mut found = BTreeSet::new();
     for scenario in scenarios(rows) {
         let model = scenario.model.assumed.iter().map(|key| ("model", scenario.model.name.as_str(), key));
-        let cluster = scenario.cluster.assumed.iter().map(|key| ("cluster", scenario.cluster.name.as_str(), key));
-        let cards = scenario.cluster.gpus.iter().flat_map(|gpu| {
-            gpu.card.assumed.iter().map(|key| ("cluster.gpu", gpu.card.name.as_str(), key))
-        });
+        let cluster =
+            scenario.cluster.assumed.iter().map(|key| ("cluster", scenario.cluster.name.as_str(), key));
+        let cards =
+            scenario.cluster.gpus.iter().flat_map(|gpu| {
+                gpu.card.assumed.iter().map(|key| ("cluster.gpu", gpu.card.name.as_str(), key))
+            });
         found.extend(model.chain(cluster).chain(cards));
     }
     let assumption = |(root, file, key): (&str, &str, &String)| Assumption {
