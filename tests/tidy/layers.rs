@@ -34,7 +34,8 @@ fn test_modules(file: &Text) -> Vec<String> {
     let folder = folder.strip_suffix("/lib").unwrap_or(folder);
     let lines: Vec<_> = file.text.lines().collect();
     let pairs = lines.windows(2).filter(|pair| pair[0] == "#[cfg(test)]");
-    let names = pairs.filter_map(|pair| pair[1].strip_prefix("mod ")?.strip_suffix(';'));
+    let names = pairs
+        .filter_map(|pair| pair[1].trim_start_matches("pub(crate) ").strip_prefix("mod ")?.strip_suffix(';'));
     names.map(|name| format!("{folder}/{name}")).collect()
 }
 
