@@ -25,4 +25,9 @@ pub mod lower;
 // What happened.
 pub mod run;
 pub mod metrics;
+pub mod progress;
 pub mod sweep;
+pub mod network;
+
+// The only module that touches files, the clock, the environment or the terminal.
+pub mod cli;

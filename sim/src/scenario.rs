@@ -12,7 +12,9 @@ pub mod load;
 pub mod patch;
 
 pub use file::ScenarioFile;
-pub use load::{Loader, load_model, load_scenario, read_model, read_scenario, resolved_yaml, scenario_file_of};
+pub use load::{
+    Loader, load_model, load_scenario, read_model, read_scenario, resolved_yaml, scenario_file_of,
+};
 pub use model_file::ModelFile;
 pub use patch::Patcher;
 

@@ -69,8 +69,7 @@ mod tests {
     #[test]
     fn a_path_leads_to_its_value_or_as_far_as_it_goes() {
         let text = "gpu: [a, b]\nnodes:\n  - name: x\n    gpu: y\naxes:\n  - { a.b: [1, 2], a: 3 }\n";
-        let tree =
-            Tree::parse(&SourceText { path: "x.yaml".to_owned(), text: text.to_owned() }).unwrap();
+        let tree = Tree::parse(&SourceText { path: "x.yaml".to_owned(), text: text.to_owned() }).unwrap();
         let at = |key| position_of(&tree, key);
         assert_eq!(at("gpu"), Some((1, 1)));
         assert_eq!(at("gpu.1"), Some((1, 10)));

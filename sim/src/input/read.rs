@@ -104,7 +104,9 @@ fn unexpected(value: &TreeValue) -> Unexpected<'_> {
     match value {
         TreeValue::Null => Unexpected::Unit,
         TreeValue::Bool(truth) => Unexpected::Bool(*truth),
-        TreeValue::Whole(n) => i64::try_from(*n).map_or(Unexpected::Other("a large number"), Unexpected::Signed),
+        TreeValue::Whole(n) => {
+            i64::try_from(*n).map_or(Unexpected::Other("a large number"), Unexpected::Signed)
+        }
         TreeValue::Real(x) => Unexpected::Float(*x),
         TreeValue::Text(text) => Unexpected::Str(text),
         TreeValue::List(_) => Unexpected::Seq,

@@ -282,11 +282,7 @@ impl<'de> Visitor<'de> for BareVisitor {
     }
 
     fn visit_f64<E: serde::de::Error>(self, x: f64) -> Result<Bare, E> {
-        if x.is_finite() {
-            Ok(Bare(TreeValue::Real(x)))
-        } else {
-            Err(E::custom("the number is not finite"))
-        }
+        if x.is_finite() { Ok(Bare(TreeValue::Real(x))) } else { Err(E::custom("the number is not finite")) }
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Bare, E> {
@@ -343,9 +339,13 @@ mod tests {
         assert_eq!(message(""), "x.yaml: the file is empty; expected a mapping");
         assert_eq!(message("# only a comment\n"), "x.yaml: the file is empty; expected a mapping");
         assert_eq!(message("a: 1\na: 2\n"), "x.yaml:2:1: the key `a` stands twice");
-        assert_eq!(message("a: 1\n---\na: 2\n"), "x.yaml:3:1: the file holds several documents; expected one");
+        assert_eq!(
+            message("a: 1\n---\na: 2\n"),
+            "x.yaml:3:1: the file holds several documents; expected one"
+        );
         assert_eq!(message("a: [1, 2\nb: 3\n"), "x.yaml:2:2: illegal placement of ':' indicator");
-        let not_finite = |text| format!("x.yaml:1:4: `{text}` is not a finite number; expected at most 1.8e308");
+        let not_finite =
+            |text| format!("x.yaml:1:4: `{text}` is not a finite number; expected at most 1.8e308");
         assert_eq!(message("a: .nan\n"), not_finite(".nan"));
         assert_eq!(message("a: 1e999\n"), not_finite("1e999"));
     }

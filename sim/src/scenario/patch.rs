@@ -6,9 +6,7 @@
 use super::file::ScenarioFile;
 use super::load::scenario_file_of;
 use super::model_file::ModelFile;
-use crate::input::{
-    Entry, InputError, Library, Problem, RefKind, SourceText, Tree, TreeValue, did_you_mean,
-};
+use crate::input::{Entry, InputError, Library, Problem, RefKind, SourceText, Tree, TreeValue, did_you_mean};
 use crate::topology::ClusterFile;
 
 /// Changes scenarios, taking the files that they name from a library.
@@ -35,8 +33,7 @@ impl<'a> Patcher<'a> {
     pub fn filled(self, tree: &Tree, source: &SourceText) -> Result<Tree, InputError> {
         let file: ScenarioFile = scenario_file_of(tree, source)?;
         let mut tree = Tree::of(&file);
-        self.take_in(&mut tree, &mut Vec::new())
-            .map_err(|problem| InputError::new(source, vec![problem]))?;
+        self.take_in(&mut tree, &mut Vec::new()).map_err(|problem| InputError::new(source, vec![problem]))?;
         Ok(tree)
     }
 
@@ -149,7 +146,10 @@ fn child<'t>(here: &'t mut Tree, keys: &[&str], key: &str) -> Result<&'t mut Tre
                 let names: Vec<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
                 let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
                 let message = format!("{place} has no key `{key}`; it has {}", quoted.join(", "));
-                return Err(Problem { hint: did_you_mean(key, names.into_iter()), ..Problem::new("", message) });
+                return Err(Problem {
+                    hint: did_you_mean(key, names.into_iter()),
+                    ..Problem::new("", message)
+                });
             };
             Ok(&mut entries[at].tree)
         }

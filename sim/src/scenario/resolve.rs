@@ -120,7 +120,9 @@ fn check_dtypes(cluster: &Cluster, model: &ModelSpec, findings: &mut Findings) {
             let (dtype, card, has) = (dtype.name(), &card.name, has.join(", "));
             findings.add(
                 "model",
-                format_args!("its {key} are {dtype}, for which GPU card `{card}` has no peak rate; it has {has}"),
+                format_args!(
+                    "its {key} are {dtype}, for which GPU card `{card}` has no peak rate; it has {has}"
+                ),
             );
         }
     }

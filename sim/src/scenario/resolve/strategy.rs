@@ -126,7 +126,9 @@ impl Frame<'_> {
                 let Some(gpu) = self.gpu(gpu, &key, findings) else { continue };
                 let name = &self.cluster.gpu(gpu).name;
                 match &first_place[gpu.0 as usize] {
-                    Some(first) => findings.add(&key, format_args!("GPU `{name}` already stands in `{first}`")),
+                    Some(first) => {
+                        findings.add(&key, format_args!("GPU `{name}` already stands in `{first}`"))
+                    }
                     None => first_place[gpu.0 as usize] = Some(place),
                 }
                 pool.push(gpu);
@@ -140,7 +142,10 @@ impl Frame<'_> {
         if !unplaced.is_empty() {
             findings.add(KEY, format_args!("no role for {}; expected every GPU once", unplaced.join(", ")));
         }
-        let sizes = [("attention", pools.attention.len(), file.n_attention_gpus), ("expert", pools.expert.len(), file.n_expert_gpus)];
+        let sizes = [
+            ("attention", pools.attention.len(), file.n_attention_gpus),
+            ("expert", pools.expert.len(), file.n_expert_gpus),
+        ];
         for (role, found, expected) in sizes {
             if found != expected as usize {
                 findings.add(
@@ -159,16 +164,22 @@ impl Frame<'_> {
             GpuRefFile::Idx(idx) if *idx < n_gpus => Some(GpuIdx(*idx)),
             GpuRefFile::Idx(idx) => {
                 let last = n_gpus - 1;
-                findings.add(key, format_args!("there is no GPU {idx}; cluster `{cluster}` has GPUs 0 to {last}"));
+                findings.add(
+                    key,
+                    format_args!("there is no GPU {idx}; cluster `{cluster}` has GPUs 0 to {last}"),
+                );
                 None
             }
             GpuRefFile::Name(name) => {
                 let at = self.cluster.gpus.iter().position(|gpu| gpu.name == *name);
                 if at.is_none() {
-                    let (first, last) = (&self.cluster.gpus[0].name, &self.cluster.gpus[n_gpus as usize - 1].name);
+                    let (first, last) =
+                        (&self.cluster.gpus[0].name, &self.cluster.gpus[n_gpus as usize - 1].name);
                     findings.add(
                         key,
-                        format_args!("there is no GPU `{name}`; cluster `{cluster}` has `{first}` to `{last}`"),
+                        format_args!(
+                            "there is no GPU `{name}`; cluster `{cluster}` has `{first}` to `{last}`"
+                        ),
                     );
                 }
                 at.and_then(|at| u32::try_from(at).ok()).map(GpuIdx)
@@ -183,7 +194,8 @@ impl Frame<'_> {
         findings.count("strategy.tp", tp, self.model.attention.n_heads);
         findings.count("strategy.pp", pp, self.model.n_layers);
         findings.count("strategy.dp", dp, self.batch);
-        let n_in_flight = findings.choice("strategy.n_in_flight", n_in_flight, (self.batch / dp.max(1)).max(1));
+        let n_in_flight =
+            findings.choice("strategy.n_in_flight", n_in_flight, (self.batch / dp.max(1)).max(1));
         TpPp { tp, pp, dp, n_in_flight }
     }
 

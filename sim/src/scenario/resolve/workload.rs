@@ -28,7 +28,8 @@ fn context_len_of(file: &ContextLenFile, batch: u32, findings: &mut Findings) ->
             findings.count("workload.context_len.max", max, CONTEXT_LEN_MAX);
             findings.count("workload.context_len.min", min, CONTEXT_LEN_MAX);
             if min > max {
-                findings.add("workload.context_len.min", format_args!("{min} is above `max`, which is {max}"));
+                findings
+                    .add("workload.context_len.min", format_args!("{min} is above `max`, which is {max}"));
             }
             ContextLen::Uniform { min, max }
         }
@@ -57,7 +58,10 @@ fn check_list(values: &[u32], batch: u32, findings: &mut Findings) {
     if n_values == 0 {
         findings.add(KEY, "the list is empty; expected a length for each sequence");
     } else if n_values > batch as usize {
-        findings.add(KEY, format_args!("there are {n_values} lengths for a batch of {batch}; expected at most {batch}"));
+        findings.add(
+            KEY,
+            format_args!("there are {n_values} lengths for a batch of {batch}; expected at most {batch}"),
+        );
     }
     for (idx, value) in values.iter().enumerate() {
         findings.count(&format!("{KEY}[{idx}]"), *value, CONTEXT_LEN_MAX);
@@ -98,15 +102,25 @@ fn check_histogram(tokens: &[u64], model: &ModelSpec, findings: &mut Findings) {
         let model = &model.name;
         findings.add(
             KEY,
-            format_args!("there are {n_counts} counts, but model `{model}` has {n_experts} experts; expected one each"),
+            format_args!(
+                "there are {n_counts} counts, but model `{model}` has {n_experts} experts; expected one each"
+            ),
         );
     }
     let n_chosen = tokens.iter().filter(|count| **count > 0).count();
     if n_chosen < moe.experts_per_token as usize {
         let needed = moe.experts_per_token;
-        findings.add(KEY, format_args!("{n_chosen} counts are above 0; expected at least {needed}, one for each expert of a token"));
+        findings.add(
+            KEY,
+            format_args!(
+                "{n_chosen} counts are above 0; expected at least {needed}, one for each expert of a token"
+            ),
+        );
     }
     for (idx, count) in tokens.iter().enumerate().filter(|(_, count)| **count > TOKENS_MAX) {
-        findings.add(&format!("{KEY}[{idx}]"), format_args!("{count} is out of range; expected 0 to {TOKENS_MAX}"));
+        findings.add(
+            &format!("{KEY}[{idx}]"),
+            format_args!("{count} is out of range; expected 0 to {TOKENS_MAX}"),
+        );
     }
 }

@@ -1,0 +1,99 @@
+//! The command line: the only module that touches files, the clock, the environment or the terminal.
+
+mod exit;
+mod version;
+mod stop;
+mod terminal;
+mod table;
+mod diagnostics;
+mod files;
+mod folder;
+mod clock;
+mod library;
+mod set;
+mod progress;
+mod completions;
+mod check;
+mod network;
+mod topology;
+
+use std::panic::{self, AssertUnwindSafe};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use exit::CliError;
+
+const AFTER_HELP: &str = "\
+Examples:
+  masim sweep scenarios/ratios.yaml              which attention:expert ratio is best, as a report
+  masim run scenarios/decode.yaml                one scenario in a table
+  masim check scenarios/*.yaml                   what is wrong with files, without running them
+  masim topology show a100-4x4 --route n0.g0 n1.g2
+
+Exit codes: 0 done, 1 input or machine at fault, 2 our mistake, 3 a stated bound exceeded, 130 interrupted.
+Files are read and written only where you name them; the network is never used.";
+
+/// Simulates Mixture-of-Experts models on GPU clusters and says how many GPUs should do attention
+#[derive(Debug, Parser)]
+#[command(name = "masim", version = version::long(), after_help = AFTER_HELP, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check files, and print scenarios with every default filled in
+    #[command(after_help = check::AFTER_HELP)]
+    Check(check::CheckArgs),
+    /// Run a set of flows over links, and compare with another simulator
+    #[command(after_help = network::AFTER_HELP)]
+    Network(network::NetworkArgs),
+    /// Show a cluster: its GPUs, its links, and the routes between them
+    Topology(topology::TopologyArgs),
+    /// Print the script that lets a shell complete masim's arguments
+    #[command(
+        after_help = "Examples:\n  masim completions bash > ~/.local/share/bash-completion/completions/masim"
+    )]
+    Completions(completions::Completions),
+}
+
+impl Command {
+    fn run(&self) -> Result<(), CliError> {
+        match self {
+            Self::Check(check) => check.run(),
+            Self::Network(network) => network.run(),
+            Self::Topology(topology) => topology.run(),
+            Self::Completions(completions) => completions.run(),
+        }
+    }
+}
+
+/// Reads the command line, does what it says, and returns the exit code.
+pub fn main() -> ExitCode {
+    stop::install();
+    match panic::catch_unwind(AssertUnwindSafe(parse_and_run)) {
+        Ok(code) => code,
+        // The hook has already said what happened.
+        Err(_) => ExitCode::from(exit::OURS),
+    }
+}
+
+fn parse_and_run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed terminal is no reason for another error.
+            drop(error.print());
+            return ExitCode::from(if error.use_stderr() { exit::INPUT } else { exit::DONE });
+        }
+    };
+    match cli.command.run() {
+        Ok(()) => ExitCode::from(exit::DONE),
+        Err(error) => {
+            diagnostics::report(&error);
+            error.code()
+        }
+    }
+}

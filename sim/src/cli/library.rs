@@ -1,0 +1,123 @@
+//! Where references lead: the folders that files name one another by.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::files;
+use crate::input::{Library, RefKind, SourceText, did_you_mean};
+
+/// The folders `topologies/`, `topologies/gpus/` and `scenarios/models/`, looked for in the current
+/// folder, then beside the file that refers and in the folders above it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Folders;
+
+/// The folder of a kind and what a file in it is called.
+fn place(kind: RefKind) -> (&'static str, &'static str) {
+    match kind {
+        RefKind::Cluster => ("topologies", "cluster"),
+        RefKind::Gpu => ("topologies/gpus", "GPU card"),
+        RefKind::Model => ("scenarios/models", "model card"),
+        RefKind::Scenario => ("scenarios", "scenario"),
+    }
+}
+
+impl Library for Folders {
+    fn load(&self, kind: RefKind, reference: &str, from: &str) -> Result<SourceText, String> {
+        let beside = Path::new(from).parent().unwrap_or_else(|| Path::new(""));
+        if reference.contains('/') || kind == RefKind::Scenario {
+            return files::read_text(&beside.join(reference)).map_err(|error| error.to_string());
+        }
+        let (folder, _) = place(kind);
+        let folders: Vec<_> = roots(beside).into_iter().map(|root| root.join(folder)).collect();
+        let file = format!("{reference}.yaml");
+        match folders.iter().map(|folder| folder.join(&file)).find(|path| path.is_file()) {
+            Some(path) => files::read_text(&path).map_err(|error| error.to_string()),
+            None => Err(not_found(kind, reference, &folders)),
+        }
+    }
+}
+
+/// The current folder, `folder` and all folders above it, each once.
+///
+/// A folder below the current one stays relative, so that messages name it as the user would.
+fn roots(folder: &Path) -> Vec<PathBuf> {
+    let below = folder.ancestors().filter(|_| folder.is_relative()).map(Path::to_owned);
+    let absolute = fs::canonicalize(if folder == Path::new("") { Path::new(".") } else { folder });
+    let above: Vec<_> = absolute.iter().flat_map(|folder| folder.ancestors()).map(Path::to_owned).collect();
+    let mut seen = BTreeSet::new();
+    let all = std::iter::once(PathBuf::new()).chain(below).chain(above);
+    all.filter(|root| {
+        let canonical = fs::canonicalize(if root.as_os_str().is_empty() { Path::new(".") } else { root });
+        canonical.is_ok_and(|canonical| seen.insert(canonical))
+    })
+    .collect()
+}
+
+/// Says what was looked for, where, and what exists there.
+fn not_found(kind: RefKind, reference: &str, folders: &[PathBuf]) -> String {
+    let (folder, noun) = place(kind);
+    let existing: Vec<_> = folders.iter().filter(|folder| folder.is_dir()).collect();
+    if existing.is_empty() {
+        return format!(
+            "no {noun} `{reference}`: there is no folder `{folder}` in the current folder, beside this file or above"
+        );
+    }
+    let stems: BTreeSet<String> = existing.iter().flat_map(|folder| stems(folder)).collect();
+    let typed = reference.strip_suffix(".yaml").unwrap_or(reference);
+    let guess = did_you_mean(typed, stems.iter().map(String::as_str));
+    let guess = guess.map_or_else(String::new, |guess| format!("; {guess}"));
+    let looked: Vec<_> = existing.iter().map(|folder| format!("`{}`", folder.display())).collect();
+    let names: Vec<_> = stems.iter().map(String::as_str).collect();
+    let names = if names.is_empty() { "no YAML file".to_owned() } else { names.join(", ") };
+    format!("no {noun} `{reference}` in {}, where there are: {names}{guess}", looked.join(", "))
+}
+
+/// Names of the YAML files in `folder`, without the ending.
+fn stems(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter_map(|name| name.strip_suffix(".yaml").map(str::to_owned)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder with a cluster, and a scenario file two folders below.
+    fn project() -> (tempfile::TempDir, String) {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("topologies")).unwrap();
+        fs::create_dir_all(folder.path().join("scenarios/mine")).unwrap();
+        fs::write(folder.path().join("topologies/tiny-2x1.yaml"), "name: tiny-2x1\n").unwrap();
+        let from = folder.path().join("scenarios/mine/x.yaml").display().to_string();
+        (folder, from)
+    }
+
+    #[test]
+    fn a_stem_is_found_above_the_file_that_names_it() {
+        let (_folder, from) = project();
+        let text = Folders.load(RefKind::Cluster, "tiny-2x1", &from).unwrap();
+        assert_eq!(text.text, "name: tiny-2x1\n");
+    }
+
+    #[test]
+    fn a_path_is_relative_to_the_file() {
+        let (_folder, from) = project();
+        let text = Folders.load(RefKind::Cluster, "../../topologies/tiny-2x1.yaml", &from).unwrap();
+        assert_eq!(text.text, "name: tiny-2x1\n");
+    }
+
+    #[test]
+    fn a_wrong_stem_is_answered_with_what_exists() {
+        let (_folder, from) = project();
+        for (typed, guessed) in [("tiny-2x2", true), ("tiny-2x1.yaml", true), ("other", false)] {
+            let message = Folders.load(RefKind::Cluster, typed, &from).unwrap_err();
+            assert!(message.starts_with(&format!("no cluster `{typed}` in `")), "{message}");
+            assert!(message.contains("tiny-2x1"), "{message}");
+            assert_eq!(message.contains("did you mean `tiny-2x1`?"), guessed, "{message}");
+        }
+        let message = Folders.load(RefKind::Model, "m", &from).unwrap_err();
+        assert!(message.contains("there is no folder `scenarios/models`"), "{message}");
+    }
+}

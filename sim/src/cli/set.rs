@@ -1,0 +1,39 @@
+//! `--set path=value`: one change of a scenario.
+
+use crate::input::{InputError, Problem, SourceText, Tree};
+use crate::scenario::Patcher;
+
+use super::library::Folders;
+
+/// A path of keys and the value to stand there, in YAML; `x1.1` is a factor.
+#[derive(Clone, Debug)]
+pub(crate) struct Setting {
+    path: String,
+    value: Tree,
+    typed: String,
+}
+
+/// Reads `path=value`, for clap.
+pub(crate) fn parse(typed: &str) -> Result<Setting, String> {
+    let (path, value) = typed.split_once('=').ok_or("expected path=value, such as workload.batch=256")?;
+    let value = Tree::parse_value(value)?;
+    Ok(Setting { path: path.trim().to_owned(), value, typed: typed.to_owned() })
+}
+
+/// The scenario of `source` with `settings` applied in order; messages about them name the flag.
+pub(crate) fn apply(source: &SourceText, settings: &[Setting]) -> Result<Tree, InputError> {
+    let patcher = Patcher::new(&Folders, &source.path);
+    let mut tree = Tree::parse(source)?;
+    if settings.is_empty() {
+        return Ok(tree);
+    }
+    tree = patcher.filled(&tree, source)?;
+    let mut problems = Vec::new();
+    for setting in settings {
+        if let Err(problem) = patcher.apply(&mut tree, &setting.path, &setting.value) {
+            let message = format!("`--set {}`: {}", setting.typed, problem.message);
+            problems.push(Problem { position: None, key: String::new(), message, hint: problem.hint });
+        }
+    }
+    if problems.is_empty() { Ok(tree) } else { Err(InputError::new(source, problems)) }
+}

@@ -1,0 +1,12 @@
+//! Flow sets: flows over links without anything else, to be compared with other simulators.
+
+mod case;
+mod compare;
+mod file;
+mod lines;
+mod simulate;
+
+pub use case::{Case, CaseFlow};
+pub use compare::{Comparison, compare};
+pub use lines::read_cases;
+pub use simulate::simulate;

@@ -1,0 +1,71 @@
+//! What a line of a flow set says.
+
+use serde::Deserialize;
+
+/// One case: links, flows over them, and what another simulator says of their ends.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CaseFile {
+    pub(super) case: String,
+    pub(super) topology: TopologyFile,
+    pub(super) flows: Vec<FlowFile>,
+    pub(super) expect: Option<ExpectFile>,
+    #[serde(rename = "pattern")]
+    _pattern: Option<serde_json::Value>,
+    #[serde(rename = "note")]
+    _note: Option<serde_json::Value>,
+}
+
+/// A cluster by name, or a graph.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "expected the name of a cluster, or `name`, `nodes`, `hosts` and `links`")]
+pub(super) enum TopologyFile {
+    Name(String),
+    Graph(GraphFile),
+}
+
+/// Nodes and the directed links between them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GraphFile {
+    #[serde(rename = "name")]
+    _name: String,
+    pub(super) nodes: Vec<String>,
+    #[serde(rename = "hosts")]
+    _hosts: Vec<String>,
+    pub(super) links: Vec<LinkFile>,
+}
+
+/// A directed link.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LinkFile {
+    pub(super) id: u32,
+    pub(super) src: String,
+    pub(super) dst: String,
+    /// Bytes per second.
+    pub(super) bw: f64,
+    /// Seconds.
+    pub(super) lat: f64,
+}
+
+/// Data to be sent.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FlowFile {
+    pub(super) id: u32,
+    pub(super) src: String,
+    pub(super) dst: String,
+    pub(super) bytes: u64,
+    pub(super) start_ns: u64,
+    /// Identifiers of links in order of crossing.
+    pub(super) route: Option<Vec<u32>>,
+}
+
+/// What another simulator says.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExpectFile {
+    /// Seconds from the start of the case, by flow.
+    pub(super) finish_s: Vec<f64>,
+}
