@@ -7,10 +7,14 @@ mod terminal;
 mod table;
 mod diagnostics;
 mod files;
+#[cfg_attr(not(test), expect(dead_code, reason = "`run` and `sweep` use it"))]
 mod folder;
+#[expect(dead_code, reason = "`run` and `sweep` use it")]
 mod clock;
 mod library;
+#[expect(dead_code, reason = "`run` and `sweep` use it")]
 mod set;
+#[expect(dead_code, reason = "`run` and `sweep` use it")]
 mod progress;
 mod completions;
 mod check;

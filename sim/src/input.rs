@@ -2,10 +2,10 @@
 //!
 //! This layer never opens a file: whoever calls it hands over a [`Library`].
 
-pub(crate) mod kind;
-mod place;
-mod read;
 mod tree;
+mod read;
+mod place;
+pub(crate) mod kind;
 
 pub use tree::{Entry, Position, Tree, TreeValue};
 

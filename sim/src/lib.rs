@@ -20,14 +20,19 @@ pub mod cost;
 pub mod plan;
 pub mod wires;
 pub mod collective;
+pub mod memory;
+pub mod theory;
 pub mod lower;
 
 // What happened.
+pub mod progress;
 pub mod run;
 pub mod metrics;
-pub mod progress;
+pub mod search;
 pub mod sweep;
+pub mod schema;
 pub mod network;
+pub mod report;
 
 // The only module that touches files, the clock, the environment or the terminal.
 pub mod cli;

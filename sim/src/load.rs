@@ -18,6 +18,7 @@ pub struct LayerRouting {
     experts_per_token: usize,
     /// `[token, choice]`
     experts: Vec<u16>,
+    n_activated: u32,
 }
 
 impl LayerRouting {
@@ -25,6 +26,11 @@ impl LayerRouting {
     pub fn experts_of(&self, token: u32) -> &[u16] {
         let first = token as usize * self.experts_per_token;
         &self.experts[first..first + self.experts_per_token]
+    }
+
+    /// Experts that at least one token chose.
+    pub fn n_activated(&self) -> u32 {
+        self.n_activated
     }
 }
 
@@ -90,7 +96,12 @@ fn draw_layer(
             }
         }
     }
-    LayerRouting { experts_per_token: k as usize, experts }
+    let mut is_chosen = vec![false; n_experts as usize];
+    for &expert in &experts {
+        is_chosen[usize::from(expert)] = true;
+    }
+    let n_activated = is_chosen.iter().map(|&is_chosen| u32::from(is_chosen)).sum();
+    LayerRouting { experts_per_token: k as usize, experts, n_activated }
 }
 
 /// Marks an expert that the token has chosen already.

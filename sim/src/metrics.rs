@@ -2,6 +2,8 @@
 
 pub mod account;
 pub mod critical;
+pub mod measure;
 
 pub use account::{Account, accounts};
 pub use critical::{CriticalPath, critical_path};
+pub use measure::{GpuMetrics, Metrics, measure};

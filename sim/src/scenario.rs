@@ -4,6 +4,7 @@ pub mod model;
 pub mod strategy;
 pub mod workload;
 
+pub mod count_file;
 pub mod strategy_file;
 pub mod model_file;
 pub mod file;

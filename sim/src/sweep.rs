@@ -1,5 +1,16 @@
 //! Many runs: the points of a sweep and one row of results for each point and strategy.
 
 pub mod row;
+pub mod file;
+mod condition;
+mod plan;
+mod expand;
+pub mod results;
+pub mod execute;
+
+pub use execute::{run_sweep, simulate};
+pub use expand::{Expanded, SweepRow};
+pub use plan::{Sweep, load_sweep};
+pub use results::Outcome;
 
 pub use row::{CriticalJson, GpuAccountJson, GpuJson, GpuMemoryJson, RowJson};

@@ -45,6 +45,7 @@ pub(crate) enum CliError {
     },
     /// Results were written, but some points have an error instead of figures.
     #[error("{n_failed} of {n_rows} rows failed: the column `error` says why")]
+    #[expect(dead_code, reason = "`run` and `sweep` use it")]
     RowsFailed {
         /// Rows with an error that is not merely lack of memory.
         n_failed: usize,

@@ -30,6 +30,12 @@ pub(crate) fn is_watched() -> bool {
     io::stderr().is_terminal()
 }
 
+/// Whether a person reads standard output.
+#[expect(dead_code, reason = "`run` and `sweep` use it")]
+pub(crate) fn is_read_by_a_person() -> bool {
+    io::stdout().is_terminal()
+}
+
 /// Whether talk may be coloured: on a terminal, unless `NO_COLOR` is set or the terminal is dumb.
 pub(crate) fn has_color() -> bool {
     let is_refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());

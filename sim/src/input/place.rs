@@ -1,5 +1,6 @@
 //! From a dot path to a line and a column.
 
+use super::read::shown_at;
 use super::tree::{Position, Tree, TreeValue};
 
 /// Where the value at the dot path `key` stands, or the innermost part of the path that exists.
@@ -28,7 +29,7 @@ fn find(tree: &Tree, here: Option<Position>, path: &str) -> Found {
             .filter_map(|entry| {
                 let rest = path.strip_prefix(entry.key.as_str())?;
                 let ends = rest.is_empty() || rest.starts_with(['.', '[']);
-                ends.then(|| find(&entry.tree, place(entry.at, &entry.tree), rest))
+                ends.then(|| find(&entry.tree, shown_at(entry), rest))
             })
             .min_by_key(|found| found.n_left)
             .unwrap_or(stop),
@@ -41,14 +42,6 @@ fn find(tree: &Tree, here: Option<Position>, path: &str) -> Found {
         | TreeValue::Whole(_)
         | TreeValue::Real(_)
         | TreeValue::Text(_) => stop,
-    }
-}
-
-/// A plain value is shown itself, anything larger by its key.
-fn place(key_at: Option<Position>, tree: &Tree) -> Option<Position> {
-    match tree.value {
-        TreeValue::Map(_) | TreeValue::List(_) | TreeValue::Null => key_at,
-        _ => tree.at,
     }
 }
 

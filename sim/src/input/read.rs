@@ -221,9 +221,22 @@ impl<'de> Deserializer<'de> for Reader<'de> {
         })
     }
 
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, ReadError> {
+        match self.0.value {
+            // serde would also take a list of the values without their keys.
+            TreeValue::List(_) => Err(de::Error::invalid_type(Unexpected::Seq, &"a mapping")),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
     serde::forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf
-        unit unit_struct seq tuple tuple_struct map struct identifier ignored_any
+        unit unit_struct seq tuple tuple_struct map identifier ignored_any
     }
 }
 
@@ -271,7 +284,15 @@ impl<'de> MapAccess<'de> for EntryAccess<'de> {
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, ReadError> {
         let entry = self.value.take().expect("a key is read before its value");
-        seed.deserialize(Reader(&entry.tree)).map_err(|error| error.within(&entry.key, entry.at))
+        seed.deserialize(Reader(&entry.tree)).map_err(|error| error.within(&entry.key, shown_at(entry)))
+    }
+}
+
+/// A plain value is shown itself, anything larger by its key.
+pub(super) fn shown_at(entry: &Entry) -> Option<Position> {
+    match entry.tree.value {
+        TreeValue::Map(_) | TreeValue::List(_) | TreeValue::Null => entry.at,
+        TreeValue::Bool(_) | TreeValue::Whole(_) | TreeValue::Real(_) | TreeValue::Text(_) => entry.tree.at,
     }
 }
 

@@ -58,16 +58,18 @@ impl Tree {
     ///
     /// # Errors
     ///
-    /// The first syntax error; a file that is empty or holds several documents.
+    /// The first syntax error; a file that holds no mapping, or several documents.
     pub fn parse(source: &SourceText) -> Result<Self, InputError> {
         let tree = Self::read(&source.text).map_err(|problem| InputError::syntax(source, problem))?;
-        match tree.value {
-            TreeValue::Null => {
-                let problem = Problem::new("", "the file is empty; expected a mapping");
-                Err(InputError::syntax(source, problem))
+        let found = match tree.value {
+            TreeValue::Map(_) => return Ok(tree),
+            TreeValue::Null => "is empty",
+            TreeValue::List(_) => "holds a list",
+            TreeValue::Bool(_) | TreeValue::Whole(_) | TreeValue::Real(_) | TreeValue::Text(_) => {
+                "holds one value"
             }
-            _ => Ok(tree),
-        }
+        };
+        Err(InputError::syntax(source, Problem::new("", format!("the file {found}; expected a mapping"))))
     }
 
     /// Reads a value as a command line holds it, such as `3`, `x1.1` or `{ kind: balanced }`.

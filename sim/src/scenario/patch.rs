@@ -3,6 +3,8 @@
 //! A path goes on inside the file that a reference names: the reference is replaced by a copy of that
 //! file's mapping, and the copy is changed.
 
+use std::borrow::Cow;
+
 use super::file::ScenarioFile;
 use super::load::scenario_file_of;
 use super::model_file::ModelFile;
@@ -56,6 +58,26 @@ impl<'a> Patcher<'a> {
         }
         set(child(here, parents, last).map_err(|problem| of_path(problem, path))?, path, value)?;
         self.take_in(child(here, parents, last)?, &mut keys.clone())
+    }
+
+    /// The value at `path`.
+    ///
+    /// # Errors
+    ///
+    /// A path that does not exist.
+    pub fn value(self, scenario: &Tree, path: &str) -> Result<Tree, Problem> {
+        let keys = keys_of(path);
+        let mut here = Cow::Borrowed(scenario);
+        for (depth, key) in keys.iter().enumerate() {
+            if reference_at(&keys[..depth]).is_some() && here.as_text().is_some() {
+                self.open(here.to_mut(), &keys[..depth])?;
+            }
+            here = match here {
+                Cow::Borrowed(tree) => Cow::Borrowed(child_of(tree, &keys[..depth], key)?),
+                Cow::Owned(tree) => Cow::Owned(child_of(&tree, &keys[..depth], key)?.clone()),
+            };
+        }
+        Ok(here.into_owned())
     }
 
     /// Replaces a reference by the mapping of the file that it names, where `here` is one.
@@ -134,33 +156,39 @@ fn may_be_absent(keys: &[&str]) -> bool {
 
 /// The value under `key` of `here`, which stands at `keys`.
 fn child<'t>(here: &'t mut Tree, keys: &[&str], key: &str) -> Result<&'t mut Tree, Problem> {
-    let place = if keys.is_empty() { "the scenario".to_owned() } else { format!("`{}`", keys.join(".")) };
-    // Written out for scalars alone: a whole mapping as text would be slow, and no help.
-    let found = match here.value {
-        TreeValue::Map(_) | TreeValue::List(_) => String::new(),
-        _ => here.to_cell(),
-    };
+    let at = position(here, keys, key)?;
     match &mut here.value {
-        TreeValue::Map(entries) => {
-            let Some(at) = entries.iter().position(|entry| entry.key == key) else {
-                let names: Vec<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
-                let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-                let message = format!("{place} has no key `{key}`; it has {}", quoted.join(", "));
-                return Err(Problem {
-                    hint: did_you_mean(key, names.into_iter()),
-                    ..Problem::new("", message)
-                });
-            };
-            Ok(&mut entries[at].tree)
-        }
-        TreeValue::List(items) => {
+        TreeValue::Map(entries) => Ok(&mut entries[at].tree),
+        TreeValue::List(items) => Ok(&mut items[at]),
+        _ => unreachable!("only mappings and lists have positions"),
+    }
+}
+
+/// As [`child`], to look at.
+fn child_of<'t>(here: &'t Tree, keys: &[&str], key: &str) -> Result<&'t Tree, Problem> {
+    let at = position(here, keys, key)?;
+    match &here.value {
+        TreeValue::Map(entries) => Ok(&entries[at].tree),
+        TreeValue::List(items) => Ok(&items[at]),
+        _ => unreachable!("only mappings and lists have positions"),
+    }
+}
+
+/// Where `key` stands in `here`, a mapping or a list, or what is there instead.
+fn position(here: &Tree, keys: &[&str], key: &str) -> Result<usize, Problem> {
+    let place = || if keys.is_empty() { "the scenario".to_owned() } else { format!("`{}`", keys.join(".")) };
+    match &here.value {
+        TreeValue::Map(entries) => entries.iter().position(|entry| entry.key == key).ok_or_else(|| {
+            let names = || entries.iter().map(|entry| entry.key.as_str());
+            let quoted: Vec<String> = names().map(|name| format!("`{name}`")).collect();
+            let message = format!("{} has no key `{key}`; it has {}", place(), quoted.join(", "));
+            Problem { hint: did_you_mean(key, names()), ..Problem::new("", message) }
+        }),
+        TreeValue::List(items) => key.parse().ok().filter(|idx| *idx < items.len()).ok_or_else(|| {
             let n_items = items.len();
-            let item = key.parse::<usize>().ok().and_then(|idx| items.get_mut(idx));
-            item.ok_or_else(|| {
-                Problem::new("", format!("{place} is a list of {n_items} and has no item `{key}`"))
-            })
-        }
-        _ => Err(Problem::new("", format!("{place} is `{found}` and has no key `{key}`"))),
+            Problem::new("", format!("{} is a list of {n_items} and has no item `{key}`", place()))
+        }),
+        _ => Err(Problem::new("", format!("{} is `{}` and has no key `{key}`", place(), here.to_cell()))),
     }
 }
 

@@ -5,14 +5,15 @@ mod strategy;
 mod workload;
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 pub(super) use model::model_of;
 
-use super::file::{CountFile, LaunchFile, ProfileFile, ScenarioFile};
+use super::count_file::CountFile;
+use super::file::{LaunchFile, ProfileFile, ScenarioFile};
 use super::{Choice, Launch, ModelSpec, Scenario};
 use crate::input::Problem;
 use crate::topology::Cluster;
-use std::sync::Arc;
 
 /// Steps beyond this are a slip of the keyboard.
 const N_STEPS_MAX: u32 = 1_000_000;

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize as DeriveDeserialize, Serialize};
 
-use super::file::CountFile;
+use super::count_file::CountFile;
 use crate::input::kind::{Kinds, deserialize_kinds, deserialize_names, name_among, rest_of};
 
 /// How a model is laid over the GPUs of a cluster.

@@ -10,6 +10,12 @@ mod end_queue;
 mod fill;
 mod rate;
 mod solver;
+mod spread;
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod textbook;
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BinaryHeap};

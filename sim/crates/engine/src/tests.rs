@@ -1,5 +1,7 @@
 //! Closed forms and rules of the whole engine.
 
+mod random;
+
 use std::sync::Arc;
 
 use masim_units::{Bandwidth, Bytes, SimDuration, SimTime};

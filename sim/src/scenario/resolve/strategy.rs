@@ -1,7 +1,7 @@
 //! What a strategy means on a cluster.
 
 use super::Findings;
-use crate::scenario::file::CountFile;
+use crate::scenario::count_file::CountFile;
 use crate::scenario::strategy_file::{
     AttentionSplitFile, DispatchFile, DpEpFile, ExpertSplitFile, ForwardFile, GpuRefFile, MaSeparationFile,
     PlacementFile, PoolsFile, ScheduleFile, StrategyFile, TpPpFile,
@@ -127,7 +127,7 @@ impl Frame<'_> {
                 let name = &self.cluster.gpu(gpu).name;
                 match &first_place[gpu.0 as usize] {
                     Some(first) => {
-                        findings.add(&key, format_args!("GPU `{name}` already stands in `{first}`"))
+                        findings.add(&key, format_args!("GPU `{name}` already stands in `{first}`"));
                     }
                     None => first_place[gpu.0 as usize] = Some(place),
                 }

@@ -4,75 +4,102 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::network::rate::UNLIMITED;
-use crate::network::solver::{ClassHop, Solver};
+use crate::network::solver::{ClassHop, Solver, index};
 
 /// What a filling still has to give.
-struct Filling {
-    /// Capacity that no stopped class takes, for each link.
-    left: Vec<u64>,
-    /// Weight of the classes that still rise, for each link.
-    weights: Vec<u64>,
+#[derive(Debug, Default)]
+pub(super) struct Filling {
+    /// Capacity that no stopped class takes, and weight of the classes that still rise, for each link.
+    links: Vec<(u64, u64)>,
     /// Whether a class has stopped.
     stopped: Vec<bool>,
-    /// Links by the rate at which they are full, as known when they were put here: it only ever rises.
+    /// Links by the level at which they are full, as known when they were put here: it only ever rises.
     queue: BinaryHeap<Reverse<(u64, u32)>>,
+    /// Classes with a cap, the largest first.
+    capped: Vec<(u64, u32)>,
 }
 
 impl Solver {
-    /// Solves all rates anew.
+    /// Finds all levels and rates anew.
     pub(super) fn fill(&mut self) {
-        let mut filling = self.start_filling();
-        let mut capped: Vec<_> =
-            self.active.iter().map(|&class| (self.classes[class as usize].cap, class)).collect();
-        capped.retain(|&(cap, _)| cap < UNLIMITED);
-        capped.sort_unstable();
-        let mut capped = capped.into_iter().peekable();
+        let mut filling = std::mem::take(&mut self.filling);
+        self.start_filling(&mut filling);
         while let Some(Reverse((level, link))) = filling.queue.pop() {
-            if let Some((cap, class)) = capped.next_if(|&(cap, _)| cap <= level) {
+            if let Some((cap, class)) = filling.capped.pop_if(|(cap, _)| *cap <= level) {
                 filling.queue.push(Reverse((level, link)));
                 self.stop(&mut filling, class, cap);
                 continue;
             }
-            let weight = filling.weights[link as usize];
+            let (left, weight) = filling.links[link as usize];
             if weight == 0 {
                 continue;
             }
-            let now = filling.left[link as usize] / weight;
-            if now > level {
-                filling.queue.push(Reverse((now, link)));
+            let risen = left / weight;
+            if risen > level {
+                filling.queue.push(Reverse((risen, link)));
                 continue;
             }
+            self.levels[link as usize] = level;
             for member in 0..self.links[link as usize].members.len() {
                 let hop = self.links[link as usize].members[member].hop;
                 self.stop(&mut filling, self.hops[hop as usize].class, level);
             }
         }
+        self.filling = filling;
+        self.refresh();
     }
 
-    fn start_filling(&self) -> Filling {
-        let of = |(link, idx): (&crate::network::solver::Link, u32)| {
-            (link.weight > 0).then(|| Reverse((link.capacity / link.weight, idx)))
-        };
-        Filling {
-            left: self.links.iter().map(|link| link.capacity).collect(),
-            weights: self.links.iter().map(|link| link.weight).collect(),
-            stopped: vec![false; self.classes.len()],
-            queue: self.links.iter().zip(0..).filter_map(of).collect(),
-        }
+    fn start_filling(&mut self, filling: &mut Filling) {
+        let Filling { links, stopped, queue, capped } = filling;
+        links.clear();
+        links.extend(self.links.iter().map(|link| (link.capacity, link.weight)));
+        stopped.clear();
+        stopped.resize(self.classes.len(), false);
+        let mut keys = std::mem::take(queue).into_vec();
+        keys.clear();
+        let loaded = links.iter().zip(0..).filter(|((_, weight), _)| *weight > 0);
+        keys.extend(loaded.map(|(&(capacity, weight), link)| Reverse((capacity / weight, link))));
+        *queue = BinaryHeap::from(keys);
+        capped.clear();
+        let caps = self.active.iter().map(|&class| (self.classes[class as usize].cap, class));
+        capped.extend(caps.filter(|&(cap, _)| cap < UNLIMITED));
+        capped.sort_unstable_by_key(|&cap| Reverse(cap));
+        self.levels.fill(UNLIMITED);
     }
 
     /// `class` stays at `rate`.
-    fn stop(&mut self, filling: &mut Filling, class: u32, rate: u64) {
+    fn stop(&self, filling: &mut Filling, class: u32, rate: u64) {
         if std::mem::replace(&mut filling.stopped[class as usize], true) {
             return;
         }
         let n_flows = self.classes[class as usize].n_flows;
         for hop in self.hops_of(class) {
             let ClassHop { link, multiplicity, .. } = self.hops[hop];
-            let weight = n_flows * u64::from(multiplicity);
-            filling.left[link as usize] -= weight * rate;
-            filling.weights[link as usize] -= weight;
+            let added = n_flows * u64::from(multiplicity);
+            let (left, weight) = &mut filling.links[link as usize];
+            *left -= added * rate;
+            *weight -= added;
         }
-        self.set_rate(class, rate);
+    }
+
+    /// Brings rates and members in line with the levels.
+    fn refresh(&mut self) {
+        self.dirty.clear();
+        for link in &mut self.links {
+            link.is_dirty = false;
+            link.used = 0;
+        }
+        for idx in 0..self.active.len() {
+            let class = self.active[idx];
+            let least = self.least_levels(class);
+            for hop in self.hops_of(class) {
+                let ClassHop { link, member_idx, .. } = self.hops[hop];
+                let link = &mut self.links[link as usize];
+                let member = &mut link.members[member_idx as usize];
+                member.bound = least.without(index(hop));
+                link.used += u128::from(member.weight) * u128::from(member.bound);
+            }
+            self.set_rate(class, least.first);
+        }
     }
 }

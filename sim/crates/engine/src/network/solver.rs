@@ -1,6 +1,16 @@
 //! The rates of all classes of flows on their links, max-min fair.
+//!
+//! Each link has a *level*: the rate that it leaves to those of its flows which no other link or cap
+//! slows down more, unlimited if it does not saturate. The rate of a class is the least level of its
+//! links, or its cap. Two rules find the levels: a change spreads from link to link (`spread`), or,
+//! where much changes at once, everything is filled anew (`fill`). Counts of visits choose, so that equal
+//! inputs give equal rates.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 use crate::graph::Hop;
+use crate::network::fill::Filling;
 use crate::network::rate::UNLIMITED;
 
 /// The rates of flows that are equal in path and cap, and the links that they share.
@@ -10,11 +20,18 @@ pub(super) struct Solver {
     pub(super) classes: Vec<Class>,
     /// The hops of all classes, one class after the other.
     pub(super) hops: Vec<ClassHop>,
+    /// The level of each link.
+    pub(super) levels: Vec<u64>,
     /// Classes with flows on at least one link, in no particular order.
     pub(super) active: Vec<u32>,
+    /// The members of all links together.
+    pub(super) n_members: usize,
     /// Classes whose rate may have changed, each once.
     changed: Vec<u32>,
-    dirty: bool,
+    /// Links whose level may be wrong, the lowest level first.
+    pub(super) dirty: BinaryHeap<Reverse<(u64, u32)>>,
+    /// Kept to save its allocations.
+    pub(super) filling: Filling,
 }
 
 /// What is known of a link.
@@ -23,6 +40,9 @@ pub(super) struct Link {
     pub(super) capacity: u64,
     /// Crossings by all flows at once.
     pub(super) weight: u64,
+    /// What the members take, kept up to date while the level is unlimited.
+    pub(super) used: u128,
+    pub(super) is_dirty: bool,
     pub(super) members: Vec<Member>,
 }
 
@@ -31,6 +51,8 @@ pub(super) struct Link {
 pub(super) struct Member {
     /// Flows of the class times crossings per flow.
     pub(super) weight: u64,
+    /// The least level of the class's other links, or its cap.
+    pub(super) bound: u64,
     /// Which of all hops this is.
     pub(super) hop: u32,
 }
@@ -59,17 +81,37 @@ pub(super) struct ClassHop {
     pub(super) member_idx: u32,
 }
 
+/// What limits a class.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LeastLevels {
+    pub(super) first: u64,
+    /// The hop with the first; no hop if it is the cap.
+    at: u32,
+    second: u64,
+}
+
+impl LeastLevels {
+    /// The least without `hop`.
+    pub(super) fn without(self, hop: u32) -> u64 {
+        if hop == self.at { self.second } else { self.first }
+    }
+}
+
 impl Solver {
     /// Links of these capacities, and no flows.
     pub(super) fn new(capacities: impl Iterator<Item = u64>) -> Self {
-        let link = |capacity| Link { capacity, weight: 0, members: Vec::new() };
+        let link = |capacity| Link { capacity, weight: 0, used: 0, is_dirty: false, members: Vec::new() };
+        let links: Vec<_> = capacities.map(link).collect();
         Self {
-            links: capacities.map(link).collect(),
+            levels: vec![UNLIMITED; links.len()],
+            links,
             classes: Vec::new(),
             hops: Vec::new(),
             active: Vec::new(),
+            n_members: 0,
             changed: Vec::new(),
-            dirty: false,
+            dirty: BinaryHeap::new(),
+            filling: Filling::default(),
         }
     }
 
@@ -103,27 +145,35 @@ impl Solver {
 
     /// One more flow of `class`.
     pub(super) fn add_flow(&mut self, class: u32) {
-        self.dirty = true;
         self.classes[class as usize].n_flows += 1;
         if self.classes[class as usize].n_flows == 1 {
             self.activate(class);
         }
         for hop in self.hops_of(class) {
-            let ClassHop { link, multiplicity, member_idx, .. } = self.hops[hop];
-            let link = &mut self.links[link as usize];
+            let ClassHop { link: idx, multiplicity, member_idx, .. } = self.hops[hop];
+            let link = &mut self.links[idx as usize];
+            let member = &mut link.members[member_idx as usize];
             link.weight += u64::from(multiplicity);
-            link.members[member_idx as usize].weight += u64::from(multiplicity);
+            member.weight += u64::from(multiplicity);
+            if self.levels[idx as usize] == UNLIMITED {
+                link.used += u128::from(multiplicity) * u128::from(member.bound);
+            }
+            self.mark_dirty(idx);
         }
     }
 
     /// One flow of `class` less.
     pub(super) fn remove_flow(&mut self, class: u32) {
-        self.dirty = true;
         for hop in self.hops_of(class) {
-            let ClassHop { link, multiplicity, member_idx, .. } = self.hops[hop];
-            let link = &mut self.links[link as usize];
+            let ClassHop { link: idx, multiplicity, member_idx, .. } = self.hops[hop];
+            let link = &mut self.links[idx as usize];
+            let member = &mut link.members[member_idx as usize];
             link.weight -= u64::from(multiplicity);
-            link.members[member_idx as usize].weight -= u64::from(multiplicity);
+            member.weight -= u64::from(multiplicity);
+            if self.levels[idx as usize] == UNLIMITED {
+                link.used -= u128::from(multiplicity) * u128::from(member.bound);
+            }
+            self.mark_dirty(idx);
         }
         self.classes[class as usize].n_flows -= 1;
         if self.classes[class as usize].n_flows == 0 {
@@ -134,19 +184,44 @@ impl Solver {
     /// Gives `link` another capacity.
     pub(super) fn set_capacity(&mut self, link: u32, capacity: u64) {
         self.links[link as usize].capacity = capacity;
-        self.dirty = true;
+        self.mark_dirty(link);
     }
 
     /// Brings all rates up to date and appends the classes whose rate may have changed to `changed`.
     pub(super) fn solve(&mut self, changed: &mut Vec<u32>) {
-        if self.dirty {
-            self.dirty = false;
+        if !self.spread() {
             self.fill();
         }
         for &class in &self.changed {
             self.classes[class as usize].is_changed = false;
         }
         changed.append(&mut self.changed);
+    }
+
+    /// Remembers that the level of `link` may be wrong.
+    pub(super) fn mark_dirty(&mut self, idx: u32) {
+        let level = self.levels[idx as usize];
+        let link = &mut self.links[idx as usize];
+        let fits = level == UNLIMITED && link.used <= u128::from(link.capacity);
+        if !fits && !link.is_dirty {
+            link.is_dirty = true;
+            self.dirty.push(Reverse((level, idx)));
+        }
+    }
+
+    /// The least rate that a link or the cap allows to `class`, on which hop, and the next larger one.
+    pub(super) fn least_levels(&self, class: u32) -> LeastLevels {
+        let Class { first_hop, end_hop, cap, .. } = self.classes[class as usize];
+        let mut least = LeastLevels { first: cap, at: u32::MAX, second: UNLIMITED };
+        for hop in first_hop..end_hop {
+            let level = self.levels[self.hops[hop as usize].link as usize];
+            if level < least.first {
+                least = LeastLevels { first: level, at: hop, second: least.first };
+            } else if level < least.second {
+                least.second = level;
+            }
+        }
+        least
     }
 
     /// Sets the rate of `class` and remembers that it changed.
@@ -174,10 +249,13 @@ impl Solver {
         }
         self.classes[class as usize].active_idx = index(self.active.len());
         self.active.push(class);
+        let least = self.least_levels(class);
+        self.set_rate(class, least.first);
+        self.n_members += self.hops_of(class).len();
         for hop in self.hops_of(class) {
             let members = &mut self.links[self.hops[hop].link as usize].members;
             self.hops[hop].member_idx = index(members.len());
-            members.push(Member { weight: 0, hop: index(hop) });
+            members.push(Member { weight: 0, bound: least.without(index(hop)), hop: index(hop) });
         }
     }
 
@@ -191,6 +269,7 @@ impl Solver {
         if let Some(&moved) = self.active.get(active_idx as usize) {
             self.classes[moved as usize].active_idx = active_idx;
         }
+        self.n_members -= self.hops_of(class).len();
         for hop in self.hops_of(class) {
             let ClassHop { link, member_idx, .. } = self.hops[hop];
             let members = &mut self.links[link as usize].members;
@@ -206,5 +285,3 @@ impl Solver {
 pub(super) fn index(n: usize) -> u32 {
     u32::try_from(n).expect("fewer than 2^32 classes and hops")
 }
-
-const _: () = assert!(UNLIMITED == u64::MAX, "an unlimited rate compares above all others");

@@ -1,0 +1,256 @@
+//! What each GPU must hold, against what it has.
+
+use masim_units::Bytes;
+
+use crate::load::context_lens;
+use crate::plan::{HeadShare, PipelinePlan, Plan, RoutedPlan, share};
+use crate::scenario::{Dispatch, Scenario, Workload};
+use crate::topology::GpuIdx;
+
+/// What the memory of one GPU holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GpuMemory {
+    /// Weights.
+    pub weights: Bytes,
+    /// Key/value cache, the token under way included.
+    pub kv: Bytes,
+    /// Residual streams of all micro-batches under way, and the working set of one block.
+    pub activations: Bytes,
+    /// Messages of all micro-batches under way, for the most rows that routing can send.
+    pub buffers: Bytes,
+}
+
+/// A GPU that would have to hold more than it has.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{gpu} lacks {missing_gib:.1} GiB: it needs {needed_gib:.1} GiB and has {has_gib:.1} GiB")]
+pub struct DoesNotFit {
+    /// Name of the GPU with the largest lack.
+    pub gpu: String,
+    /// What it lacks.
+    pub missing_gib: f64,
+    /// What it would hold.
+    pub needed_gib: f64,
+    /// What it has.
+    pub has_gib: f64,
+}
+
+impl GpuMemory {
+    /// All of it.
+    pub fn total(&self) -> Bytes {
+        self.weights + self.kv + self.activations + self.buffers
+    }
+}
+
+/// Checks every GPU against its card.
+///
+/// # Errors
+///
+/// [`DoesNotFit`] names the GPU that lacks most.
+pub fn check(scenario: &Scenario, memory: &[(GpuIdx, GpuMemory)]) -> Result<(), DoesNotFit> {
+    let lack = |(gpu, memory): &(GpuIdx, GpuMemory)| {
+        let size = scenario.cluster.gpu(*gpu).card.memory_size;
+        (memory.total().0.saturating_sub(size.0), *gpu, memory.total(), size)
+    };
+    match memory.iter().map(lack).rev().max_by_key(|lack| lack.0) {
+        Some((missing, gpu, needed, size)) if missing > 0 => Err(DoesNotFit {
+            gpu: scenario.cluster.gpu(gpu).name.clone(),
+            missing_gib: Bytes(missing).as_gib(),
+            needed_gib: needed.as_gib(),
+            has_gib: size.as_gib(),
+        }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// What every GPU of `plan` holds, in order of GPUs.
+pub fn memory(scenario: &Scenario, plan: &Plan) -> Vec<(GpuIdx, GpuMemory)> {
+    let Workload::Decode { batch, context_len } = &scenario.workload;
+    let contexts = context_lens(context_len, *batch, scenario.seed);
+    let model = Sizes { scenario, contexts };
+    let mut all = match plan {
+        Plan::Routed(plan) => model.routed(plan, *batch),
+        Plan::Pipeline(plan) => model.pipeline(plan),
+    };
+    all.sort_by_key(|(gpu, _)| *gpu);
+    all
+}
+
+/// Sizes of a scenario's model.
+struct Sizes<'a> {
+    scenario: &'a Scenario,
+    contexts: Vec<u32>,
+}
+
+impl Sizes<'_> {
+    fn hidden(&self) -> u64 {
+        u64::from(self.scenario.model.hidden)
+    }
+
+    /// Projections and norms of one layer for a share of the heads.
+    fn attention_weights(&self, share: HeadShare) -> u64 {
+        let model = &self.scenario.model;
+        let heads = u64::from(2 * share.n_heads + 2 * share.n_kv_heads) * u64::from(model.attention.head_dim);
+        (heads + 2) * self.hidden() * model.dtype.weights.bytes()
+    }
+
+    fn gate_weights(&self) -> u64 {
+        let moe = self.scenario.model.ffn.as_moe();
+        let n_scores = if moe.has_gate() { u64::from(moe.n_routed_experts) } else { 0 };
+        n_scores * self.hidden() * self.scenario.model.dtype.weights.bytes()
+    }
+
+    /// `n_experts` at `width` of their hidden width, in one layer.
+    fn expert_weights(&self, n_experts: u32, width: u32) -> u64 {
+        let model = &self.scenario.model;
+        let matrices = u64::from(n_experts) * u64::from(model.ffn.as_moe().n_matrices());
+        matrices * self.hidden() * u64::from(width) * model.dtype.weights.bytes()
+    }
+
+    /// A table of the vocabulary (embedding or LM head), split over `n_ranks`.
+    fn vocabulary(&self, n_ranks: u32) -> u64 {
+        let model = &self.scenario.model;
+        u64::from(model.vocab.unwrap_or(0).div_ceil(n_ranks)) * self.hidden() * model.dtype.weights.bytes()
+    }
+
+    /// Cache of `tokens` in one layer.
+    fn kv(&self, tokens: &std::ops::Range<u32>, share: HeadShare) -> u64 {
+        let model = &self.scenario.model;
+        let cached: u64 = self.contexts[tokens.start as usize..tokens.end as usize]
+            .iter()
+            .map(|&len| u64::from(len) + 1)
+            .sum();
+        2 * cached
+            * u64::from(share.n_kv_heads)
+            * u64::from(model.attention.head_dim)
+            * model.dtype.kv.bytes()
+    }
+
+    /// Queries, keys, values, attention outputs and their projection for `tokens`.
+    fn attention_working_set(&self, tokens: u64, share: HeadShare) -> u64 {
+        let model = &self.scenario.model;
+        let heads = u64::from(2 * share.n_heads + 2 * share.n_kv_heads) * u64::from(model.attention.head_dim);
+        tokens * (heads + self.hidden()) * model.dtype.activations.bytes()
+    }
+
+    /// Inputs, inner and output rows of the experts.
+    fn expert_working_set(&self, rows: u64, width: u32) -> u64 {
+        let model = &self.scenario.model;
+        let inner = u64::from(model.ffn.as_moe().n_matrices()) * u64::from(width);
+        rows * (2 * self.hidden() + inner) * model.dtype.activations.bytes()
+    }
+
+    fn routed(&self, plan: &RoutedPlan, batch: u32) -> Vec<(GpuIdx, GpuMemory)> {
+        let attention = self.attention_pool(plan, batch);
+        let mut experts = self.expert_pool(plan, batch);
+        if !plan.colocated {
+            return attention.into_iter().chain(experts).collect();
+        }
+        experts.sort_by_key(|(gpu, _)| *gpu);
+        let both = |(gpu, a): (GpuIdx, GpuMemory)| {
+            let at =
+                experts.binary_search_by_key(&gpu, |(other, _)| *other).expect("both roles on every GPU");
+            let b = experts[at].1;
+            let sum = GpuMemory {
+                weights: a.weights + b.weights,
+                kv: a.kv,
+                // The halves of a layer take turns: the larger working set counts.
+                activations: a.activations.max(b.activations),
+                buffers: a.buffers.max(b.buffers),
+            };
+            (gpu, sum)
+        };
+        attention.into_iter().map(both).collect()
+    }
+
+    fn attention_pool(&self, plan: &RoutedPlan, batch: u32) -> Vec<(GpuIdx, GpuMemory)> {
+        let model = &self.scenario.model;
+        let (layers, heads, sequences) =
+            (u64::from(model.n_layers), plan.attention.heads, plan.attention.sequences);
+        let micro_batches = plan.attention.micro_batches(batch, plan.n_micro_batches);
+        let gate = if plan.dispatch == Dispatch::M2n { self.gate_weights() } else { 0 };
+        let members = plan.attention.members().map(|(replica, member, gpu)| {
+            let share = plan.attention.head_shares[member % heads as usize];
+            let weights = layers * (self.attention_weights(share) + gate) + 2 * self.vocabulary(heads);
+            let (mut kv, mut owned, mut largest) = (0, 0, 0);
+            for micro_batch in &micro_batches {
+                let of_replica = &micro_batch.owned[replica];
+                let all = of_replica[0].start..of_replica[of_replica.len() - 1].end;
+                kv += self.kv(&all, share).div_ceil(u64::from(sequences));
+                owned += u64::from(of_replica[member].end - of_replica[member].start);
+                largest = largest.max(u64::from(all.end - all.start));
+            }
+            let logits = largest * u64::from(model.vocab.unwrap_or(0).div_ceil(heads));
+            let stream = 2 * owned * self.hidden();
+            let working =
+                self.attention_working_set(largest, share).max(logits * model.dtype.activations.bytes());
+            let k = u64::from(model.ffn.as_moe().experts_per_token);
+            let message = model.dtype.dispatch.bytes() + model.dtype.combine.bytes();
+            let memory = GpuMemory {
+                weights: Bytes(weights),
+                kv: Bytes(layers * kv),
+                activations: Bytes(stream * model.dtype.activations.bytes() + working),
+                buffers: Bytes(owned * k * self.hidden() * message),
+            };
+            (gpu, memory)
+        });
+        members.collect()
+    }
+
+    fn expert_pool(&self, plan: &RoutedPlan, batch: u32) -> Vec<(GpuIdx, GpuMemory)> {
+        let model = &self.scenario.model;
+        let moe = model.ffn.as_moe();
+        let tp = plan.experts.tp();
+        let tokens = u64::from(batch.div_ceil(plan.n_micro_batches));
+        let gate = if plan.dispatch == Dispatch::Broadcast { self.gate_weights() } else { 0 };
+        let members = plan.experts.members().enumerate().map(|(at, (group, gpu))| {
+            let rank = u32::try_from(at).expect("fewer than 2^32 GPUs") % tp;
+            let width =
+                share::sizes(moe.expert_hidden, tp, 0).nth(rank as usize).expect("the rank is below tp");
+            let n_hosted = (0..model.n_layers).map(|layer| plan.experts.map(layer).n_on(group));
+            let most = n_hosted.clone().max().unwrap_or(0).min(moe.experts_per_token);
+            let weights: u64 = n_hosted.map(|n| self.expert_weights(n, width) + gate).sum();
+            let message = model.dtype.dispatch.bytes() + model.dtype.combine.bytes();
+            let memory = GpuMemory {
+                weights: Bytes(weights),
+                kv: Bytes::ZERO,
+                activations: Bytes(self.expert_working_set(tokens * u64::from(most), width)),
+                buffers: Bytes(u64::from(plan.n_micro_batches) * tokens * self.hidden() * message),
+            };
+            (gpu, memory)
+        });
+        members.collect()
+    }
+
+    fn pipeline(&self, plan: &PipelinePlan) -> Vec<(GpuIdx, GpuMemory)> {
+        let model = &self.scenario.model;
+        let moe = model.ffn.as_moe();
+        let tp = u32::try_from(plan.head_shares.len()).expect("fewer than 2^32 GPUs");
+        let widths: Vec<u32> = share::sizes(moe.expert_hidden, tp, 0).collect();
+        let mut all = Vec::new();
+        for copy in &plan.copies {
+            let tokens = u64::from(copy.tokens.end - copy.tokens.start);
+            let in_flight = tokens.div_ceil(u64::from(plan.n_in_flight));
+            for (idx, stage) in copy.stages.iter().enumerate() {
+                let layers = u64::from(stage.layers.end - stage.layers.start);
+                let n_tables = u64::from(idx == 0) + u64::from(idx + 1 == copy.stages.len());
+                for (rank, (&gpu, &share)) in stage.gpus.iter().zip(&plan.head_shares).enumerate() {
+                    let experts = self.expert_weights(moe.n_routed_experts, widths[rank]);
+                    let layer = self.attention_weights(share) + self.gate_weights() + experts;
+                    let rows = in_flight * u64::from(moe.experts_per_token);
+                    let working = self
+                        .attention_working_set(in_flight, share)
+                        .max(self.expert_working_set(rows, widths[rank]));
+                    let stream = tokens * self.hidden() * model.dtype.activations.bytes();
+                    let memory = GpuMemory {
+                        weights: Bytes(layers * layer + n_tables * self.vocabulary(tp)),
+                        kv: Bytes(layers * self.kv(&copy.tokens, share)),
+                        activations: Bytes(2 * stream + working),
+                        buffers: Bytes(2 * in_flight * self.hidden() * model.dtype.activations.bytes()),
+                    };
+                    all.push((gpu, memory));
+                }
+            }
+        }
+        all
+    }
+}

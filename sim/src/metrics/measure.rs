@@ -1,0 +1,144 @@
+//! The numbers of a run: what a row of results says.
+
+use masim_engine::GraphId;
+use masim_units::{SimDuration, SimTime};
+
+use super::account::{Account, accounts};
+use super::critical::{CriticalPath, critical_path};
+use crate::load::RoutingSource;
+use crate::model::Op;
+use crate::plan::{Plan, Role};
+use crate::run::{Run, steady};
+use crate::scenario::{Scenario, Workload};
+use crate::theory::step_work;
+use crate::topology::GpuIdx;
+
+/// What a run means.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// Measured steps.
+    pub n_steps: u32,
+    /// Time between two tokens of one micro-batch in steady state.
+    pub tpot_us: f64,
+    /// 5th and 95th percentile of the measured steps, nearest rank.
+    pub tpot_step_us: (f64, f64),
+    /// Makespan of one cold step, fill and drain included.
+    pub step_time_us: f64,
+    /// No strategy on these GPUs can be faster.
+    pub work_bound_us: f64,
+    /// Output tokens of the whole system.
+    pub tokens_per_sec: f64,
+    /// Share of the time in which a compute kernel runs, mean over GPUs.
+    pub busy_share: f64,
+    /// Share in which any kernel is resident, waiting inside a communication kernel included.
+    pub resident_share: f64,
+    /// Model FLOPs over time x peak of all GPUs.
+    pub mfu: f64,
+    /// Bytes that must be read over time x memory bandwidth of all GPUs.
+    pub mbu: f64,
+    /// Idle time in which data was on its way, mean over GPUs.
+    pub comm_exposed_us: f64,
+    /// Idle time, mean over GPUs.
+    pub wait_mean_us: f64,
+    /// The longest dependent chain of the window.
+    pub critical_path: CriticalPath,
+    /// By GPU: its role, a steady step, and the cold step.
+    pub gpus: Vec<GpuMetrics>,
+}
+
+/// The account of one GPU.
+#[derive(Clone, Copy, Debug)]
+pub struct GpuMetrics {
+    /// The GPU.
+    pub gpu: GpuIdx,
+    /// What it does.
+    pub role: Role,
+    /// Over the measured window.
+    pub window: Account,
+    /// Over the cold step.
+    pub cold: Account,
+}
+
+/// Measures a finished run of `plan`.
+pub fn measure(scenario: &Scenario, plan: &Plan, run: &Run, routing: &RoutingSource) -> Metrics {
+    let Workload::Decode { batch, .. } = scenario.workload;
+    let n_steps = run.window.n_steps();
+    let window = run.end_of(run.window.last).since(run.end_of(run.window.first));
+    let tpot_us = window.as_us() / f64::from(n_steps);
+    let cold_end = run.cold.trace.spans.iter().map(|span| span.end).max().unwrap_or(SimTime::ZERO);
+    let roles = plan.roles();
+    let (steady, cold) = accounts(run, &roles);
+    let gpus: Vec<GpuMetrics> = roles
+        .into_iter()
+        .zip(steady.into_iter().zip(cold))
+        .map(|((gpu, role), (window, cold))| GpuMetrics { gpu, role, window, cold })
+        .collect();
+    let mean_us = |of: fn(&Account) -> SimDuration| {
+        gpus.iter().map(|gpu| of(&gpu.window).as_us()).sum::<f64>() / (gpus.len() as f64 * f64::from(n_steps))
+    };
+    let need = Need::of(scenario, run, routing);
+    let tpot_secs = tpot_us * 1e-6;
+    Metrics {
+        n_steps,
+        tpot_us,
+        tpot_step_us: percentiles(run),
+        step_time_us: cold_end.as_us(),
+        work_bound_us: need.bound_secs * 1e6,
+        tokens_per_sec: f64::from(batch) / tpot_secs,
+        busy_share: mean_us(|account| account.busy) / tpot_us,
+        resident_share: mean_us(|account| account.busy + account.resident_wait) / tpot_us,
+        mfu: need.flops / need.peak / tpot_secs,
+        mbu: need.bytes / need.bandwidth / tpot_secs,
+        comm_exposed_us: mean_us(|account| account.wire),
+        wait_mean_us: mean_us(Account::waits),
+        critical_path: critical_path(run),
+        gpus,
+    }
+}
+
+/// What the measured steps need on average, and what the cluster gives.
+struct Need {
+    flops: f64,
+    bytes: f64,
+    bound_secs: f64,
+    peak: f64,
+    bandwidth: f64,
+}
+
+impl Need {
+    fn of(scenario: &Scenario, run: &Run, routing: &RoutingSource) -> Self {
+        let dtype = Op::compute_dtype(&scenario.model.dtype);
+        let cards = || scenario.cluster.gpus.iter().map(|gpu| &gpu.card);
+        let mut need = Self {
+            flops: 0.0,
+            bytes: 0.0,
+            bound_secs: 0.0,
+            peak: cards().map(|card| card.peak[&dtype].per_sec()).sum(),
+            bandwidth: cards().map(|card| card.memory_bandwidth.bytes_per_sec() as f64).sum(),
+        };
+        // Constant work is the same in all steps: one of them is their mean.
+        let last = if routing.is_constant() { run.window.first + 1 } else { run.window.last };
+        let n = f64::from(last - run.window.first);
+        for step in run.window.first + 1..=last {
+            let work = step_work(scenario, &routing.step(step));
+            need.flops += work.flops.0 / n;
+            need.bytes += work.bytes.0 as f64 / n;
+            need.bound_secs += work.bound_secs / n;
+        }
+        need
+    }
+}
+
+/// 5th and 95th percentile of the measured steps.
+fn percentiles(run: &Run) -> (f64, f64) {
+    let ends = |step: u32| -> Vec<SimTime> {
+        let trace = &run.steps[step as usize].trace;
+        debug_assert_eq!(trace.graph, GraphId(u64::from(step)), "steps are in order of graphs");
+        run.done.iter().map(|&task| trace.span(task).end).collect()
+    };
+    let all: Vec<Vec<SimTime>> = (run.window.first..=run.window.last).map(ends).collect();
+    let mut periods = steady::periods(all.iter().map(Vec::as_slice));
+    periods.sort_by(f64::total_cmp);
+    let at = |percent: usize| periods[(periods.len() * percent).div_ceil(100).max(1) - 1];
+    (at(5), at(95))
+}

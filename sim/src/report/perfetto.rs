@@ -1,0 +1,246 @@
+//! A trace that Perfetto (ui.perfetto.dev) and `chrome://tracing` open: GPUs as processes, streams as
+//! threads, dependencies as arrows.
+//!
+//! The input says nothing about an engine: whoever ran something, simulated or real, fills it in.
+
+use std::fmt::Write as _;
+
+use masim_units::{PS_PER_US, SimDuration, SimTime};
+
+/// Everything that a trace shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TraceInput {
+    /// One for each GPU.
+    pub processes: Vec<TraceProcess>,
+    /// What ran.
+    pub slices: Vec<TraceSlice>,
+    /// What waited for what.
+    pub arrows: Vec<TraceArrow>,
+    /// Barriers and other moments.
+    pub instants: Vec<TraceInstant>,
+}
+
+/// A GPU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceProcess {
+    /// Its `gpu_idx`.
+    pub pid: u32,
+    /// Such as `n0.g1 attention`.
+    pub name: String,
+    /// Names of its streams by thread: 0 is compute, 1 and up are communication.
+    pub threads: Vec<String>,
+}
+
+/// A task on one stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceSlice {
+    /// `gpu_idx`.
+    pub pid: u32,
+    /// Stream on that GPU.
+    pub tid: u32,
+    /// What is shown on the slice.
+    pub name: String,
+    /// When it began.
+    pub start: SimTime,
+    /// How long it took.
+    pub time: SimDuration,
+    /// Its details.
+    pub args: TraceArgs,
+}
+
+/// Details of a slice; what does not apply is left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TraceArgs {
+    /// Kind of work, such as `attention` or `dispatch`.
+    pub work: String,
+    /// Layer of the model.
+    pub layer: Option<u32>,
+    /// Micro-batch.
+    pub micro_batch: Option<u32>,
+    /// Data that travels.
+    pub bytes: Option<u64>,
+    /// How its time was computed.
+    pub provenance: Option<String>,
+    /// How long its stream had been idle before it.
+    pub wait: Option<SimDuration>,
+    /// What it waited for in that time.
+    pub wait_for: Option<String>,
+}
+
+/// The end of one slice let another begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceArrow {
+    /// Position of the first among the slices.
+    pub from: usize,
+    /// Position of the second.
+    pub to: usize,
+}
+
+/// Something without duration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceInstant {
+    /// `gpu_idx`.
+    pub pid: u32,
+    /// Stream on that GPU.
+    pub tid: u32,
+    /// What is shown.
+    pub name: String,
+    /// When.
+    pub at: SimTime,
+}
+
+/// The trace as Chrome JSON, one event a line; times are microseconds with six decimals, exact.
+///
+/// # Panics
+///
+/// When an arrow names a slice that does not exist.
+pub fn perfetto(trace: &TraceInput) -> String {
+    let mut events = Vec::new();
+    for process in &trace.processes {
+        events.extend(names(process));
+    }
+    events.extend(trace.slices.iter().map(slice));
+    for (id, arrow) in trace.arrows.iter().enumerate() {
+        events.extend(ends(id, &trace.slices[arrow.from], &trace.slices[arrow.to]));
+    }
+    events.extend(trace.instants.iter().map(instant));
+    // The unit is that of the display alone: `ts` and `dur` are microseconds in any case.
+    format!("{{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n{}\n]}}\n", events.join(",\n"))
+}
+
+fn text(text: &str) -> String {
+    serde_json::to_string(text).expect("a text is JSON")
+}
+
+/// Picoseconds as microseconds: no float, no rounding.
+fn us(ps: u64) -> String {
+    format!("{}.{:06}", ps / PS_PER_US, ps % PS_PER_US)
+}
+
+fn names(process: &TraceProcess) -> Vec<String> {
+    let pid = process.pid;
+    let meta = |what: &str, tid: u32, args: String| {
+        format!("{{\"ph\":\"M\",\"name\":\"{what}\",\"pid\":{pid},\"tid\":{tid},\"args\":{{{args}}}}}")
+    };
+    let mut events = vec![
+        meta("process_name", 0, format!("\"name\":{}", text(&process.name))),
+        meta("process_sort_index", 0, format!("\"sort_index\":{pid}")),
+    ];
+    for (tid, name) in (0..).zip(&process.threads) {
+        events.push(meta("thread_name", tid, format!("\"name\":{}", text(name))));
+        events.push(meta("thread_sort_index", tid, format!("\"sort_index\":{tid}")));
+    }
+    events
+}
+
+fn slice(slice: &TraceSlice) -> String {
+    format!(
+        "{{\"ph\":\"X\",\"name\":{},\"pid\":{},\"tid\":{},\"ts\":{},\"dur\":{},\"args\":{}}}",
+        text(&slice.name),
+        slice.pid,
+        slice.tid,
+        us(slice.start.as_ps()),
+        us(slice.time.as_ps()),
+        args(&slice.args)
+    )
+}
+
+fn args(args: &TraceArgs) -> String {
+    let mut object = format!("{{\"work\":{}", text(&args.work));
+    let mut put = |key: &str, value: Option<String>| {
+        if let Some(value) = value {
+            write!(object, ",\"{key}\":{value}").expect("a string takes every text");
+        }
+    };
+    put("layer", args.layer.map(|n| n.to_string()));
+    put("micro_batch", args.micro_batch.map(|n| n.to_string()));
+    put("bytes", args.bytes.map(|n| n.to_string()));
+    put("provenance", args.provenance.as_deref().map(text));
+    put("wait_us", args.wait.map(|wait| us(wait.as_ps())));
+    put("wait_for", args.wait_for.as_deref().map(text));
+    object.push('}');
+    object
+}
+
+/// The two events of an arrow. Each must lie inside its slice: the first one nanosecond (the viewer's
+/// resolution) before the end, where the end itself would already belong to the next slice.
+fn ends(id: usize, from: &TraceSlice, to: &TraceSlice) -> [String; 2] {
+    let start = from.start.as_ps();
+    let inside = start + from.time.as_ps().saturating_sub(1000);
+    let event = |phase: &str, slice: &TraceSlice, at: u64| {
+        format!(
+            "{{{phase},\"id\":{id},\"name\":\"after\",\"cat\":\"dependency\",\"pid\":{},\"tid\":{},\"ts\":{}}}",
+            slice.pid,
+            slice.tid,
+            us(at)
+        )
+    };
+    [event("\"ph\":\"s\"", from, inside), event("\"ph\":\"f\",\"bp\":\"e\"", to, to.start.as_ps())]
+}
+
+fn instant(instant: &TraceInstant) -> String {
+    format!(
+        "{{\"ph\":\"i\",\"s\":\"t\",\"name\":{},\"pid\":{},\"tid\":{},\"ts\":{}}}",
+        text(&instant.name),
+        instant.pid,
+        instant.tid,
+        us(instant.at.as_ps())
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    fn example() -> TraceInput {
+        let slice = |pid, tid, name: &str, start, time, work: &str| TraceSlice {
+            pid,
+            tid,
+            name: name.to_owned(),
+            start: SimTime::from_ps(start),
+            time: SimDuration::from_ps(time),
+            args: TraceArgs { work: work.to_owned(), layer: Some(3), ..TraceArgs::default() },
+        };
+        let mut second = slice(1, 0, "experts \"L3\"", 12_345_678, 5, "experts");
+        second.args.bytes = Some(7);
+        second.args.wait = Some(SimDuration::from_ps(1_000_001));
+        second.args.wait_for = Some("wire".to_owned());
+        TraceInput {
+            processes: vec![TraceProcess {
+                pid: 1,
+                name: "n0.g1 expert".to_owned(),
+                threads: vec!["compute".to_owned(), "receive".to_owned()],
+            }],
+            slices: vec![slice(0, 1, "dispatch", 0, 12_345_678, "dispatch"), second],
+            arrows: vec![TraceArrow { from: 0, to: 1 }],
+            instants: vec![TraceInstant {
+                pid: 0,
+                tid: 0,
+                name: "barrier".to_owned(),
+                at: SimTime::from_ps(1),
+            }],
+        }
+    }
+
+    #[test]
+    fn the_trace_is_json_and_its_times_are_exact() {
+        let text = perfetto(&example());
+        let parsed: Value = serde_json::from_str(&text).unwrap();
+        let events = parsed["traceEvents"].as_array().unwrap();
+        assert_eq!(events.len(), 6 + 2 + 2 + 1);
+        assert_eq!(events[7]["name"], "experts \"L3\"");
+        assert!(text.contains("\"ts\":12.345678,\"dur\":0.000005"), "{text}");
+        assert!(text.contains("\"bytes\":7,\"wait_us\":1.000001,\"wait_for\":\"wire\""), "{text}");
+    }
+
+    #[test]
+    fn an_arrow_begins_inside_one_slice_and_ends_at_the_start_of_the_other() {
+        let parsed: Value = serde_json::from_str(&perfetto(&example())).unwrap();
+        let events = parsed["traceEvents"].as_array().unwrap();
+        let [from, to] = [&events[8], &events[9]];
+        assert_eq!((from["ph"].as_str(), to["ph"].as_str()), (Some("s"), Some("f")));
+        assert_eq!(from["id"], to["id"]);
+        assert_eq!((from["ts"].as_f64(), to["ts"].as_f64()), (Some(12.344_678), Some(12.345_678)));
+    }
+}

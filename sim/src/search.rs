@@ -1,0 +1,274 @@
+//! What `auto` means: every way to split, ranked by closed form, the best few simulated.
+
+use std::sync::Arc;
+
+use crate::cost::CostModel;
+use crate::load::{RoutingSource, context_lens};
+use crate::memory::{self, DoesNotFit, GpuMemory};
+use crate::plan::share::factor_pairs;
+use crate::plan::{AttentionLayout, ExpertLayout, PipelinePlan, Plan, RoutedPlan, placement};
+use crate::run::{Run, RunError, run_plan};
+use crate::scenario::{
+    Choice, Dispatch, DpEp, ExpertSplit, Forward, MaSeparation, Scenario, Schedule, Strategy, TpPp, Workload,
+};
+use crate::theory::ClosedForm;
+use crate::topology::GpuIdx;
+
+/// Plans that are simulated.
+const N_SIMULATED: usize = 4;
+
+/// Micro-batches that are tried where their number is left open.
+const MAX_MICRO_BATCHES: u32 = 4;
+
+/// Micro-batches in flight that are tried, as a multiple of the stages.
+const MAX_IN_FLIGHT_PER_STAGE: u32 = 4;
+
+/// The plan that was chosen, and what became of it.
+#[derive(Debug)]
+pub struct Found {
+    /// Every choice made.
+    pub plan: Plan,
+    /// What it did.
+    pub run: Run,
+    /// What its GPUs hold.
+    pub memory: Vec<(GpuIdx, GpuMemory)>,
+    /// What the closed form says of it, in microseconds.
+    pub closed_form_us: f64,
+    /// Plans that were possible.
+    pub n_candidates: usize,
+    /// Plans that were simulated.
+    pub n_simulated: usize,
+}
+
+/// Why there is no plan.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum SearchError {
+    /// No split gives every GPU something to do.
+    #[error("no split gives every GPU work: {0}")]
+    NoPlan(String),
+    /// Every split needs more memory than there is; this one comes closest.
+    #[error(transparent)]
+    DoesNotFit(#[from] DoesNotFit),
+    /// A run failed.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+/// Looks for the fastest plan that fits.
+///
+/// # Errors
+///
+/// [`SearchError`] when no plan is possible, none fits, or a run fails.
+pub fn search(
+    scenario: &Scenario,
+    routing: &RoutingSource,
+    cost: &dyn CostModel,
+) -> Result<Found, SearchError> {
+    let plans = candidates(scenario);
+    if plans.is_empty() {
+        return Err(SearchError::NoPlan(no_plan(scenario)));
+    }
+    let n_candidates = plans.len();
+    let ranked = rank(scenario, fitting(scenario, plans)?, cost)?;
+    let n_simulated = ranked.len().min(N_SIMULATED);
+    let mut best: Option<(u128, Found)> = None;
+    for (closed_form_us, plan, memory) in ranked.into_iter().take(N_SIMULATED) {
+        let run = run_plan(scenario, &plan, routing, cost)?;
+        let pace = pace(&run);
+        if best.as_ref().is_none_or(|(other, _)| pace < *other) {
+            best = Some((pace, Found { plan, run, memory, closed_form_us, n_candidates, n_simulated }));
+        }
+    }
+    Ok(best.expect("at least one plan was simulated").1)
+}
+
+/// Something to compare runs of different lengths by without rounding: picoseconds per 2^32 steps.
+fn pace(run: &Run) -> u128 {
+    let window = run.end_of(run.window.last).since(run.end_of(run.window.first));
+    (u128::from(window.as_ps()) << 32) / u128::from(run.window.n_steps())
+}
+
+type Fitting = Vec<(Plan, Vec<(GpuIdx, GpuMemory)>)>;
+
+/// The plans that fit; where none does, the error of the one that lacks least.
+fn fitting(scenario: &Scenario, plans: Vec<Plan>) -> Result<Fitting, DoesNotFit> {
+    let (mut fitting, mut closest) = (Vec::new(), None::<DoesNotFit>);
+    for plan in plans {
+        let memory = memory::memory(scenario, &plan);
+        match memory::check(scenario, &memory) {
+            Ok(()) => fitting.push((plan, memory)),
+            Err(error) if closest.as_ref().is_none_or(|other| error.missing_gib < other.missing_gib) => {
+                closest = Some(error);
+            }
+            Err(_) => {}
+        }
+    }
+    match closest {
+        Some(error) if fitting.is_empty() => Err(error),
+        Some(_) | None => Ok(fitting),
+    }
+}
+
+type Ranked = Vec<(f64, Plan, Vec<(GpuIdx, GpuMemory)>)>;
+
+/// Fastest by closed form first; equals stay in the order in which they were made.
+fn rank(scenario: &Scenario, plans: Fitting, cost: &dyn CostModel) -> Result<Ranked, RunError> {
+    let Workload::Decode { batch, context_len } = &scenario.workload;
+    let contexts = context_lens(context_len, *batch, scenario.seed);
+    let mean = contexts.iter().map(|&len| f64::from(len)).sum::<f64>() / f64::from(*batch);
+    let mut closed_form = ClosedForm::new(scenario, cost, mean);
+    let mut ranked = Vec::with_capacity(plans.len());
+    for (plan, memory) in plans {
+        ranked.push((closed_form.tpot(&plan)?.as_us(), plan, memory));
+    }
+    ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
+    Ok(ranked)
+}
+
+/// Every plan that the strategy admits and in which every GPU has work.
+pub fn candidates(scenario: &Scenario) -> Vec<Plan> {
+    match &scenario.strategy {
+        Strategy::MaSeparation(spec) => separated(scenario, spec),
+        Strategy::TpPp(spec) => pipelines(scenario, *spec),
+        Strategy::DpEp(spec) => colocated(scenario, *spec).into_iter().collect(),
+    }
+}
+
+fn batch(scenario: &Scenario) -> u32 {
+    let Workload::Decode { batch, .. } = scenario.workload;
+    batch
+}
+
+fn separated(scenario: &Scenario, spec: &MaSeparation) -> Vec<Plan> {
+    let (model, cluster) = (&scenario.model, &scenario.cluster);
+    let pools = placement::pools(&spec.placement, spec.n_attention_gpus, cluster.n_gpus());
+    let attention: Vec<AttentionLayout> = attention_splits(spec)
+        .filter(|(heads, _)| *heads <= model.attention.n_heads)
+        .map(|(heads, sequences)| {
+            AttentionLayout::new(&pools.attention, heads, sequences, &model.attention, cluster)
+        })
+        .collect();
+    let experts: Vec<ExpertLayout> = expert_ranks(scenario, &spec.experts, spec.n_expert_gpus)
+        .map(|ep| expert_layout(scenario, &pools.expert, ep, spec.experts.copies))
+        .collect();
+    let mut plans = Vec::new();
+    for n_micro_batches in micro_batches(spec.n_micro_batches) {
+        for attention in &attention {
+            // Every replica has a token in every micro-batch.
+            if batch(scenario) / n_micro_batches
+                < u32::try_from(attention.replicas.len()).expect("fewer than 2^32")
+            {
+                continue;
+            }
+            plans.extend(experts.iter().map(|experts| {
+                Plan::Routed(RoutedPlan {
+                    attention: attention.clone(),
+                    experts: experts.clone(),
+                    colocated: false,
+                    dispatch: spec.dispatch,
+                    forward: spec.forward,
+                    schedule: spec.schedule,
+                    n_micro_batches,
+                })
+            }));
+        }
+    }
+    plans
+}
+
+/// Heads and sequences such that heads x sequences x replicas is the attention pool.
+fn attention_splits(spec: &MaSeparation) -> impl Iterator<Item = (u32, u32)> {
+    let split = spec.attention;
+    factor_pairs(spec.n_attention_gpus)
+        .flat_map(|(heads, rest)| {
+            factor_pairs(rest).map(move |(sequences, replicas)| (heads, sequences, replicas))
+        })
+        .filter(move |(heads, sequences, replicas)| {
+            split.heads.admits(*heads)
+                && split.sequences.admits(*sequences)
+                && split.replicas.admits(*replicas)
+        })
+        .map(|(heads, sequences, _)| (heads, sequences))
+}
+
+/// Expert-parallel ranks `ep` such that `ep x tp` is the expert pool.
+fn expert_ranks(scenario: &Scenario, split: &ExpertSplit, n_gpus: u32) -> impl Iterator<Item = u32> {
+    let (split, moe) = (*split, scenario.model.ffn.as_moe());
+    factor_pairs(n_gpus)
+        .filter(move |(ep, tp)| split.ep.admits(*ep) && split.tp.admits(*tp))
+        .filter(move |(ep, tp)| *ep <= moe.n_routed_experts + split.copies && *tp <= moe.expert_hidden)
+        .map(|(ep, _)| ep)
+}
+
+fn micro_batches(choice: Choice) -> std::ops::RangeInclusive<u32> {
+    match choice {
+        Choice::Auto => 1..=MAX_MICRO_BATCHES,
+        Choice::Fixed(n) => n..=n,
+    }
+}
+
+fn expert_layout(scenario: &Scenario, gpus: &[GpuIdx], ep: u32, copies: u32) -> ExpertLayout {
+    let place = (scenario.model.n_layers, scenario.seed);
+    ExpertLayout::new(gpus, ep, copies, scenario.model.ffn.as_moe(), &scenario.load, place, &scenario.cluster)
+}
+
+fn colocated(scenario: &Scenario, spec: DpEp) -> Option<Plan> {
+    let all: Vec<GpuIdx> = (0..scenario.cluster.n_gpus()).map(GpuIdx).collect();
+    let moe = scenario.model.ffn.as_moe();
+    let attention = &scenario.model.attention;
+    let has_work = spec.tp <= attention.n_heads
+        && spec.ep <= moe.n_routed_experts
+        && batch(scenario) / spec.n_overlapped >= spec.dp;
+    has_work.then(|| {
+        Plan::Routed(RoutedPlan {
+            attention: AttentionLayout::new(&all, spec.tp, 1, attention, &scenario.cluster),
+            experts: expert_layout(scenario, &all, spec.ep, 0),
+            colocated: true,
+            dispatch: Dispatch::M2n,
+            forward: Forward::None,
+            schedule: Schedule::Dataflow,
+            n_micro_batches: spec.n_overlapped,
+        })
+    })
+}
+
+fn pipelines(scenario: &Scenario, spec: TpPp) -> Vec<Plan> {
+    let model = &scenario.model;
+    if spec.pp > model.n_layers || spec.tp > model.attention.n_heads {
+        return Vec::new();
+    }
+    let in_flight = match spec.n_in_flight {
+        Choice::Auto => spec.pp..=MAX_IN_FLIGHT_PER_STAGE * spec.pp,
+        Choice::Fixed(n) => n..=n,
+    };
+    let plan =
+        |n| Plan::Pipeline(PipelinePlan::new(spec, n, &model.attention, model.n_layers, batch(scenario)));
+    in_flight.filter(|n| batch(scenario) / spec.dp >= *n).map(plan).collect()
+}
+
+/// What stands against every plan, in words.
+fn no_plan(scenario: &Scenario) -> String {
+    let (model, moe) = (&scenario.model, scenario.model.ffn.as_moe());
+    format!(
+        "a batch of {}, {} attention heads, {} experts and {} layers are too few for {}",
+        batch(scenario),
+        model.attention.n_heads,
+        moe.n_routed_experts,
+        model.n_layers,
+        match &scenario.strategy {
+            Strategy::MaSeparation(spec) => format!(
+                "{} attention and {} expert GPUs with this split",
+                spec.n_attention_gpus, spec.n_expert_gpus
+            ),
+            Strategy::TpPp(spec) => format!("tp {}, pp {}, dp {}", spec.tp, spec.pp, spec.dp),
+            Strategy::DpEp(spec) =>
+                format!("dp {}, tp {}, ep {}, n_overlapped {}", spec.dp, spec.tp, spec.ep, spec.n_overlapped),
+        }
+    )
+}
+
+/// The source of a scenario's tokens, for a run on its own.
+pub fn routing_of(scenario: &Scenario, pool: &crate::load::RoutingPool) -> Arc<RoutingSource> {
+    let model = &scenario.model;
+    pool.source(&scenario.load, model.ffn.as_moe(), model.n_layers, batch(scenario), scenario.seed)
+}

@@ -1,0 +1,78 @@
+//! Runs the rows of a sweep, on as many threads as there are; results do not depend on their number.
+
+use rayon::prelude::*;
+
+use super::expand::SweepRow;
+use super::results::{Outcome, failed_row, row};
+use super::row::RowJson;
+use crate::cost::RooflineCost;
+use crate::load::RoutingPool;
+use crate::metrics::measure;
+use crate::progress::Progress;
+use crate::scenario::Scenario;
+use crate::search::{routing_of, search};
+
+/// Finds the best plan of one scenario and measures it.
+///
+/// # Errors
+///
+/// [`crate::search::SearchError`] when no plan is possible, none fits, or a run fails.
+pub fn simulate(scenario: &Scenario, pool: &RoutingPool) -> Outcome {
+    let routing = routing_of(scenario, pool);
+    let cost = RooflineCost { dtypes: scenario.model.dtype, launch: scenario.launch };
+    let found = search(scenario, &routing, &cost)?;
+    let metrics = measure(scenario, &found.plan, &found.run, &routing);
+    Ok((found, metrics))
+}
+
+/// Runs every row, `n_threads` at a time.
+///
+/// # Panics
+///
+/// When the system refuses to start threads.
+pub fn run_sweep(rows: &[SweepRow], n_threads: usize, progress: &dyn Progress) -> Vec<RowJson> {
+    progress.start(rows.len());
+    let pool = RoutingPool::default();
+    let threads = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().expect("threads start");
+    let run = |place: &SweepRow| {
+        let row = run_row(place, &pool);
+        progress.finish_one();
+        row
+    };
+    // One by one, since rows differ a hundredfold in cost.
+    threads.install(|| rows.par_iter().with_max_len(1).map(run).collect())
+}
+
+/// The best of a row's alternatives; an alternative that fails loses against any that does not.
+fn run_row(place: &SweepRow, pool: &RoutingPool) -> RowJson {
+    let alternatives = match &place.alternatives {
+        Ok(alternatives) => alternatives,
+        Err(error) => return failed_row(place, error),
+    };
+    let column = place.best_of.as_deref().unwrap_or("tpot_us");
+    let rows = alternatives.iter().map(|scenario| row(place, scenario, &simulate(scenario, pool)));
+    let best = rows.reduce(|best, next| if is_better(&next, &best, column) { next } else { best });
+    best.unwrap_or_else(|| failed_row(place, "no strategy to run"))
+}
+
+/// Whether `a` beats `b`; equals do not, so that the first stays.
+fn is_better(a: &RowJson, b: &RowJson, column: &str) -> bool {
+    match (figure(a, column), figure(b, column)) {
+        (Some(a), Some(b)) => a < b,
+        (a, b) => a.is_some() && b.is_none(),
+    }
+}
+
+/// The columns that `best_of` may name.
+pub const BEST_OF: [&str; 4] = ["tpot_us", "step_time_us", "tokens_per_sec", "tokens_per_sec_per_gpu"];
+
+/// A column as a figure of which less is better.
+fn figure(row: &RowJson, column: &str) -> Option<f64> {
+    match column {
+        "tpot_us" => row.tpot_us,
+        "step_time_us" => row.step_time_us,
+        "tokens_per_sec" => row.tokens_per_sec.map(|rate| -rate),
+        "tokens_per_sec_per_gpu" => row.tokens_per_sec_per_gpu.map(|rate| -rate),
+        _ => unreachable!("input validation admits the columns of BEST_OF alone"),
+    }
+}

@@ -1,0 +1,323 @@
+//! Steady time per token from a handful of block times, nothing contending, nothing random.
+
+use std::ops::Range;
+
+use masim_engine::Flow;
+use masim_units::{Bytes, SimDuration};
+
+use super::expected::group_loads;
+use crate::collective::{CollectiveKind, Collectives};
+use crate::cost::{CostModel, TooLong};
+use crate::model::{LayerOps, Op};
+use crate::plan::{PipelinePlan, Plan, RoutedPlan};
+use crate::scenario::{Dispatch, Scenario, Workload};
+use crate::topology::GpuIdx;
+use crate::wires::Wires;
+
+/// Estimates plans of one scenario.
+pub struct ClosedForm<'a> {
+    scenario: &'a Scenario,
+    cost: &'a dyn CostModel,
+    ops: LayerOps<'a>,
+    wires: Wires<'a>,
+    collectives: Collectives,
+    batch: u32,
+    /// Mean over the sequences.
+    context: f64,
+}
+
+/// Durations of one micro-batch in one layer, the slowest GPU of each kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockTimes {
+    /// Kernels of the attention half.
+    pub attention: SimDuration,
+    /// Communication among attention GPUs.
+    pub attention_collectives: SimDuration,
+    /// Tokens to the experts.
+    pub dispatch: SimDuration,
+    /// Kernels of the expert half.
+    pub experts: SimDuration,
+    /// Expert outputs back.
+    pub combine: SimDuration,
+    /// LM head and sampling, once a step.
+    pub head: SimDuration,
+}
+
+impl<'a> ClosedForm<'a> {
+    /// Prepares to estimate plans of `scenario`; `mean_context` is that of its sequences.
+    pub fn new(scenario: &'a Scenario, cost: &'a dyn CostModel, mean_context: f64) -> Self {
+        let Workload::Decode { batch, .. } = scenario.workload;
+        Self {
+            scenario,
+            cost,
+            ops: LayerOps::new(&scenario.model),
+            wires: Wires::new(&scenario.cluster),
+            collectives: Collectives::default(),
+            batch,
+            context: mean_context,
+        }
+    }
+
+    /// Steady time per token of `plan`.
+    ///
+    /// # Errors
+    ///
+    /// [`TooLong`] when an operation is.
+    pub fn tpot(&mut self, plan: &Plan) -> Result<SimDuration, TooLong> {
+        match plan {
+            Plan::Routed(plan) => {
+                let times = self.block_times(plan)?;
+                Ok(self.routed(plan, &times))
+            }
+            Plan::Pipeline(plan) => self.pipeline(plan),
+        }
+    }
+
+    /// With `m` micro-batches and `L` layers, the slowest of: each pool busy with all of them, each wire busy
+    /// with all of them, and one micro-batch on its way through everything.
+    ///
+    /// # Source
+    ///
+    /// Two FIFO pools joined by wires; the balance condition is that of MegaScale-Infer (arXiv 2504.02263).
+    fn routed(&self, plan: &RoutedPlan, times: &BlockTimes) -> SimDuration {
+        let m = u64::from(plan.n_micro_batches);
+        let layers = u64::from(self.scenario.model.n_layers);
+        let all = |time: SimDuration, n: u64| times_n(time, n);
+        let passage =
+            times.attention + times.attention_collectives + times.dispatch + times.experts + times.combine;
+        let one = all(passage, layers) + times.head;
+        let pools = if plan.colocated {
+            let both = all(all(times.attention + times.experts, layers) + times.head, m);
+            both.max(all(times.dispatch + times.combine, m * layers))
+        } else {
+            let attention = all(all(times.attention, layers) + times.head, m);
+            let wires = all(times.dispatch.max(times.combine), m * layers);
+            attention.max(all(times.experts, m * layers)).max(wires)
+        };
+        one.max(pools).max(all(times.attention_collectives, m * layers))
+    }
+
+    /// The durations of the largest micro-batch.
+    ///
+    /// # Errors
+    ///
+    /// [`TooLong`] when an operation is.
+    pub fn block_times(&mut self, plan: &RoutedPlan) -> Result<BlockTimes, TooLong> {
+        let (heads, sequences) = (plan.attention.heads, plan.attention.sequences);
+        let micro_batch = self.batch.div_ceil(plan.n_micro_batches);
+        let n_replicas = u32::try_from(plan.attention.replicas.len()).expect("fewer replicas than GPUs");
+        let replica = micro_batch.div_ceil(n_replicas);
+        let rank = replica.div_ceil(sequences);
+        let owned = u64::from(rank.div_ceil(heads));
+        let (attention, attention_collectives) = self.attention(plan, (replica, rank, owned))?;
+        let (experts, traffic) = self.experts(plan, micro_batch)?;
+        let owners: Vec<GpuIdx> = plan.attention.members().map(|(_, _, gpu)| gpu).collect();
+        let model = &self.scenario.model;
+        let shares = |is_broadcast: bool| -> Vec<f64> {
+            traffic.iter().map(|share| if is_broadcast { 1.0 } else { *share }).collect()
+        };
+        let out = shares(plan.dispatch == Dispatch::Broadcast);
+        let width = f64::from(model.hidden) * owned as f64;
+        let dispatch = self.m2n(&owners, plan, &out, width * model.dtype.dispatch.bytes() as f64, Leg::Out);
+        let combine =
+            self.m2n(&owners, plan, &shares(false), width * model.dtype.combine.bytes() as f64, Leg::Back);
+        let head = self.head(u64::from(rank), heads, plan.attention.replicas[0].head_group(0, heads))?;
+        Ok(BlockTimes { attention, attention_collectives, dispatch, experts, combine, head })
+    }
+
+    /// Kernels and communication of the attention half on a GPU with the largest shares.
+    fn attention(
+        &mut self,
+        plan: &RoutedPlan,
+        (replica, rank, owned): (u32, u32, u64),
+    ) -> Result<(SimDuration, SimDuration), TooLong> {
+        let (heads, sequences) = (plan.attention.heads, plan.attention.sequences);
+        let (ops, share) = (self.ops, plan.attention.head_shares[0]);
+        let cached = (self.context * f64::from(replica) / f64::from(sequences)).ceil();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of tokens")]
+        let cached = cached as u64;
+        let k = u64::from(ops.moe().experts_per_token);
+        let mut kernels = vec![
+            ops.residual_norm(owned),
+            ops.qkv_projection(u64::from(rank), share.n_heads, share.n_kv_heads),
+            ops.decode_attention(u64::from(replica), cached, share.n_heads, share.n_kv_heads),
+            ops.output_projection(u64::from(rank), share.n_heads),
+            ops.residual_norm(owned),
+        ];
+        if k > 1 {
+            kernels.push(ops.combine_sum(owned * k, owned));
+        }
+        if sequences > 1 {
+            kernels.push(ops.merge_partials(u64::from(rank), share.n_heads, u64::from(sequences)));
+        }
+        if plan.dispatch == Dispatch::M2n {
+            kernels.extend(ops.gate(owned));
+            kernels.extend(ops.permute(owned * k));
+        }
+        let model = &self.scenario.model;
+        let stream = Bytes(u64::from(rank) * u64::from(model.hidden) * model.dtype.activations.bytes());
+        let last = plan.attention.replicas.last().expect("a replica");
+        let group = last.head_group(sequences - 1, heads).to_vec();
+        let mut communication = self.collective(CollectiveKind::AllGather, &group, stream)
+            + self.collective(CollectiveKind::ReduceScatter, &group, stream);
+        let heads_bytes =
+            u64::from(rank * share.n_heads * model.attention.head_dim) * model.dtype.activations.bytes();
+        let exchange = self.collective(
+            CollectiveKind::AllGather,
+            &last.sequence_group(0, heads),
+            Bytes(heads_bytes * u64::from(sequences)),
+        );
+        communication += times_n(exchange, 2);
+        Ok((self.time(&kernels, group[0])?, communication))
+    }
+
+    /// Kernels of the expert half in the slowest group and layer, and by group the largest share of tokens.
+    fn experts(&self, plan: &RoutedPlan, micro_batch: u32) -> Result<(SimDuration, Vec<f64>), TooLong> {
+        let ops = self.ops;
+        let width = u64::from(ops.moe().expert_hidden.div_ceil(plan.experts.tp()));
+        let mut slowest = SimDuration::ZERO;
+        let mut shares = vec![0.0_f64; plan.experts.groups.len()];
+        for layer in 0..self.scenario.model.n_layers {
+            let loads = group_loads(self.scenario, &plan.experts, layer, f64::from(micro_batch));
+            for (group, load) in loads.iter().enumerate() {
+                let rows = rounded(load.choices_per_token * f64::from(micro_batch));
+                let tokens = rounded(load.token_share * f64::from(micro_batch));
+                let mut kernels = match plan.dispatch {
+                    Dispatch::M2n => Vec::new(),
+                    Dispatch::Broadcast => ops.gate(u64::from(micro_batch)),
+                };
+                kernels.extend(ops.permute(rows));
+                kernels.extend(ops.experts(rows, rounded(load.activated), width));
+                if ops.moe().has_gate() {
+                    kernels.push(ops.combine_sum(rows, tokens));
+                }
+                slowest = slowest.max(self.time(&kernels, plan.experts.groups[group][0])?);
+                shares[group] = shares[group].max(load.token_share);
+            }
+        }
+        Ok((slowest, shares))
+    }
+
+    /// All messages of one leg at once, alone on the wires; every owner sends or gets `bytes` for all its tokens.
+    fn m2n(
+        &mut self,
+        owners: &[GpuIdx],
+        plan: &RoutedPlan,
+        shares: &[f64],
+        bytes: f64,
+        leg: Leg,
+    ) -> SimDuration {
+        let mut flows = Vec::with_capacity(owners.len() * plan.experts.groups.len());
+        for (group, gpu) in plan.experts.members() {
+            for &owner in owners.iter().filter(|&&owner| owner != gpu) {
+                let (src, dst) = match leg {
+                    Leg::Out => (owner, gpu),
+                    Leg::Back => (gpu, owner),
+                };
+                let wire = self.wires.pair(src, dst);
+                let latency = wire.latency + self.cost.launch(&self.scenario.cluster.gpu(src).card);
+                let bytes = Bytes(rounded(bytes * shares[group as usize]));
+                flows.push(Flow { path: wire.path, bytes, latency, rate_cap: None });
+            }
+        }
+        self.wires.time_alone(&flows)
+    }
+
+    fn head(&mut self, tokens: u64, n_ranks: u32, group: &[GpuIdx]) -> Result<SimDuration, TooLong> {
+        let model = &self.scenario.model;
+        let Some(vocab) = model.vocab else { return Ok(SimDuration::ZERO) };
+        let kernels = self.ops.lm_head(tokens, u64::from(vocab.div_ceil(n_ranks)));
+        let stream = Bytes(tokens * u64::from(model.hidden) * model.dtype.activations.bytes());
+        Ok(self.time(&kernels, group[0])? + self.collective(CollectiveKind::AllGather, group, stream))
+    }
+
+    /// With `m` micro-batches in flight, the slowest stage busy with all of them, or one of them on its way
+    /// through all stages.
+    fn pipeline(&mut self, plan: &PipelinePlan) -> Result<SimDuration, TooLong> {
+        let copy = &plan.copies[0];
+        let tokens = (copy.tokens.end - copy.tokens.start).div_ceil(plan.n_in_flight);
+        let tp = u32::try_from(plan.head_shares.len()).expect("fewer than 2^32 GPUs");
+        let (mut slowest, mut passage) = (SimDuration::ZERO, SimDuration::ZERO);
+        for (idx, stage) in copy.stages.iter().enumerate() {
+            let (kernels, communication) =
+                self.layers(plan, &stage.gpus, u64::from(tokens), &stage.layers)?;
+            let is_last = idx + 1 == copy.stages.len();
+            let head =
+                if is_last { self.head(u64::from(tokens), tp, &stage.gpus)? } else { SimDuration::ZERO };
+            slowest = slowest.max(kernels + head);
+            passage += kernels + communication + head;
+        }
+        Ok(times_n(slowest, u64::from(plan.n_in_flight)).max(passage))
+    }
+
+    /// Kernels and communication of some layers of a stage.
+    fn layers(
+        &mut self,
+        plan: &PipelinePlan,
+        group: &[GpuIdx],
+        tokens: u64,
+        layers: &Range<u32>,
+    ) -> Result<(SimDuration, SimDuration), TooLong> {
+        let (ops, moe, share) = (self.ops, self.ops.moe(), plan.head_shares[0]);
+        let rows = tokens * u64::from(moe.experts_per_token);
+        let activated = rows.min(u64::from(moe.n_routed_experts));
+        let width = u64::from(moe.expert_hidden).div_ceil(plan.head_shares.len() as u64);
+        let mut kernels = vec![
+            ops.residual_norm(tokens),
+            ops.qkv_projection(tokens, share.n_heads, share.n_kv_heads),
+            ops.decode_attention(
+                tokens,
+                rounded(self.context * tokens as f64),
+                share.n_heads,
+                share.n_kv_heads,
+            ),
+            ops.output_projection(tokens, share.n_heads),
+            ops.residual_norm(tokens),
+        ];
+        kernels.extend(ops.gate(tokens));
+        kernels.extend(ops.permute(rows));
+        kernels.extend(ops.experts(rows, activated, width));
+        if moe.has_gate() {
+            kernels.push(ops.combine_sum(rows, tokens));
+        }
+        let model = &self.scenario.model;
+        let stream = Bytes(tokens * u64::from(model.hidden) * model.dtype.activations.bytes());
+        let reduce = self.collective(CollectiveKind::AllReduce, group, stream);
+        let n = u64::from(layers.end - layers.start);
+        Ok((times_n(self.time(&kernels, group[0])?, n), times_n(reduce, 2 * n)))
+    }
+
+    fn time(&self, kernels: &[Op], gpu: GpuIdx) -> Result<SimDuration, TooLong> {
+        let card = &self.scenario.cluster.gpu(gpu).card;
+        let times = kernels
+            .iter()
+            .filter(|op| !op.is_empty())
+            .map(|op| self.cost.cost(op, card).map(|cost| cost.time));
+        times.sum()
+    }
+
+    /// A collective with its launch; a group of one does nothing.
+    fn collective(&mut self, kind: CollectiveKind, group: &[GpuIdx], bytes: Bytes) -> SimDuration {
+        if group.len() < 2 {
+            return SimDuration::ZERO;
+        }
+        let launch = self.cost.launch(&self.scenario.cluster.gpu(group[0]).card);
+        self.collectives.fastest(kind, group, bytes, &mut self.wires).time_alone + launch
+    }
+}
+
+/// The direction of a transfer between the pools.
+#[derive(Clone, Copy)]
+enum Leg {
+    Out,
+    Back,
+}
+
+fn times_n(time: SimDuration, n: u64) -> SimDuration {
+    time.checked_mul(n).unwrap_or(SimDuration::from_ps(u64::MAX >> 8))
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count that is not negative")]
+fn rounded(count: f64) -> u64 {
+    count.ceil() as u64
+}

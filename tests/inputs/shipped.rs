@@ -1,0 +1,67 @@
+//! Every shipped file means something.
+
+use masim::input::Library;
+use masim::input::{RefKind, SourceText};
+use masim::scenario::{
+    Choice, ContextLen, FfnSpec, Loader, Strategy, Workload, load_scenario, read_model, read_scenario,
+    resolved_yaml,
+};
+use masim_tests::Shipped;
+
+#[test]
+fn the_decode_scenario_is_the_papers_split() {
+    let shipped = Shipped::default();
+    let scenario = load_scenario(&shipped.text("scenarios/decode.yaml").unwrap(), &shipped).unwrap();
+    assert_eq!(scenario.cluster.n_gpus(), 16);
+    assert_eq!(scenario.workload, Workload::Decode { batch: 1024, context_len: ContextLen::Fixed(2048) });
+    let Strategy::MaSeparation(split) = &scenario.strategy else { panic!("a split") };
+    assert_eq!((split.n_attention_gpus, split.n_expert_gpus), (12, 4));
+    assert_eq!(split.n_micro_batches, Choice::Auto);
+    assert_eq!((scenario.seed, scenario.n_steps), (1, Choice::Auto));
+}
+
+/// Published sizes: Mixtral 46.7 B, Llama 8.03 B, both with untied embedding and LM head. The paper
+/// gives none: 4 layers x (4 x 4096 x 2048 + 16 x 2 x 4096 x 16384 + 16 x 4096) + 2 x 32000 x 4096 = 8.99 B.
+#[test]
+fn the_model_cards_have_the_published_number_of_parameters() {
+    for (name, published) in [
+        ("paper-4l", 8.986e9),
+        ("paper-4l-hd128", 9.120e9),
+        ("mixtral-8x7b", 46.70e9),
+        ("llama-3.1-8b", 8.030e9),
+    ] {
+        let model = read_model(&Shipped::default().load(RefKind::Model, name, "").unwrap()).unwrap();
+        assert_eq!(model.name, name);
+        let moe = model.ffn.as_moe();
+        let hidden = f64::from(model.hidden);
+        let attention = &model.attention;
+        let attention_width = 2 * (attention.n_heads + attention.n_kv_heads) * attention.head_dim;
+        let experts = f64::from(moe.n_routed_experts * moe.n_matrices()) * f64::from(moe.expert_hidden);
+        let gate = if moe.has_gate() { moe.n_routed_experts } else { 0 };
+        let layer = hidden * (f64::from(attention_width) + experts + f64::from(gate));
+        let total = f64::from(model.n_layers) * layer + 2.0 * f64::from(model.vocab.unwrap()) * hidden;
+        assert!((total / published - 1.0).abs() < 1e-3, "{name}: {total:e} against {published:e}");
+        assert_eq!(matches!(model.ffn, FfnSpec::Dense { .. }), name.starts_with("llama"));
+    }
+}
+
+#[test]
+fn a_scenario_written_back_has_every_default_and_means_the_same() {
+    let shipped = Shipped::default();
+    let text = "cluster: a100-4x4\nmodel: paper-4l\nworkload: { phase: decode, batch: 64, context_len: 512 }\n\
+                strategy: { kind: ma_separation, n_attention_gpus: 8, n_expert_gpus: 8 }\n";
+    let source = SourceText { path: "scenarios/x.yaml".to_owned(), text: text.to_owned() };
+    let file = read_scenario(&source).unwrap();
+    let written = resolved_yaml(&file);
+    assert_eq!(
+        written,
+        "cluster: a100-4x4\nprofile: none\nmodel: paper-4l\nworkload:\n  phase: decode\n  batch: 64\n  context_len: 512\n\
+         strategy:\n  kind: ma_separation\n  n_attention_gpus: 8\n  n_expert_gpus: 8\n  attention:\n    heads: auto\n    \
+         sequences: auto\n    replicas: auto\n    replica_mode: data\n  experts:\n    ep: auto\n    tp: auto\n    copies: 0\n  \
+         dispatch: m2n\n  forward: none\n  placement: blocked\n  schedule: dataflow\n  n_micro_batches: auto\nload:\n  \
+         kind: balanced\nlaunch: graph\nseed: 1\nfaults: []\nn_steps: auto\n"
+    );
+    let again = SourceText { text: written, ..source.clone() };
+    assert_eq!(read_scenario(&again).unwrap(), file);
+    Loader::new(&shipped).scenario(&file, &source).unwrap();
+}

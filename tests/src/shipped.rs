@@ -1,0 +1,46 @@
+//! The files of this repository, with some replaced in memory.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use masim::input::{Library, RefKind, SourceText};
+
+/// Finds references in `topologies/` and `scenarios/` of this repository.
+#[derive(Debug, Default)]
+pub struct Shipped {
+    /// Texts that stand in for files, by path from the root of the repository.
+    pub replaced: BTreeMap<String, String>,
+}
+
+impl Shipped {
+    /// The text at `path` from the root of the repository.
+    ///
+    /// # Errors
+    ///
+    /// That there is no such file.
+    pub fn text(&self, path: &str) -> Result<SourceText, String> {
+        let text = if let Some(text) = self.replaced.get(path) {
+            text.clone()
+        } else {
+            let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+            std::fs::read_to_string(root.join(path)).map_err(|_| format!("there is no file `{path}`"))?
+        };
+        Ok(SourceText { path: path.to_owned(), text })
+    }
+}
+
+impl Library for Shipped {
+    fn load(&self, kind: RefKind, reference: &str, from: &str) -> Result<SourceText, String> {
+        let beside = from.rsplit_once('/').map_or("", |(folder, _)| folder);
+        if reference.contains('/') || kind == RefKind::Scenario {
+            return self.text(format!("{beside}/{reference}").trim_start_matches('/'));
+        }
+        let folder = match kind {
+            RefKind::Cluster => "topologies",
+            RefKind::Gpu => "topologies/gpus",
+            RefKind::Model => "scenarios/models",
+            RefKind::Scenario => "scenarios",
+        };
+        self.text(&format!("{folder}/{reference}.yaml"))
+    }
+}
