@@ -127,7 +127,7 @@ fn a_card_in_place_is_checked_under_its_key() {
         ]
     );
     let message = only_problem(changed("gpu: a100-sxm4-80gb", "gpu: b200"));
-    assert!(message.starts_with("gpu: c.yaml names topologies/gpus/b200.yaml: "), "{message}");
+    assert!(message.starts_with("gpu: c.yaml names topologies/gpus/b200.yaml, "), "{message}");
 }
 
 #[test]
