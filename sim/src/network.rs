@@ -2,9 +2,12 @@
 
 mod case;
 mod compare;
+mod fabric;
 mod file;
 mod lines;
 mod simulate;
+#[cfg(test)]
+mod tests;
 
 pub use case::{Case, CaseFlow};
 pub use compare::{Comparison, compare};

@@ -188,7 +188,11 @@ fn an_exceeded_bound_has_a_code_of_its_own() {
 fn a_bad_case_is_named_with_its_line_and_nothing_is_printed() {
     let bad = [
         ("\"route\":[0]", "\"route\":[7]", "`route` names link 7"),
-        ("\"src\":\"a\",\"dst\":\"b\",\"bytes\"", "\"src\":\"b\",\"dst\":\"b\",\"bytes\"", "does not begin"),
+        (
+            "\"src\":\"a\",\"dst\":\"b\",\"bytes\"",
+            "\"src\":\"b\",\"dst\":\"a\",\"bytes\"",
+            "link 0 begins at `a`",
+        ),
         ("\"bw\":1e9", "\"bw\":0", "`bw` is 0"),
         ("[0.001001]", "[1,2]", "2 ends for 1 flows"),
         ("\"bytes\":1000000", "\"bytes\":-1", "-1"),

@@ -47,7 +47,7 @@ impl NetworkArgs {
         let mut ends = Vec::new();
         for case in &cases {
             let of_case = simulate(case).map_err(|error| {
-                CliError::usage(format!("{}: case `{}`: {error}", source.path, case.name), None)
+                CliError::usage(format!("{}:{}: case `{}`: {error}", source.path, case.line, case.name), None)
             })?;
             ends.push(of_case);
         }

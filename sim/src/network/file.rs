@@ -1,5 +1,7 @@
 //! What a line of a flow set says.
 
+use std::fmt;
+
 use serde::Deserialize;
 
 /// One case: links, flows over them, and what another simulator says of their ends.
@@ -31,8 +33,8 @@ pub(super) struct GraphFile {
     #[serde(rename = "name")]
     _name: String,
     pub(super) nodes: Vec<String>,
-    #[serde(rename = "hosts")]
-    _hosts: Vec<String>,
+    /// The nodes that send and receive; the others forward.
+    pub(super) hosts: Vec<String>,
     pub(super) links: Vec<LinkFile>,
 }
 
@@ -49,13 +51,32 @@ pub(super) struct LinkFile {
     pub(super) lat: f64,
 }
 
+/// Where data comes from or goes to.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a name, or the index of a GPU")]
+pub(super) enum EndFile {
+    /// A GPU of a cluster that is named.
+    Index(u32),
+    /// A GPU or a node.
+    Name(String),
+}
+
+impl fmt::Display for EndFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Index(idx) => write!(f, "{idx}"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
 /// Data to be sent.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FlowFile {
     pub(super) id: u32,
-    pub(super) src: String,
-    pub(super) dst: String,
+    pub(super) src: EndFile,
+    pub(super) dst: EndFile,
     pub(super) bytes: u64,
     pub(super) start_ns: u64,
     /// Identifiers of links in order of crossing.

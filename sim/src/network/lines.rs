@@ -1,6 +1,10 @@
 //! From the text of a flow set to its cases.
 
-use std::fmt::Display;
+use std::cell::Cell;
+use std::fmt::{self, Display};
+
+use serde::Deserializer as _;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 
 use super::case::Case;
 use super::file::CaseFile;
@@ -20,6 +24,10 @@ impl<'a> Line<'a> {
         let message = format!("case `{}`: {message}", self.case);
         let position = Some((self.number, 1));
         self.problems.push(Problem { position, key: key.to_owned(), message, hint: None });
+    }
+
+    pub(super) fn number(&self) -> u32 {
+        self.number
     }
 
     pub(super) fn has_problems(&self) -> bool {
@@ -45,7 +53,7 @@ pub fn read_cases(source: &SourceText, library: &dyn Library) -> Result<Vec<Case
         let file = match stream.next() {
             None => break,
             Some(Ok(file)) => file,
-            Some(Err(error)) => return Err(syntax(source, &error)),
+            Some(Err(error)) => return Err(syntax(source, number, &error)),
         };
         let mut line = Line { source, number, case: file.case.clone(), problems: Vec::new() };
         cases.extend(Case::from_file(&file, &mut line, library)?);
@@ -64,11 +72,45 @@ fn line_at(text: &str, offset: usize) -> u32 {
     u32::try_from(text[..start].matches('\n').count() + 1).unwrap_or(u32::MAX)
 }
 
-fn syntax(source: &SourceText, error: &serde_json::Error) -> InputError {
+fn syntax(source: &SourceText, first_line: u32, error: &serde_json::Error) -> InputError {
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).max(1);
     let position = Some((count(error.line()), count(error.column())));
     // Its own text repeats the position.
     let text = error.to_string();
-    let message = text.split(" at line ").next().unwrap_or(&text).to_owned();
+    let finding = text.split(" at line ").next().unwrap_or(&text);
+    let start = source.text.split_inclusive('\n').take(first_line as usize - 1).map(str::len).sum();
+    let message = match case_name(&source.text[start..]) {
+        Some(name) => format!("case `{name}`: {finding}"),
+        None => format!("a case without a name: {finding}"),
+    };
     InputError::new(source, vec![Problem { position, key: String::new(), message, hint: None }])
+}
+
+/// The value of `case` in the object at the start of `text`, which may be broken behind it.
+fn case_name(text: &str) -> Option<String> {
+    let name = Cell::new(None);
+    // What is wrong behind the name has already been found.
+    let _broken = serde_json::Deserializer::from_str(text).deserialize_map(NameVisitor(&name));
+    name.into_inner()
+}
+
+struct NameVisitor<'a>(&'a Cell<Option<String>>);
+
+impl<'de> Visitor<'de> for NameVisitor<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a case")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            if key == "case" {
+                self.0.set(Some(map.next_value()?));
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
 }

@@ -1,26 +1,41 @@
 //! The shipped files, for tests.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::{Cluster, read_cluster};
 use crate::input::{InputError, Library, RefKind, SourceText};
 
-/// Finds references in the folder `topologies/` of this repository.
+/// Knows the clusters and cards of the folder `topologies/` of this repository.
 pub(crate) struct Shipped;
+
+macro_rules! shipped {
+    ($($name:literal),*) => {
+        [$(($name, include_str!(concat!("../../../topologies/", $name, ".yaml")))),*]
+    };
+}
+
+/// Stems below `topologies/`, and texts.
+const FILES: [(&str, &str); 8] = shipped![
+    "a100-4x4",
+    "a100-4x4-nic1",
+    "a100-2x8",
+    "h100-2x8",
+    "example-explicit",
+    "gpus/a100-sxm4-80gb",
+    "gpus/a100-sxm4-40gb",
+    "gpus/h100-sxm"
+];
 
 impl Library for Shipped {
     fn load(&self, kind: RefKind, reference: &str, from: &str) -> Result<SourceText, String> {
-        let folder = match kind {
-            RefKind::Cluster => "topologies",
-            RefKind::Gpu => "topologies/gpus",
-            RefKind::Model => "scenarios/models",
-            RefKind::Scenario => "scenarios",
+        let stem = match kind {
+            RefKind::Gpu => format!("gpus/{reference}"),
+            RefKind::Cluster | RefKind::Model | RefKind::Scenario => reference.to_owned(),
         };
-        let path = format!("{folder}/{reference}.yaml");
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(&path);
-        let text = std::fs::read_to_string(file).map_err(|error| format!("{from} names {path}: {error}"))?;
-        Ok(SourceText { path, text })
+        let path = format!("topologies/{stem}.yaml");
+        let found = FILES.iter().find(|(name, _)| *name == stem);
+        let (_, text) = found.ok_or_else(|| format!("{from} names {path}, which does not exist"))?;
+        Ok(SourceText { path, text: (*text).to_owned() })
     }
 }
 

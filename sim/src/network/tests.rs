@@ -1,0 +1,105 @@
+//! Good and bad cases, and routes that a case leaves out.
+
+use super::*;
+use crate::input::SourceText;
+use crate::topology::testing::Shipped;
+
+const GOOD: &str = r#"{"case":"one","topology":{"name":"t","nodes":["a","s","b"],"hosts":["a","b"],"links":[{"id":0,"src":"a","dst":"s","bw":1e9,"lat":1e-6},{"id":1,"src":"s","dst":"b","bw":1e9,"lat":2.5e-6}]},"flows":[{"id":0,"src":"a","dst":"b","bytes":1000000,"start_ns":5,"route":[0,1]}]}"#;
+
+fn read(text: &str) -> Result<Vec<Case>, crate::input::InputError> {
+    read_cases(&SourceText { path: "f.jsonl".to_owned(), text: text.to_owned() }, &Shipped)
+}
+
+/// What is said of a good case followed by one in which `from` is `to`.
+fn message(from: &str, to: &str) -> String {
+    assert!(GOOD.contains(from), "{from}");
+    let bad = GOOD.replacen(from, to, 1).replace("\"one\"", "\"two\"");
+    read(&format!("{GOOD}\n{bad}\n")).map(|cases| cases.len()).unwrap_err().to_string()
+}
+
+/// 5 ns + 3.5 us + 1 MB / 1 GB/s = 1.003505 ms.
+#[test]
+fn a_flow_ends_when_its_bytes_are_through() {
+    let cases = read(GOOD).unwrap();
+    assert_eq!(simulate(&cases[0]).unwrap()[0].as_ps(), 1_003_505_000);
+    assert_eq!(read(&GOOD.replace(',', ",\n")).unwrap()[0].flows, cases[0].flows, "one object, many lines");
+}
+
+#[test]
+fn a_bad_case_is_told_with_line_and_case() {
+    assert_eq!(
+        message("\"bw\":1e9", "\"bw\":0"),
+        "f.jsonl:2:1: `topology.links[0]`: case `two`: `bw` is 0; expected 1 to 2e14 bytes per second"
+    );
+    for (from, to, expected) in [
+        ("\"bw\":1e9", "\"bw\":1e18", "`bw` is 1000000000000000000; expected 1 to 2e14 bytes per second"),
+        ("\"lat\":1e-6", "\"lat\":-1", "`lat` is -1; expected seconds, at least 0"),
+        ("\"id\":1", "\"id\":7", "`id` is 7; identifiers count from 0 in order"),
+        ("\"src\":\"a\",\"dst\":\"s\"", "\"src\":\"x\",\"dst\":\"s\"", "`x` is not one of `nodes`"),
+        ("\"dst\":\"b\",\"bytes\"", "\"dst\":\"a\",\"bytes\"", "goes from `a` to itself"),
+        ("[0,1]", "[0]", "`route` ends at `s`, not at `b`"),
+        ("[0,1]", "[1]", "`route` is at `a`, but link 1 begins at `s`"),
+        ("[0,1]", "[0,0]", "`route` crosses link 0 twice"),
+        ("[0,1]", "[0,9]", "`route` names link 9, but there are 2, from 0"),
+        ("\"start_ns\":5", "\"start_ns\":18000000000000000000", "expected at most 53 days"),
+        (
+            "\"flows\":[{\"id\":0,\"src\":\"a\",\"dst\":\"b\",\"bytes\":1000000,\"start_ns\":5,\"route\":[0,1]}]",
+            "\"flows\":[]",
+            "`flows`: case `two`: is empty",
+        ),
+        ("}]}", "}],\"expect\":{\"finish_s\":[1,2]}}", "2 ends for 1 flows"),
+    ] {
+        if from == "}]}" {
+            // The last of the two places.
+            let bad = format!("{}{to}", GOOD.strip_suffix(from).unwrap());
+            assert!(read(&bad).map(|cases| cases.len()).unwrap_err().to_string().contains(expected));
+            continue;
+        }
+        let found = message(from, to);
+        assert!(found.starts_with("f.jsonl:2:1:") && found.contains("case `two`"), "{found}");
+        assert!(found.contains(expected), "{found}");
+    }
+}
+
+#[test]
+fn broken_syntax_is_told_with_its_case_too() {
+    for (from, to, expected) in [
+        ("\"bytes\":1000000", "\"bytes\":NaN", "case `two`: expected value"),
+        ("\"bytes\":1000000", "\"bytes\":1e400", "case `two`: number out of range"),
+        ("\"bytes\":1000000", "\"bytes\":-1", "case `two`: invalid value: integer `-1`, expected u64"),
+        ("\"bytes\"", "\"byte\"", "case `two`: unknown field `byte`"),
+        ("\"start_ns\":5,", "", "case `two`: missing field `start_ns`"),
+    ] {
+        let found = message(from, to);
+        assert!(found.starts_with("f.jsonl:2:") && found.contains(expected), "{found}");
+    }
+    assert!(read("").map(|cases| cases.len()).unwrap_err().to_string().contains("there is no case"));
+}
+
+/// The routes that the flow sets give are shortest ones with destinations spread over spines, as ours are.
+#[test]
+fn routes_that_are_left_out_are_found() {
+    for text in [
+        include_str!("../../../tests/data/simgrid/dgx4x4.jsonl"),
+        include_str!("../../../tests/data/simgrid/fattree64_2to1.jsonl"),
+    ] {
+        let line = text.lines().next().unwrap();
+        let given = read(line).unwrap();
+        let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
+        for flow in value["flows"].as_array_mut().unwrap() {
+            flow.as_object_mut().unwrap().remove("route");
+        }
+        let found = read(&value.to_string()).unwrap();
+        assert_eq!(found[0].flows, given[0].flows);
+    }
+}
+
+/// On `a100-4x4`: 4 us of latency, then 1 MB at 25 GB/s = 40 us.
+#[test]
+fn a_named_cluster_has_routes_of_its_own() {
+    let text = r#"{"case":"c","topology":"a100-4x4","flows":[{"id":0,"src":"n0.g1","dst":6,"bytes":1000000,"start_ns":0}]}"#;
+    let cases = read(text).unwrap();
+    assert_eq!(simulate(&cases[0]).unwrap()[0].as_ps(), 44_000_000);
+    let error = read(&text.replace(":6,", ":16,")).map(|cases| cases.len()).unwrap_err().to_string();
+    assert!(error.ends_with("case `c`: `16` is not a GPU of `a100-4x4`"), "{error}");
+}
