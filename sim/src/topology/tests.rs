@@ -42,7 +42,7 @@ n_nodes: 2
 n_gpus_per_node: 4
 scale_up: { kind: mesh, bandwidth: 1 GB/s, latency: 2 h, source: '' }
 host: { n_gpus_per_switch: 0, bandwidth: 1 GB/s, latency: 1 us, source: test }
-scale_out: { kind: fat_tree, n_nics_per_node: 8, bandwidth: 1 GB/s, latency: 1 us, oversubscription: .nan, source: test }
+scale_out: { kind: fat_tree, n_nics_per_node: 8, bandwidth: 1 GB/s, latency: 1 us, oversubscription: -1, source: test }
 ";
     assert_eq!(
         problems(&cluster(text).unwrap_err()),
@@ -52,7 +52,7 @@ scale_out: { kind: fat_tree, n_nics_per_node: 8, bandwidth: 1 GB/s, latency: 1 u
             "scale_up.source: is empty; expected where the figures come from (say `assumed` where nobody states them)",
             "host.n_gpus_per_switch: 0 is out of range; expected 1 to 65536",
             "scale_out.n_nics_per_node: 8 NICs for 4 GPUs; every GPU prefers one NIC, so at most 4 can be used",
-            "scale_out.oversubscription: NaN is out of range; expected a positive number",
+            "scale_out.oversubscription: -1 is out of range; expected a positive number",
             "scale_out.n_nodes_per_leaf: is missing; expected a count, 1 to 65536",
             "scale_out.n_spines: is missing; expected a count, 1 to 65536",
         ]
@@ -91,7 +91,7 @@ fn counts_must_be_believable() {
 fn what_does_not_parse_is_told_with_its_position() {
     let position = |from, to| {
         let error = changed(from, to).unwrap_err();
-        (error.problems[0].position.unwrap(), error.problems[0].message.clone())
+        (error.problems[0].position.unwrap(), error.to_string())
     };
     let (at, message) = position("bandwidth: 100 GB/s", "bandwidth: 100");
     assert_eq!(at.0, 9);
@@ -110,7 +110,7 @@ fn what_does_not_parse_is_told_with_its_position() {
 fn a_card_in_place_is_checked_under_its_key() {
     let card = "gpu: { name: '', source: test, peak: {}, memory: { size: 0 B, bandwidth: 1 GB/s }, n_sms: 0, l2: 1 MiB,
   power: { idle: { value: 500 W, source: '' }, tdp: 400 W },
-  roofline: { memory: 1.2, matrix: .nan, launch_eager: 5 us, launch_graph: 2 s, source: test } }";
+  roofline: { memory: 1.2, matrix: 0, launch_eager: 5 us, launch_graph: 2 s, source: test } }";
     let error = changed("gpu: a100-sxm4-80gb", card).unwrap_err();
     assert_eq!(
         problems(&error),
@@ -121,7 +121,7 @@ fn a_card_in_place_is_checked_under_its_key() {
             "gpu.memory.size: is zero; expected a size",
             "gpu.power.idle: 500 W is above the limit `tdp` of 400 W",
             "gpu.roofline.memory: 1.2 is out of range; expected more than 0 and at most 1",
-            "gpu.roofline.matrix: NaN is out of range; expected more than 0 and at most 1",
+            "gpu.roofline.matrix: 0 is out of range; expected more than 0 and at most 1",
             "gpu.roofline.launch_graph: 2.000 s is out of range; expected at most 1 s",
             "gpu.power.idle.source: is empty; expected where the figures come from (say `assumed` where nobody states them)",
         ]
