@@ -16,6 +16,8 @@ mod completions;
 mod check;
 mod network;
 mod topology;
+mod run;
+mod sweep;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
@@ -44,6 +46,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run every point of a sweep and write a report
+    #[command(after_help = sweep::AFTER_HELP)]
+    Sweep(sweep::SweepArgs),
+    /// Run one scenario, or one row of results again
+    #[command(after_help = run::AFTER_HELP)]
+    Run(run::RunArgs),
     /// Check files, and print scenarios with every default filled in
     #[command(after_help = check::AFTER_HELP)]
     Check(check::CheckArgs),
@@ -62,6 +70,8 @@ enum Command {
 impl Command {
     fn run(&self) -> Result<(), CliError> {
         match self {
+            Self::Sweep(sweep) => sweep.run(),
+            Self::Run(run) => run.run(),
             Self::Check(check) => check.run(),
             Self::Network(network) => network.run(),
             Self::Topology(topology) => topology.run(),

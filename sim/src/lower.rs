@@ -49,6 +49,11 @@ pub fn send_stream(gpu: GpuIdx) -> StreamId {
     StreamId(gpu.0 * STREAMS_PER_GPU + 2)
 }
 
+/// The GPU of a stream, and its position there: 0 compute, 1 collectives, 2 sends.
+pub fn stream_owner(stream: StreamId) -> (GpuIdx, u32) {
+    (GpuIdx(stream.0 / STREAMS_PER_GPU), stream.0 % STREAMS_PER_GPU)
+}
+
 /// Lowers the steps of one scenario and plan.
 pub struct Lowering<'a> {
     scenario: &'a Scenario,

@@ -11,6 +11,7 @@ pub mod csv;
 pub mod json;
 pub mod perfetto;
 pub mod dag;
+pub mod observed;
 pub mod summary;
 mod scene;
 pub mod charts;

@@ -1,5 +1,8 @@
 //! The command line as a user and as a script meet it: exit codes, places of mistakes, nothing half-written.
 
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

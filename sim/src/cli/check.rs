@@ -9,6 +9,7 @@ use super::library::Folders;
 use super::{files, terminal};
 use crate::input::{InputError, Problem, SourceText, Tree, parse_yaml};
 use crate::scenario::{Loader, read_model, resolved_yaml, scenario_file_of};
+use crate::sweep::load_sweep;
 use crate::topology::{GpuFile, Place, card_from_file, read_cluster};
 
 pub(super) const AFTER_HELP: &str = "\
@@ -65,7 +66,11 @@ fn check(source: &SourceText) -> Result<String, InputError> {
     let tree = Tree::parse(source)?;
     let path = &source.path;
     Ok(match kind_of(&tree, source)? {
-        Kind::Sweep => format!("# {path}: a sweep, {}\n", check_sweep(source)?),
+        Kind::Sweep => {
+            let expanded = load_sweep(source, &Folders)?.expand(&Folders)?;
+            let (n_points, n_rows) = (expanded.n_points, expanded.rows.len());
+            format!("# {path}: a sweep, {n_points} points, {n_rows} rows\n")
+        }
         Kind::Scenario => {
             let file = scenario_file_of(&tree, source)?;
             Loader::new(&Folders).scenario(&file, source)?;
@@ -90,9 +95,4 @@ fn kind_of(tree: &Tree, source: &SourceText) -> Result<Kind, InputError> {
                        or `nodes` (a cluster), `peak` (a GPU card) or `hidden` (a model card)";
         InputError::new(source, vec![Problem::new("", message)])
     })
-}
-
-/// What a sweep would run.
-fn check_sweep(source: &SourceText) -> Result<String, InputError> {
-    Tree::parse(source).map(|_| String::new())
 }

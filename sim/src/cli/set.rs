@@ -2,6 +2,7 @@
 
 use crate::input::{InputError, Problem, SourceText, Tree};
 use crate::scenario::Patcher;
+use crate::sweep::Sweep;
 
 use super::library::Folders;
 
@@ -28,12 +29,31 @@ pub(crate) fn apply(source: &SourceText, settings: &[Setting]) -> Result<Tree, I
         return Ok(tree);
     }
     tree = patcher.filled(&tree, source)?;
+    each(source, settings, |setting| patcher.apply(&mut tree, &setting.path, &setting.value))?;
+    Ok(tree)
+}
+
+/// Applies `settings` to the base of `sweep`, which was read from `source`.
+pub(crate) fn apply_to_sweep(
+    sweep: &mut Sweep,
+    source: &SourceText,
+    settings: &[Setting],
+) -> Result<(), InputError> {
+    each(source, settings, |setting| sweep.set(&setting.path, &setting.value, &Folders))
+}
+
+/// Applies each setting and collects what is wrong with them.
+fn each(
+    source: &SourceText,
+    settings: &[Setting],
+    mut apply: impl FnMut(&Setting) -> Result<(), Problem>,
+) -> Result<(), InputError> {
     let mut problems = Vec::new();
     for setting in settings {
-        if let Err(problem) = patcher.apply(&mut tree, &setting.path, &setting.value) {
+        if let Err(problem) = apply(setting) {
             let message = format!("`--set {}`: {}", setting.typed, problem.message);
             problems.push(Problem { position: None, key: String::new(), message, hint: problem.hint });
         }
     }
-    if problems.is_empty() { Ok(tree) } else { Err(InputError::new(source, problems)) }
+    if problems.is_empty() { Ok(()) } else { Err(InputError::new(source, problems)) }
 }

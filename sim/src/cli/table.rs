@@ -27,6 +27,6 @@ impl Plain {
     pub(crate) fn into_text(self) -> String {
         let text = self.table.trim_fmt();
         // Each line starts with the padding of a border that is not there.
-        text.lines().map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
+        text.lines().flat_map(|line| [line.strip_prefix(' ').unwrap_or(line), "\n"]).collect()
     }
 }

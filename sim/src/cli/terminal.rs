@@ -4,6 +4,7 @@ use std::env;
 use std::io::{self, IsTerminal, Write};
 
 use super::exit::CliError;
+use crate::report::summary::Dress;
 
 /// Writes data; what is wrong with the receiver is the user's to know, except that it left early.
 pub(crate) fn print(data: &str) -> Result<(), CliError> {
@@ -28,6 +29,11 @@ pub(crate) fn warn(message: &str) {
 /// Whether a person watches standard error.
 pub(crate) fn is_watched() -> bool {
     io::stderr().is_terminal()
+}
+
+/// How tables are drawn: with lines where a person reads standard output, in plain text elsewhere.
+pub(crate) fn dress() -> Dress {
+    if io::stdout().is_terminal() { Dress::Lines } else { Dress::Plain }
 }
 
 /// Whether talk may be coloured: on a terminal, unless `NO_COLOR` is set or the terminal is dumb.

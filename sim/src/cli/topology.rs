@@ -3,7 +3,7 @@
 mod links;
 mod route;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
@@ -15,11 +15,13 @@ use super::table::Plain;
 use super::{files, terminal};
 use crate::input::{InputError, Library, RefKind, did_you_mean};
 use crate::topology::{Cluster, GpuIdx, read_cluster};
+use crate::topology_picture::topology_svg;
 
 const AFTER_HELP: &str = "\
 Examples:
   masim topology show a100-4x4
   masim topology show topologies/mine.yaml --route n0.g0 n1.g2
+  masim topology show a100-4x4 --svg cluster.svg
   masim topology show a100-4x4 --json | jq '.links | length'";
 
 /// Arguments of `masim topology`.
@@ -44,6 +46,9 @@ struct ShowArgs {
     /// Show the way from GPU A to GPU B, such as n0.g0 n1.g2
     #[arg(long, num_args = 2, value_names = ["A", "B"])]
     route: Option<Vec<String>>,
+    /// Write a picture to FILE
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -60,7 +65,10 @@ impl TopologyArgs {
 impl ShowArgs {
     fn run(&self) -> Result<(), CliError> {
         let cluster = load(&self.cluster)?;
-        let ends = self.route.as_deref().map(|names| self.ends(&cluster, names)).transpose()?;
+        let ends = self.route.as_deref().map(|names| Self::ends(&cluster, names)).transpose()?;
+        if let Some(path) = &self.svg {
+            files::write(path, topology_svg(&cluster).as_bytes())?;
+        }
         let text = match (self.json, ends) {
             (true, ends) => format!("{}\n", to_json(&cluster, ends)),
             (false, Some((src, dst))) => route::table(&cluster, src, dst),
@@ -69,7 +77,7 @@ impl ShowArgs {
         terminal::print(&text)
     }
 
-    fn ends(&self, cluster: &Cluster, names: &[String]) -> Result<(GpuIdx, GpuIdx), CliError> {
+    fn ends(cluster: &Cluster, names: &[String]) -> Result<(GpuIdx, GpuIdx), CliError> {
         let find = |name: &String| {
             cluster.gpu_named(name).ok_or_else(|| {
                 let known = cluster.gpus.iter().map(|gpu| gpu.name.as_str());
@@ -116,7 +124,7 @@ fn head(cluster: &Cluster) -> String {
     let (n_gpus, n_nodes, n_links) = (cluster.n_gpus(), cluster.n_nodes(), cluster.links.len());
     let mut text = format!("{}: {n_gpus} GPUs in {n_nodes} nodes, {n_links} directed links\n", cluster.name);
     if !cluster.assumed.is_empty() {
-        text.push_str(&format!("assumed, because no source states it: {}\n", cluster.assumed.join(", ")));
+        text.extend(["assumed, because no source states it: ", &cluster.assumed.join(", "), "\n"]);
     }
     format!("{text}\n{}", table.into_text())
 }

@@ -35,6 +35,10 @@ pub(super) struct RoutedStep<'s, 'a> {
     slot: Option<TaskId>,
 }
 
+/// A step begins with the head: the token of the step before is chosen, then passes all layers.
+///
+/// In this order a micro-batch that is ahead goes on with its next token while others are still in the last
+/// layer; with the heads at the end of a step, the in-order streams would drain the pools at every token.
 pub(super) fn lower(
     lowering: &mut Lowering,
     plan: &RoutedPlan,
@@ -58,29 +62,28 @@ pub(super) fn lower(
     for layer in 0..run.lowering.scenario.model.n_layers {
         run.layer(layer)?;
     }
-    let tokens = run.finish()?;
+    let ends = run.finish();
     let mut step = run.step;
-    step.carries = run.sends.carries().chain(starts.into_iter().zip(tokens)).collect();
+    step.carries = run.sends.carries().chain(starts.into_iter().zip(ends)).collect();
     Ok(step)
 }
 
 impl RoutedStep<'_, '_> {
-    /// A starting point for each micro-batch and owner: the token of the step before.
+    /// A starting point for each micro-batch and owner: the last layer of the step before.
+    ///
+    /// What is summed there was sent in the step before; its rows are taken to be as many as in this step.
     fn begin(&mut self) -> Vec<TaskId> {
-        let ops = self.lowering.ops;
-        let embed = self.lowering.scenario.model.vocab.is_some();
+        let layer = self.lowering.scenario.model.n_layers - 1;
         let mut starts = Vec::new();
         for micro_batch in 0..self.plan.n_micro_batches {
-            let place = Place { layer: 0, micro_batch };
-            let inputs = (0..self.owners.len()).map(|owner| {
-                let start = self.step.barrier(place, Some(self.owners[owner]), &[]);
-                starts.push(start);
-                let tokens = n_tokens(&owned(&self.micro_batches[micro_batch as usize], owner));
-                let mut first = if embed { vec![ops.embedding(tokens)] } else { Vec::new() };
-                first.push(ops.norm(tokens));
-                (first, vec![start])
-            });
-            let inputs = inputs.collect();
+            let place = Place { layer, micro_batch };
+            let first = starts.len();
+            for owner in 0..self.owners.len() {
+                starts.push(self.step.barrier(place, Some(self.owners[owner]), &[]));
+            }
+            let traffic = self.traffic(place);
+            let arrived = starts[first..].iter().map(|&start| vec![start]).collect();
+            let inputs = self.sums(place, &traffic, arrived);
             self.inputs.push(inputs);
         }
         starts
@@ -95,6 +98,9 @@ impl RoutedStep<'_, '_> {
             (0..self.plan.n_micro_batches).map(|micro_batch| Place { layer, micro_batch }).collect();
         let mut waiting = Vec::new();
         for &place in &places {
+            if layer == 0 {
+                self.head(place.micro_batch)?;
+            }
             let traffic = self.traffic(place);
             let posts = self.attention(place, &traffic)?;
             self.close_slot(place, &posts);
@@ -115,23 +121,31 @@ impl RoutedStep<'_, '_> {
                 }
             }
             let returned = self.experts_and_combine(place, &traffic, &arrivals)?;
-            let ops = self.lowering.ops;
-            let last_layer = place.layer + 1 == self.lowering.scenario.model.n_layers;
-            let no_head = last_layer && self.lowering.scenario.model.vocab.is_none();
-            let inputs = returned.into_iter().enumerate().map(|(owner, after)| {
-                let tokens = n_tokens(&self.owned_tokens(place.micro_batch, owner));
-                let members = self.plan.experts.members();
-                let rows: u64 = members.map(|(group, _)| traffic.rows(owner, group)).sum();
-                let mut first = Vec::new();
-                if rows > tokens {
-                    first.push(ops.combine_sum(rows, tokens));
-                }
-                first.push(if no_head { ops.residual(tokens) } else { ops.residual_norm(tokens) });
-                (first, after)
-            });
-            self.inputs[place.micro_batch as usize] = inputs.collect();
+            self.inputs[place.micro_batch as usize] = self.sums(place, &traffic, returned);
         }
         Ok(())
+    }
+
+    /// The kernels that follow the expert half on every owner: sum by token, residual stream, norm.
+    fn sums(
+        &self,
+        place: Place,
+        traffic: &Traffic,
+        arrived: Vec<Vec<TaskId>>,
+    ) -> Vec<(Vec<Op>, Vec<TaskId>)> {
+        let (ops, model) = (self.lowering.ops, &self.lowering.scenario.model);
+        let no_head = place.layer + 1 == model.n_layers && model.vocab.is_none();
+        let inputs = arrived.into_iter().enumerate().map(|(owner, after)| {
+            let tokens = n_tokens(&self.owned_tokens(place.micro_batch, owner));
+            let rows: u64 = self.plan.experts.members().map(|(group, _)| traffic.rows(owner, group)).sum();
+            let mut first = Vec::new();
+            if rows > tokens {
+                first.push(ops.combine_sum(rows, tokens));
+            }
+            first.push(if no_head { ops.residual(tokens) } else { ops.residual_norm(tokens) });
+            (first, after)
+        });
+        inputs.collect()
     }
 
     /// Attention of every replica; the result is the last task of each owner.
@@ -180,31 +194,50 @@ impl RoutedStep<'_, '_> {
         }
     }
 
-    /// The head of every micro-batch; the result is, by micro-batch and owner, where the token is known.
-    fn finish(&mut self) -> Result<Vec<TaskId>, TooLong> {
-        let heads = self.plan.attention.heads;
-        let n_layers = self.lowering.scenario.model.n_layers;
-        let mut tokens = Vec::new();
-        for micro_batch in 0..self.plan.n_micro_batches {
-            let place = Place { layer: n_layers, micro_batch };
-            let mut inputs = std::mem::take(&mut self.inputs[micro_batch as usize]).into_iter();
-            let first = tokens.len();
-            for (replica, owned) in
-                self.plan.attention.replicas.iter().zip(&self.micro_batches[micro_batch as usize].owned)
-            {
-                for rank in 0..self.plan.attention.sequences {
-                    let members = (rank * heads) as usize..((rank + 1) * heads) as usize;
-                    let n_rank_tokens = owned[members].iter().map(n_tokens).sum();
-                    let first = inputs.by_ref().take(heads as usize).collect();
-                    let group = replica.head_group(rank, heads);
-                    let stream = (n_rank_tokens, Stream::Sharded);
-                    tokens.extend(lm_head(self.lowering, &mut self.step, place, group, stream, first)?);
-                }
+    /// The head of a micro-batch; its owners go on with the embedding of the new token.
+    fn head(&mut self, micro_batch: u32) -> Result<(), TooLong> {
+        let (heads, ops) = (self.plan.attention.heads, self.lowering.ops);
+        let place = Place { layer: 0, micro_batch };
+        let mut inputs = std::mem::take(&mut self.inputs[micro_batch as usize]).into_iter();
+        let mut known = Vec::with_capacity(self.owners.len());
+        for (replica, owned) in
+            self.plan.attention.replicas.iter().zip(&self.micro_batches[micro_batch as usize].owned)
+        {
+            for rank in 0..self.plan.attention.sequences {
+                let members = (rank * heads) as usize..((rank + 1) * heads) as usize;
+                let stream = (owned[members].iter().map(n_tokens).sum(), Stream::Sharded);
+                let first = inputs.by_ref().take(heads as usize).collect();
+                let group = replica.head_group(rank, heads);
+                known.extend(lm_head(self.lowering, &mut self.step, place, group, stream, first)?);
             }
-            let done = self.step.barrier(place, None, &tokens[first..]);
-            self.step.done.push(done);
         }
-        Ok(tokens)
+        let done = self.step.barrier(place, None, &known);
+        self.step.done.push(done);
+        let embeds = self.lowering.scenario.model.vocab.is_some();
+        let next = known.into_iter().enumerate().map(|(owner, task)| {
+            let tokens = n_tokens(&self.owned_tokens(micro_batch, owner));
+            let embedding = embeds.then(|| ops.embedding(tokens));
+            (embedding.into_iter().chain([ops.norm(tokens)]).collect(), vec![task])
+        });
+        let next = next.collect();
+        self.inputs[micro_batch as usize] = next;
+        Ok(())
+    }
+
+    /// Where the outputs of the last layer have arrived, by micro-batch and owner.
+    fn finish(&mut self) -> Vec<TaskId> {
+        let layer = self.lowering.scenario.model.n_layers;
+        let mut ends = Vec::new();
+        for (micro_batch, inputs) in (0..).zip(std::mem::take(&mut self.inputs)) {
+            for (owner, (_, arrived)) in inputs.into_iter().enumerate() {
+                ends.push(self.step.barrier(
+                    Place { layer, micro_batch },
+                    Some(self.owners[owner]),
+                    &arrived,
+                ));
+            }
+        }
+        ends
     }
 
     fn traffic(&self, place: Place) -> Traffic {

@@ -32,6 +32,17 @@ pub enum Strategy {
     DpEp(DpEp),
 }
 
+impl Strategy {
+    /// The name of its kind in files.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::MaSeparation(_) => "ma_separation",
+            Self::TpPp(_) => "tp_pp",
+            Self::DpEp(_) => "dp_ep",
+        }
+    }
+}
+
 /// Attention and experts on different GPUs, in any whole-number ratio.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MaSeparation {

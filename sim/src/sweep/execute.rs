@@ -10,7 +10,7 @@ use crate::load::RoutingPool;
 use crate::metrics::measure;
 use crate::progress::Progress;
 use crate::scenario::Scenario;
-use crate::search::{routing_of, search};
+use crate::search::{Found, routing_of, search};
 
 /// Finds the best plan of one scenario and measures it.
 ///
@@ -35,7 +35,7 @@ pub fn run_sweep(rows: &[SweepRow], n_threads: usize, progress: &dyn Progress) -
     let pool = RoutingPool::default();
     let threads = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().expect("threads start");
     let run = |place: &SweepRow| {
-        let row = run_row(place, &pool);
+        let (row, _) = simulate_row(place, &pool);
         progress.finish_one();
         row
     };
@@ -43,16 +43,22 @@ pub fn run_sweep(rows: &[SweepRow], n_threads: usize, progress: &dyn Progress) -
     threads.install(|| rows.par_iter().with_max_len(1).map(run).collect())
 }
 
-/// The best of a row's alternatives; an alternative that fails loses against any that does not.
-fn run_row(place: &SweepRow, pool: &RoutingPool) -> RowJson {
+/// Runs the alternatives of one row; one that fails loses against any that does not.
+///
+/// The result is the best one's row, and what was found for it.
+pub fn simulate_row<'a>(place: &'a SweepRow, pool: &RoutingPool) -> (RowJson, Option<(&'a Scenario, Found)>) {
     let alternatives = match &place.alternatives {
         Ok(alternatives) => alternatives,
-        Err(error) => return failed_row(place, error),
+        Err(error) => return (failed_row(place, error), None),
     };
     let column = place.best_of.as_deref().unwrap_or("tpot_us");
-    let rows = alternatives.iter().map(|scenario| row(place, scenario, &simulate(scenario, pool)));
-    let best = rows.reduce(|best, next| if is_better(&next, &best, column) { next } else { best });
-    best.unwrap_or_else(|| failed_row(place, "no strategy to run"))
+    let runs = alternatives.iter().map(|scenario| {
+        let outcome = simulate(scenario, pool);
+        let row = row(place, scenario, &outcome);
+        (row, outcome.ok().map(|(found, _)| (scenario, found)))
+    });
+    let best = runs.reduce(|best, next| if is_better(&next.0, &best.0, column) { next } else { best });
+    best.unwrap_or_else(|| (failed_row(place, "no strategy to run"), None))
 }
 
 /// Whether `a` beats `b`; equals do not, so that the first stays.

@@ -73,6 +73,22 @@ pub struct SweepRow {
     pub documents: Vec<Tree>,
 }
 
+impl SweepRow {
+    /// A scenario that stands in no sweep, as the only row of one.
+    pub fn alone(scenario: Scenario) -> Self {
+        let name = scenario.strategy.kind().to_owned();
+        Self {
+            row_idx: 0,
+            point_idx: 0,
+            name,
+            alternatives: Ok(vec![scenario]),
+            best_of: None,
+            axes: BTreeMap::new(),
+            documents: Vec::new(),
+        }
+    }
+}
+
 impl Sweep {
     /// The rows: for each point the base strategy at each combination of the axes that name it, then
     /// the baselines.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use masim_units::SimDuration;
+use masim_units::{Bytes, SimDuration};
 
 use super::expand::SweepRow;
 use super::row::{CriticalJson, GpuAccountJson, GpuJson, GpuMemoryJson, RowJson};
@@ -137,9 +137,9 @@ fn describe_strategy(row: &mut RowJson, strategy: &Strategy) {
         Choice::Auto => None,
         Choice::Fixed(n) => Some(n),
     };
+    strategy.kind().clone_into(&mut row.strategy);
     match strategy {
         Strategy::MaSeparation(spec) => {
-            row.strategy = "ma_separation".to_owned();
             row.n_attention_gpus = Some(spec.n_attention_gpus);
             row.n_expert_gpus = Some(spec.n_expert_gpus);
             row.heads = given(spec.attention.heads);
@@ -165,12 +165,10 @@ fn describe_strategy(row: &mut RowJson, strategy: &Strategy) {
             });
         }
         Strategy::TpPp(spec) => {
-            row.strategy = "tp_pp".to_owned();
             (row.tp, row.pp, row.dp) = (Some(spec.tp), Some(spec.pp), Some(spec.dp));
             row.n_in_flight = given(spec.n_in_flight);
         }
         Strategy::DpEp(spec) => {
-            row.strategy = "dp_ep".to_owned();
             (row.tp, row.dp, row.ep) = (Some(spec.tp), Some(spec.dp), Some(spec.ep));
             row.n_overlapped = Some(spec.n_overlapped);
         }
@@ -211,8 +209,7 @@ fn fill_figures(row: &mut RowJson, found: &Found, metrics: &Metrics) {
     row.mbu = Some(metrics.mbu);
     row.comm_exposed_us = Some(metrics.comm_exposed_us);
     row.wait_mean_us = Some(metrics.wait_mean_us);
-    row.memory_max_gib =
-        found.memory.iter().map(|(_, memory)| memory.total()).max().map(|most| most.as_gib());
+    row.memory_max_gib = found.memory.iter().map(|(_, memory)| memory.total()).max().map(Bytes::as_gib);
     row.provenance = Some(metrics.critical_path.provenance().name().to_owned());
     let (steady, warning) = steady_in_words(found.run.steady, metrics.n_steps);
     row.steady = Some(steady);

@@ -1,0 +1,147 @@
+//! `masim run`: one scenario, or one row of results again.
+
+use std::path::{Path, PathBuf};
+
+use clap::{ArgGroup, Args};
+
+use super::exit::CliError;
+use super::library::Folders;
+use super::set::{self, Setting};
+use super::{files, terminal};
+use crate::load::RoutingPool;
+use crate::report;
+use crate::scenario::{Loader, Scenario, scenario_file_of};
+use crate::search::Found;
+use crate::sweep::{RowJson, SweepRow, load_sweep, simulate_row};
+
+pub(super) const AFTER_HELP: &str = "\
+Examples:
+  masim run scenarios/decode.yaml
+  masim run scenarios/decode.yaml --set workload.batch=256 --set strategy.placement=interleaved
+  masim run scenarios/decode.yaml --trace trace.json        open it at https://ui.perfetto.dev
+  masim run scenarios/decode.yaml --dag step.dot            then: dot -Tsvg step.dot > step.svg
+  masim run --from reports/ratios/results.csv --row 17      a row of a report again";
+
+/// Arguments of `masim run`.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("what").required(true).args(["scenario", "from"])))]
+pub(crate) struct RunArgs {
+    /// The scenario
+    scenario: Option<PathBuf>,
+    /// Results whose row --row is run again, with the sweep.yaml beside them
+    #[arg(long, value_name = "results.csv", requires = "row")]
+    from: Option<PathBuf>,
+    /// `row_idx` of the row
+    #[arg(long, value_name = "N", requires = "from")]
+    row: Option<usize>,
+    /// Change the scenario; x0.5 is a factor
+    #[arg(long, value_name = "PATH=VALUE", value_parser = set::parse)]
+    set: Vec<Setting>,
+    /// Write a trace that Perfetto opens
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Write the task graph of a step, as Graphviz (.dot) or JSON (.json)
+    #[arg(long, value_name = "FILE")]
+    dag: Option<PathBuf>,
+    /// Print the row of results as JSON
+    #[arg(long)]
+    json: bool,
+    /// Write to FILE instead of standard output
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// How a task graph is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum DagFormat {
+    Dot,
+    Json,
+}
+
+impl RunArgs {
+    pub(crate) fn run(&self) -> Result<(), CliError> {
+        let dag =
+            self.dag.as_deref().map(|path| dag_format(path).map(|format| (path, format))).transpose()?;
+        for path in [&self.trace, &self.dag, &self.out].into_iter().flatten() {
+            files::check_writable(path)?;
+        }
+        let row = self.row()?;
+        let (row, best) = simulate_row(&row, &RoutingPool::default());
+        if let Some((scenario, found)) = &best {
+            if let Some(path) = &self.trace {
+                let trace = report::observed::trace_input(scenario, found);
+                files::write(path, report::perfetto::perfetto(&trace).as_bytes())?;
+            }
+            if let Some((path, format)) = dag {
+                files::write(path, dag_text(scenario, found, format).as_bytes())?;
+            }
+        }
+        let text = self.text(&row);
+        match &self.out {
+            Some(path) => files::write(path, text.as_bytes())?,
+            None => terminal::print(&text)?,
+        }
+        match row.error {
+            Some(error) if row.fits => {
+                Err(CliError::usage(format!("failed to run the scenario: {error}"), None))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is to be run, as a row of a sweep.
+    fn row(&self) -> Result<SweepRow, CliError> {
+        match (&self.scenario, &self.from, self.row) {
+            (Some(path), _, _) => {
+                let source = files::read_text(path)?;
+                let tree = set::apply(&source, &self.set)?;
+                let file = scenario_file_of(&tree, &source)?;
+                Ok(SweepRow::alone(Loader::new(&Folders).scenario(&file, &source)?))
+            }
+            (None, Some(results), Some(row)) => self.row_of(results, row),
+            (None, ..) => unreachable!("clap asks for a scenario or for results and a row"),
+        }
+    }
+
+    /// Row `row` of the report that `results` belongs to.
+    fn row_of(&self, results: &Path, row: usize) -> Result<SweepRow, CliError> {
+        let source = files::read_text(&results.with_file_name("sweep.yaml"))?;
+        let mut sweep = load_sweep(&source, &Folders)?;
+        set::apply_to_sweep(&mut sweep, &source, &self.set)?;
+        let rows = sweep.expand(&Folders)?.rows;
+        let n_rows = rows.len();
+        rows.into_iter().nth(row).ok_or_else(|| {
+            CliError::usage(
+                format!("there is no row {row}; `{}` has rows 0 to {}", source.path, n_rows - 1),
+                None,
+            )
+        })
+    }
+
+    fn text(&self, row: &RowJson) -> String {
+        if self.json {
+            report::json::json(std::slice::from_ref(row))
+        } else {
+            format!("{}\n", report::summary::run(row, terminal::dress()))
+        }
+    }
+}
+
+fn dag_format(path: &Path) -> Result<DagFormat, CliError> {
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("dot" | "gv") => Ok(DagFormat::Dot),
+        Some("json") => Ok(DagFormat::Json),
+        _ => {
+            let message = format!("`--dag {}` ends in neither .dot nor .json", path.display());
+            Err(CliError::usage(message, Some("the ending says which of the two is written")))
+        }
+    }
+}
+
+fn dag_text(scenario: &Scenario, found: &Found, format: DagFormat) -> String {
+    let tasks = report::observed::dag_tasks(scenario, &found.run);
+    match format {
+        DagFormat::Dot => report::dag::dot(&tasks),
+        DagFormat::Json => report::dag::json(&tasks),
+    }
+}

@@ -1,0 +1,134 @@
+//! `masim sweep`: many runs, and the report on them.
+
+mod subject;
+
+use std::collections::BTreeMap;
+use std::env;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Instant;
+
+use clap::Args;
+
+use super::exit::CliError;
+use super::folder::{Folder, MetaJson};
+use super::library::Folders;
+use super::set::{self, Setting};
+use super::{clock, files, progress, terminal, version};
+use crate::report;
+use crate::sweep::{Expanded, RowJson, Sweep, load_sweep, run_sweep};
+
+pub(super) const AFTER_HELP: &str = "\
+The report goes to reports/<name of the sweep>, or to --out: report.html, PNG charts, results.csv, results.json,
+sweep.yaml and meta.json. A report that is there is replaced when the sweep is done; a folder with other files in it
+never is.
+
+Examples:
+  masim sweep scenarios/ratios.yaml
+  masim sweep scenarios/ratios.yaml --out /tmp/narrow --set cluster.scale_out.bandwidth=x0.5
+  masim sweep scenarios/ratios.yaml --json --quiet | jq '.rows[] | [.name, .tpot_us]'";
+
+/// Arguments of `masim sweep`.
+#[derive(Debug, Args)]
+pub(crate) struct SweepArgs {
+    /// The sweep
+    #[arg(value_name = "SWEEP.yaml")]
+    file: PathBuf,
+    /// Folder of the report [default: reports/<name of the sweep>]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Threads to run on; results do not depend on it [default: all cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    /// Print the results as JSON
+    #[arg(long)]
+    json: bool,
+    /// Change the base scenario; x0.5 is a factor
+    #[arg(long, value_name = "PATH=VALUE", value_parser = set::parse)]
+    set: Vec<Setting>,
+    /// No progress bar and no talk, only warnings and errors
+    #[arg(long)]
+    quiet: bool,
+}
+
+impl SweepArgs {
+    pub(crate) fn run(&self) -> Result<(), CliError> {
+        let began = Instant::now();
+        let source = files::read_text(&self.file)?;
+        let mut sweep = load_sweep(&source, &Folders)?;
+        set::apply_to_sweep(&mut sweep, &source, &self.set)?;
+        let expanded = sweep.expand(&Folders)?;
+        let title = title(&self.file);
+        let path = self.out.clone().unwrap_or_else(|| Path::new("reports").join(&title));
+        let folder = Folder::prepare(&path)?;
+        let rows = self.simulate(&expanded);
+        let contents = contents(&title, &sweep, &expanded, &rows)?;
+        folder.replace(contents, meta(&rows, began))?;
+        let text = if self.json {
+            report::json::json(&rows)
+        } else {
+            format!("{}\n", report::summary::sweep(&rows, terminal::dress()))
+        };
+        terminal::print(&text)?;
+        if !self.quiet {
+            terminal::talk(&format!("report: {}", path.join("report.html").display()));
+        }
+        let n_failed = rows.iter().filter(|row| row.error.is_some() && row.fits).count();
+        if n_failed == 0 { Ok(()) } else { Err(CliError::RowsFailed { n_failed, n_rows: rows.len() }) }
+    }
+
+    fn simulate(&self, expanded: &Expanded) -> Vec<RowJson> {
+        let all = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let n_threads = self.threads.unwrap_or_else(all).get();
+        if !self.quiet {
+            let (n_points, n_rows) = (expanded.n_points, expanded.rows.len());
+            terminal::talk(&format!("{n_points} points, {n_rows} rows, {n_threads} threads"));
+        }
+        let listener = progress::listener("simulating", self.quiet);
+        run_sweep(&expanded.rows, n_threads, listener.as_ref())
+    }
+}
+
+/// The name of the sweep: that of its file without the ending.
+fn title(file: &Path) -> String {
+    file.file_stem().map_or_else(|| "sweep".to_owned(), |stem| stem.to_string_lossy().into_owned())
+}
+
+/// Every file of the report but `meta.json`.
+fn contents(
+    title: &str,
+    sweep: &Sweep,
+    expanded: &Expanded,
+    rows: &[RowJson],
+) -> Result<BTreeMap<String, Vec<u8>>, CliError> {
+    let memory_gib = subject::memory_gib(&expanded.rows);
+    let assumptions = subject::assumptions(&expanded.rows);
+    // Without --out and --threads, on which nothing depends, so that the page is the same wherever it is made.
+    let command = format!("masim sweep {title}.yaml");
+    let subject = report::Subject {
+        title,
+        command: &command,
+        rows,
+        memory_gib: &memory_gib,
+        assumptions: &assumptions,
+    };
+    let artifacts = report::folder(&subject)
+        .map_err(|error| CliError::usage(format!("failed to draw the report: {error}"), None))?;
+    let mut contents: BTreeMap<_, _> =
+        artifacts.into_iter().map(|artifact| (artifact.name, artifact.bytes)).collect();
+    contents.insert("sweep.yaml".to_owned(), sweep.resolved_yaml().into_bytes());
+    Ok(contents)
+}
+
+fn meta(rows: &[RowJson], began: Instant) -> MetaJson {
+    MetaJson {
+        tool: "masim".to_owned(),
+        version: version::line(),
+        command: env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+        date: clock::now(),
+        wall_s: began.elapsed().as_secs_f64(),
+        n_rows: rows.len(),
+        files: Vec::new(),
+    }
+}
