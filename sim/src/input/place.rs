@@ -7,7 +7,7 @@ use super::tree::{Position, Tree, TreeValue};
 ///
 /// List items are `.3` or `[3]`. Keys that themselves hold dots are found too.
 pub(super) fn position_of(tree: &Tree, key: &str) -> Option<Position> {
-    find(tree, tree.at, key).position
+    find(tree, None, key).position
 }
 
 /// How far a path led.
@@ -72,6 +72,6 @@ mod tests {
         assert_eq!(at("nodes[7]"), Some((2, 1)));
         assert_eq!(at("axes[0].a.b[1]"), Some((6, 16)));
         assert_eq!(at("axes[0].a"), Some((6, 23)));
-        assert_eq!(at("nowhere"), Some((1, 1)));
+        assert_eq!(at("nowhere"), None);
     }
 }
