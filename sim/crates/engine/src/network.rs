@@ -49,10 +49,10 @@ pub struct Network {
 
 /// The earliest end lies beyond the representable range of time (213 days).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the next flow to end, with token {token}, ends beyond 213 simulated days")]
+#[error("the next flow to end, with tag {tag}, ends beyond 213 simulated days")]
 pub struct EndBeyondTime {
-    /// The token of that flow.
-    pub token: u64,
+    /// The tag of that flow.
+    pub tag: u64,
 }
 
 /// Links and multiplicities, and the classes of flows that were seen on them.
@@ -80,7 +80,7 @@ struct Class {
 struct FlowEnd {
     service: u128,
     start_idx: u64,
-    token: u64,
+    tag: u64,
 }
 
 impl Ord for FlowEnd {
@@ -176,19 +176,12 @@ impl Network {
         self.n_flows
     }
 
-    /// Starts a flow of `bytes` at `now`; `token` comes back when it ends.
+    /// Starts a flow of `bytes` at `now`; `tag` comes back when it ends.
     ///
     /// # Panics
     ///
     /// When `path` was not registered, or `now` is earlier than in a call before.
-    pub fn start(
-        &mut self,
-        now: SimTime,
-        path: PathId,
-        bytes: Bytes,
-        rate_cap: Option<Bandwidth>,
-        token: u64,
-    ) {
+    pub fn start(&mut self, now: SimTime, path: PathId, bytes: Bytes, rate_cap: Option<Bandwidth>, tag: u64) {
         self.move_to(now);
         let cap = rate_cap.and_then(rate_of).unwrap_or(UNLIMITED);
         let class = self.class(path, cap);
@@ -199,7 +192,7 @@ impl Network {
             state.since = now;
         }
         let service = state.service_at(now) + service_of(bytes);
-        state.flows.push(Reverse(FlowEnd { service, start_idx: self.n_started, token }));
+        state.flows.push(Reverse(FlowEnd { service, start_idx: self.n_started, tag }));
         self.n_started += 1;
         self.n_flows += 1;
         self.touch(class);
@@ -228,18 +221,18 @@ impl Network {
             Some((u64::MAX, class)) => {
                 let Reverse(next) =
                     self.classes[class as usize].flows.peek().expect("a class with an end has flows");
-                Err(EndBeyondTime { token: next.token })
+                Err(EndBeyondTime { tag: next.tag })
             }
             Some((end, _)) => Ok(Some(SimTime::from_ps(end))),
         }
     }
 
-    /// Takes away the flows that end at `now` and appends their tokens in the order of their starts.
+    /// Takes away the flows that end at `now` and appends their tags in the order of their starts.
     ///
     /// # Panics
     ///
     /// When `now` is later than [`Network::next_end`] or earlier than in a call before.
-    pub fn pop_ended(&mut self, now: SimTime, tokens: &mut Vec<u64>) {
+    pub fn pop_ended(&mut self, now: SimTime, tags: &mut Vec<u64>) {
         self.move_to(now);
         let mut ended = Vec::new();
         while let Some((end, class)) = self.ends.first().filter(|(end, _)| *end <= now.as_ps()) {
@@ -248,17 +241,17 @@ impl Network {
             let state = &mut self.classes[class as usize];
             let service = if state.rate == UNLIMITED { u128::MAX } else { state.service_at(now) };
             while state.flows.peek().is_some_and(|Reverse(flow)| flow.service <= service) {
-                ended.extend(state.flows.pop().map(|Reverse(flow)| (flow.start_idx, flow.token)));
+                ended.extend(state.flows.pop().map(|Reverse(flow)| (flow.start_idx, flow.tag)));
                 self.solver.remove_flow(class);
                 self.n_flows -= 1;
             }
             self.touch(class);
         }
         ended.sort_unstable();
-        tokens.extend(ended.into_iter().map(|(_, token)| token));
+        tags.extend(ended.into_iter().map(|(_, tag)| tag));
     }
 
-    /// Takes away the flows under way whose token `is_cancelled`.
+    /// Takes away the flows under way whose tag `is_cancelled`.
     ///
     /// # Panics
     ///
@@ -268,7 +261,7 @@ impl Network {
         for class in 0..index(self.classes.len()) {
             let flows = &mut self.classes[class as usize].flows;
             let n_before = flows.len();
-            flows.retain(|Reverse(flow)| !is_cancelled(flow.token));
+            flows.retain(|Reverse(flow)| !is_cancelled(flow.tag));
             let n_cancelled = n_before - flows.len();
             for _ in 0..n_cancelled {
                 self.solver.remove_flow(class);

@@ -10,14 +10,14 @@ use crate::graph::{Flow, TaskId, TaskRef, Work};
 
 impl TaskKey {
     /// The task as the network names it.
-    fn token(self) -> u64 {
+    fn tag(self) -> u64 {
         u64::from(self.slot) << 32 | u64::from(self.task)
     }
 
     /// The task that the network names.
-    pub(super) fn from_token(token: u64) -> Self {
-        let half = |n: u64| u32::try_from(n).expect("half of a token");
-        Self { slot: half(token >> 32), task: half(token & u64::from(u32::MAX)) }
+    pub(super) fn from_token(tag: u64) -> Self {
+        let half = |n: u64| u32::try_from(n).expect("half of a tag");
+        Self { slot: half(tag >> 32), task: half(tag & u64::from(u32::MAX)) }
     }
 }
 
@@ -49,9 +49,9 @@ impl Engine {
     pub(super) fn end_flows(&mut self) -> Result<(), EngineError> {
         let mut ended = std::mem::take(&mut self.ended_flows);
         self.network.pop_ended(self.now, &mut ended);
-        for token in ended.drain(..) {
+        for tag in ended.drain(..) {
             self.count_event()?;
-            self.end_flow(TaskKey::from_token(token))?;
+            self.end_flow(TaskKey::from_token(tag))?;
         }
         self.ended_flows = ended;
         Ok(())
@@ -103,7 +103,7 @@ impl Engine {
         if flow.bytes == Bytes::ZERO {
             return self.end_flow(task);
         }
-        self.network.start(self.now, flow.path, flow.bytes, flow.rate_cap, task.token());
+        self.network.start(self.now, flow.path, flow.bytes, flow.rate_cap, task.tag());
         Ok(())
     }
 

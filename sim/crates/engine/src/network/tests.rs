@@ -202,7 +202,7 @@ proptest! {
         let total = Bytes(sizes.iter().sum()).time_at(Bandwidth::from_gb_per_sec(gb)).unwrap().as_ps();
         let last = ends.last().unwrap().0;
         prop_assert!(total <= last && last <= total + sizes.len() as u64, "{last} is not {total} ps");
-        let mut by_size: Vec<_> = ends.iter().map(|&(_, token)| token).collect();
+        let mut by_size: Vec<_> = ends.iter().map(|&(_, tag)| tag).collect();
         by_size.sort_unstable();
         let mut sorted = sizes.clone();
         sorted.sort_unstable();
@@ -225,13 +225,13 @@ proptest! {
     }
 }
 
-/// Time and token of all ends.
+/// Time and tag of all ends.
 fn run_out(network: &mut Network) -> Vec<(u64, u64)> {
     let mut ends = Vec::new();
     while let Some(at) = network.next_end().unwrap() {
-        let mut tokens = Vec::new();
-        network.pop_ended(at, &mut tokens);
-        ends.extend(tokens.into_iter().map(|token| (at.as_ps(), token)));
+        let mut tags = Vec::new();
+        network.pop_ended(at, &mut tags);
+        ends.extend(tags.into_iter().map(|tag| (at.as_ps(), tag)));
     }
     ends
 }
@@ -242,14 +242,14 @@ fn simulate(links: &[Bandwidth], flows: &[(Vec<Hop>, u64, u64)]) -> Vec<u64> {
     let mut starts: Vec<_> = flows.iter().map(|flow| flow.2).zip(0..).collect();
     starts.sort_unstable();
     let mut ends = vec![0; flows.len()];
-    let mut tokens = Vec::new();
+    let mut tags = Vec::new();
     let mut starts = starts.into_iter().peekable();
     loop {
         let start = starts.peek().map(|&(at, _)| SimTime::from_ps(at));
         let Some(at) = start.into_iter().chain(network.next_end().unwrap()).min() else { return ends };
         if network.next_end() == Ok(Some(at)) {
-            network.pop_ended(at, &mut tokens);
-            tokens.drain(..).for_each(|token| ends[usize::try_from(token).unwrap()] = at.as_ps());
+            network.pop_ended(at, &mut tags);
+            tags.drain(..).for_each(|tag| ends[usize::try_from(tag).unwrap()] = at.as_ps());
         }
         while let Some((_, idx)) = starts.next_if(|&(start, _)| start == at.as_ps()) {
             let (hops, bytes, _) = &flows[usize::try_from(idx).unwrap()];
