@@ -14,7 +14,7 @@ mod traffic;
 
 pub use step::{Activity, Part, Place, Step, TaskInfo};
 
-use masim_engine::StreamId;
+use masim_engine::{ShapeBuilder, StreamId};
 use masim_units::SimDuration;
 
 use crate::collective::Collectives;
@@ -64,6 +64,8 @@ pub struct Lowering<'a> {
     collectives: Collectives,
     /// Cached tokens of all sequences before the one at each position; one longer than the batch.
     cached_before: Vec<u64>,
+    /// Collects tasks and edges of the first step.
+    shape: Option<ShapeBuilder>,
 }
 
 impl<'a> Lowering<'a> {
@@ -84,6 +86,7 @@ impl<'a> Lowering<'a> {
             wires: Wires::new(&scenario.cluster),
             collectives: Collectives::default(),
             cached_before,
+            shape: Some(ShapeBuilder::new()),
         }
     }
 
@@ -94,15 +97,17 @@ impl<'a> Lowering<'a> {
 
     /// One step in which tokens choose experts as `routing` says.
     ///
-    /// All steps of a lowering have the same tasks, streams and edges; only their work differs.
+    /// All steps of a lowering have the same tasks, streams and edges; only their work differs, and only the
+    /// first of them has a [`Step::shape`].
     ///
     /// # Errors
     ///
     /// [`TooLong`] names an operation beyond 213 days.
     pub fn step(&mut self, routing: &StepRouting) -> Result<Step, TooLong> {
+        let step = Step::new(self.shape.take());
         match self.plan {
-            Plan::Routed(plan) => routed::lower(self, plan, routing),
-            Plan::Pipeline(plan) => pipeline::lower(self, plan, routing),
+            Plan::Routed(plan) => routed::lower(self, step, plan, routing),
+            Plan::Pipeline(plan) => pipeline::lower(self, step, plan, routing),
         }
     }
 

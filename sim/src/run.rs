@@ -117,7 +117,8 @@ pub fn run_plan(
 ) -> Result<Run, RunError> {
     let mut lowering = Lowering::new(scenario, plan, cost);
     let Step { shape, works, infos, parts, carries, done } = lowering.step(&routing.step(0))?;
-    let shape = Arc::new(shape.build().expect("lowering makes no cycle"));
+    let shape = shape.expect("the first step has the shape").build().expect("lowering makes no cycle");
+    let shape = Arc::new(shape);
     let first = Lowered { works: Arc::new(works), infos: Arc::new(infos), parts: Arc::new(parts) };
     let resources = Resources {
         n_streams: n_streams(scenario.cluster.n_gpus()),

@@ -21,7 +21,8 @@ pub struct Wire {
 pub struct Wires<'a> {
     cluster: &'a Cluster,
     paths: Vec<Vec<Hop>>,
-    pairs: BTreeMap<(GpuIdx, GpuIdx), Wire>,
+    /// `[src][dst]`, a row once its sender has sent.
+    pairs: Vec<Vec<Option<Wire>>>,
     rings: BTreeMap<Vec<GpuIdx>, Wire>,
     /// Bytes on each link, all zero between calls of [`Wires::time_alone`].
     scratch: Vec<u64>,
@@ -31,7 +32,13 @@ impl<'a> Wires<'a> {
     /// No path is in use yet.
     pub fn new(cluster: &'a Cluster) -> Self {
         let scratch = vec![0; cluster.links.len()];
-        Self { cluster, paths: Vec::new(), pairs: BTreeMap::new(), rings: BTreeMap::new(), scratch }
+        Self {
+            cluster,
+            paths: Vec::new(),
+            pairs: vec![Vec::new(); cluster.gpus.len()],
+            rings: BTreeMap::new(),
+            scratch,
+        }
     }
 
     /// The cluster.
@@ -46,12 +53,14 @@ impl<'a> Wires<'a> {
 
     /// The way from `src` to `dst`, two different GPUs.
     pub fn pair(&mut self, src: GpuIdx, dst: GpuIdx) -> Wire {
-        if let Some(wire) = self.pairs.get(&(src, dst)) {
+        if let Some(Some(wire)) = self.pairs[src.0 as usize].get(dst.0 as usize) {
             return *wire;
         }
         let route = self.cluster.route(src, dst);
         let wire = Wire { path: self.register(&route.links), latency: route.latency };
-        self.pairs.insert((src, dst), wire);
+        let row = &mut self.pairs[src.0 as usize];
+        row.resize(self.cluster.gpus.len(), None);
+        row[dst.0 as usize] = Some(wire);
         wire
     }
 

@@ -34,10 +34,10 @@ struct Passage<'s, 'a> {
 
 pub(super) fn lower(
     lowering: &mut Lowering,
+    mut step: Step,
     plan: &PipelinePlan,
     routing: &StepRouting,
 ) -> Result<Step, TooLong> {
-    let mut step = Step::default();
     let n_layers = lowering.scenario.model.n_layers;
     let mut tokens_known = vec![Vec::new(); plan.n_in_flight as usize];
     for copy in &plan.copies {

@@ -41,6 +41,7 @@ pub(super) struct RoutedStep<'s, 'a> {
 /// layer; with the heads at the end of a step, the in-order streams would drain the pools at every token.
 pub(super) fn lower(
     lowering: &mut Lowering,
+    step: Step,
     plan: &RoutedPlan,
     routing: &StepRouting,
 ) -> Result<Step, TooLong> {
@@ -51,7 +52,7 @@ pub(super) fn lower(
         routing,
         micro_batches: plan.attention.micro_batches(batch, plan.n_micro_batches),
         owners: plan.attention.members().map(|(_, _, gpu)| gpu).collect(),
-        step: Step::default(),
+        step,
         sends: SendOrder::new(n_gpus),
         expert_tasks: Vec::new(),
         inputs: Vec::new(),

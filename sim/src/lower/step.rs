@@ -103,8 +103,8 @@ pub struct Part {
 /// The tasks of one step.
 #[derive(Debug, Default)]
 pub struct Step {
-    /// Tasks, streams and edges.
-    pub shape: ShapeBuilder,
+    /// Tasks, streams and edges; `None` where a step before has them already.
+    pub shape: Option<ShapeBuilder>,
     /// What each task does.
     pub works: Vec<Work>,
     /// What each task is.
@@ -118,10 +118,19 @@ pub struct Step {
 }
 
 impl Step {
+    /// A step without tasks.
+    pub(super) fn new(shape: Option<ShapeBuilder>) -> Self {
+        Self { shape, ..Self::default() }
+    }
+
     fn push(&mut self, streams: &[StreamId], after: &[TaskId], work: Work, info: TaskInfo) -> TaskId {
+        let task = TaskId(u32::try_from(self.works.len()).expect("fewer than 2^32 tasks in a step"));
         self.works.push(work);
         self.infos.push(info);
-        self.shape.task(streams, after)
+        if let Some(shape) = &mut self.shape {
+            shape.task(streams, after);
+        }
+        task
     }
 
     /// The kernels `ops` one after the other on `gpu`.
