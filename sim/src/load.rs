@@ -124,6 +124,9 @@ fn draw_one(weights: &[f64], rng: &mut Pcg64) -> usize {
         .expect("a token chooses at most as many experts as there are")
 }
 
+/// Log-normal draws are cut here, at the longest context that a file may give: 2^24.
+const LONGEST_DRAWN: f64 = 16_777_216.0;
+
 /// Tokens in the cache of each sequence of a batch.
 pub fn context_lens(context: &ContextLen, batch: u32, seed: u64) -> Vec<u32> {
     let mut rng = rng_for(seed, Purpose::Context, 0, 0);
@@ -139,7 +142,7 @@ pub fn context_lens(context: &ContextLen, batch: u32, seed: u64) -> Vec<u32> {
                 clippy::cast_sign_loss,
                 reason = "the value is clamped"
             )]
-            let draw = |z: f64| libm::exp(mu + sigma * z).round().clamp(1.0, f64::from(u32::MAX)) as u32;
+            let draw = |z: f64| libm::exp(mu + sigma * z).round().clamp(1.0, LONGEST_DRAWN) as u32;
             (0..n).map(|_| draw(standard_normal(&mut rng))).collect()
         }
         ContextLen::List(lens) => lens.iter().copied().cycle().take(n).collect(),

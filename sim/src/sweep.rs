@@ -10,7 +10,7 @@ pub mod execute;
 
 pub use execute::{run_sweep, simulate, simulate_row};
 pub use expand::{Expanded, SweepRow};
-pub use plan::{Sweep, load_sweep};
+pub use plan::{BEST_OF, Sweep, load_sweep};
 pub use results::Outcome;
 
 pub use row::{CriticalJson, GpuAccountJson, GpuJson, GpuMemoryJson, RowJson};

@@ -137,7 +137,7 @@ fn a_value_of_the_wrong_type_is_told_the_right_one() {
 
 #[test]
 fn a_number_out_of_range_is_told_the_range() {
-    let range = "expected 1 to 10000000";
+    let range = "expected 1 to 1048576";
     check("1024", "0", &format!("x.yaml:3:35: `workload.batch`: 0 is out of range; {range}"));
     check(
         "1024",

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test whose input cannot be read has failed")]
 
 mod bad_input;
+mod limits;
 mod mutated;
 mod patches;
 mod schemas;

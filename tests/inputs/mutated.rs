@@ -1,6 +1,7 @@
 //! Files with flipped, lost and repeated bytes are errors or scenarios, but never panics.
 
 use masim::input::{SourceText, parse_yaml};
+use masim::network::read_cases;
 use masim::scenario::{load_scenario, read_model};
 use masim::sweep::load_sweep;
 use masim::topology::{GpuFile, Place, card_from_file, read_cluster};
@@ -37,7 +38,7 @@ fn mutate(text: &str, random: &mut Pcg64Mcg) -> String {
 #[test]
 fn mutated_files_never_panic() {
     type Read = fn(&SourceText, &Shipped) -> bool;
-    let formats: [(&str, Read); 5] = [
+    let formats: [(&str, Read); 6] = [
         ("topologies/gpus/a100-sxm4-80gb.yaml", |text, _| {
             parse_yaml::<GpuFile>(text).and_then(|file| card_from_file(&file, Place::whole(text))).is_ok()
         }),
@@ -47,6 +48,7 @@ fn mutated_files_never_panic() {
         ("scenarios/quick.yaml", |text, shipped| {
             load_sweep(text, shipped).is_ok_and(|sweep| sweep.expand(shipped).is_ok())
         }),
+        ("tests/data/simgrid/edge.jsonl", |text, shipped| read_cases(text, shipped).is_ok()),
     ];
     let shipped = Shipped::default();
     let mut random = Pcg64Mcg::seed_from_u64(1);

@@ -256,12 +256,22 @@ fn conditions_and_baselines_are_checked() {
          4:13: `baselines[0].name`: another strategy of this sweep is already called `ma_separation`\n\
          4:28: `baselines[0].strategy`: the list is empty; expected at least one strategy\n\
          4:28: `baselines[0].strategy`: a list of strategies needs `best_of`, the column by which the best is chosen\n\
-         5:25: `baselines[1].best_of`: found `x`; expected one of tpot_us, step_time_us, tokens_per_sec, tokens_per_sec_per_gpu",
+         5:25: `baselines[1].best_of`: found `x`; expected one of `tpot_us`, `step_time_us`, `tokens_per_sec`, `tokens_per_sec_per_gpu`",
     );
     check(
         "base: decode.yaml\nbaselines: [{ name: b, best_of: tpot_us, strategy: [{ kind: dp_ep, dp: 1 }] }]\n",
         "2:53: `baselines[0].strategy[0].ep`: this key is required, but missing",
     );
+}
+
+/// What is said of a column stands with a hint, which the one line of `check` does not show.
+#[test]
+fn a_misspelt_column_is_told_which_was_meant() {
+    let text = "base: decode.yaml\nbaselines: [{ name: b, best_of: tpot, strategy: [{ kind: dp_ep, dp: 16, ep: 16, tp: 1 }] }]\n";
+    let source = SourceText { path: "scenarios/x.yaml".to_owned(), text: text.to_owned() };
+    let error = load_sweep(&source, &Shipped::default()).unwrap_err();
+    assert_eq!(error.problems[0].position, Some((2, 33)));
+    assert_eq!(error.problems[0].hint.as_deref(), Some("did you mean `tpot_us`?"));
 }
 
 #[test]

@@ -1,17 +1,16 @@
 //! Errors as a person reads them: what is wrong, the line where it stands, and what to do.
 
-use std::fmt;
-
-use miette::{
-    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode, SourceSpan,
-};
+use std::ops::Range;
 
 use super::exit::CliError;
 use super::terminal;
 use crate::input::{InputError, Problem, SourceText};
 
-/// Columns of text; wide enough for a YAML line with a caret below.
+/// Characters of a line that are shown; a line of a flow set may have a hundred thousand.
 const WIDTH: usize = 110;
+
+/// Characters that are shown before the place in a line that is longer.
+const LEAD: usize = 30;
 
 /// Says on standard error why the command ended.
 pub(crate) fn report(error: &CliError) {
@@ -46,21 +45,10 @@ pub(crate) fn render(error: &InputError, has_color: bool) -> String {
 }
 
 fn render_one(source: &SourceText, problem: &Problem, has_color: bool) -> String {
-    let Some(span) = problem.position.and_then(|position| span_at(&source.text, position)) else {
+    let Some(place) = problem.position.and_then(|position| Place::find(&source.text, position)) else {
         return format!("error: {}: {}\n", source.path, headline(problem));
     };
-    let theme = if has_color { GraphicalTheme::unicode() } else { GraphicalTheme::none() };
-    let snippet = Snippet { source: NamedSource::new(&source.path, source.text.clone()), span };
-    let mut rendered = String::new();
-    GraphicalReportHandler::new_themed(theme)
-        .with_width(WIDTH)
-        .with_links(false)
-        .with_context_lines(1)
-        .render_report(&mut rendered, &snippet)
-        .expect("writing to a string succeeds");
-    // Its first line is for the headline, which stands above it here as it does in errors without a place.
-    let place = rendered.split_once('\n').map_or("", |(_, place)| place);
-    format!("error: {}\n{place}", headline(problem))
+    format!("error: {}\n{}", headline(problem), place.picture(source, has_color))
 }
 
 /// The key and what is wrong with it.
@@ -72,40 +60,51 @@ fn headline(problem: &Problem) -> String {
     }
 }
 
-/// The rest of the line from `position` on, without a comment: what the caret underlines.
-fn span_at(text: &str, (line, column): (u32, u32)) -> Option<SourceSpan> {
-    let line_idx = usize::try_from(line).ok()?.checked_sub(1)?;
-    let start: usize = text.split_inclusive('\n').take(line_idx).map(str::len).sum();
-    let line = text.get(start..)?.lines().next()?;
-    let n_before = usize::try_from(column).ok()?.checked_sub(1)?;
-    let offset = line.char_indices().nth(n_before).map_or(line.len(), |(offset, _)| offset);
-    let marked = line[offset..].split(" #").next().unwrap_or_default().trim_end();
-    Some(SourceSpan::new((start + offset).into(), marked.len().max(1)))
+/// A place in a text.
+struct Place {
+    /// Its line, from 0.
+    line: usize,
+    /// The characters that the caret underlines.
+    marked: Range<usize>,
 }
 
-/// One place in one file; its headline is written by the caller.
-#[derive(Debug)]
-struct Snippet {
-    source: NamedSource<String>,
-    span: SourceSpan,
-}
+impl Place {
+    /// The rest of the line from a position on, without a comment; `None` behind the text.
+    fn find(text: &str, (line, column): (u32, u32)) -> Option<Self> {
+        let line = usize::try_from(line).ok()?.checked_sub(1)?;
+        let n_before = usize::try_from(column).ok()?.checked_sub(1)?;
+        let rest: String = text.lines().nth(line)?.chars().skip(n_before).collect();
+        let n_marked = rest.split(" #").next().unwrap_or_default().trim_end().chars().count();
+        Some(Self { line, marked: n_before..n_before + n_marked.max(1) })
+    }
 
-impl fmt::Display for Snippet {
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Ok(())
+    /// The line with the one before and the one after, and a caret under the place.
+    fn picture(&self, source: &SourceText, has_color: bool) -> String {
+        let (red, plain) = if has_color { ("\u{1b}[31m", "\u{1b}[0m") } else { ("", "") };
+        let first_line = self.line.saturating_sub(1);
+        let lines = source.text.lines().skip(first_line).take(self.line - first_line + 2);
+        let n_digits = (self.line + 2).to_string().len();
+        let first_column = if self.marked.end > WIDTH { self.marked.start.saturating_sub(LEAD) } else { 0 };
+        let (line, column) = (self.line + 1, self.marked.start + 1);
+        let mut picture = format!("{:n_digits$}  ,-[{}:{line}:{column}]\n", "", source.path);
+        for (idx, text) in (first_line..).zip(lines) {
+            let shown = shown(text, first_column);
+            picture += format!(" {:n_digits$} | {shown}", idx + 1).trim_end();
+            picture.push('\n');
+            if idx == self.line {
+                let n_carets = self.marked.len().min(first_column + WIDTH - self.marked.start);
+                let (blank, carets) = (self.marked.start - first_column, "^".repeat(n_carets));
+                picture += &format!(" {:n_digits$} : {:blank$}{red}{carets}{plain}\n", "", "");
+            }
+        }
+        picture + &format!("{:n_digits$}  `----\n", "")
     }
 }
 
-impl std::error::Error for Snippet {}
-
-impl Diagnostic for Snippet {
-    fn source_code(&self) -> Option<&dyn SourceCode> {
-        Some(&self.source)
-    }
-
-    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        Some(Box::new(std::iter::once(LabeledSpan::underline(self.span))))
-    }
+/// The characters of a line that fit on a screen; what would move its cursor is blank.
+fn shown(line: &str, first_column: usize) -> String {
+    let blank = |c: char| if c.is_control() { ' ' } else { c };
+    line.chars().skip(first_column).take(WIDTH).map(blank).collect()
 }
 
 #[cfg(test)]
@@ -137,6 +136,22 @@ mod tests {
         let source = SourceText { path: "x.yaml".to_owned(), text: "a: 1\n".to_owned() };
         let error = InputError::new(&source, vec![Problem::new("", "this is no scenario")]);
         assert_eq!(render(&error, false), "error: x.yaml: this is no scenario\n1 problem in x.yaml\n");
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_its_place() {
+        let text = format!("{{\"a\": \"{}\", \"b\": -1}}\n", "x".repeat(100_000));
+        let column = u32::try_from(text.find("-1").unwrap()).unwrap() + 1;
+        let mut problem = Problem::new("b", "-1 is not a count");
+        problem.position = Some((1, column));
+        let error = InputError::new(&SourceText { path: "x.json".to_owned(), text }, vec![problem]);
+        let picture = render(&error, false);
+        let lines: Vec<&str> = picture.lines().collect();
+        assert_eq!(lines[2].len(), lines[3].len(), "{picture}");
+        assert!(
+            lines[2].ends_with(", \"b\": -1}") && lines[3].ends_with(" ^^^") && lines[2].len() < 50,
+            "{picture}"
+        );
     }
 
     #[test]

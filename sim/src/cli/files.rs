@@ -12,9 +12,40 @@ use crate::input::SourceText;
 /// The first bytes of everything that gzip wrote.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
+/// Bytes that are read, packed or not: a device has no end, and a small packed file may become a large one.
+const BYTES_MAX: u64 = 1 << 28;
+
 /// The text of the file at `path`.
 pub(crate) fn read_text(path: &Path) -> Result<SourceText, CliError> {
-    let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
+    text_of(path, read(path)?)
+}
+
+/// The text of the file at `path`, unpacked if gzip packed it.
+pub(crate) fn read_text_or_gzip(path: &Path) -> Result<SourceText, CliError> {
+    let bytes = read(path)?;
+    if !bytes.starts_with(&GZIP) {
+        return text_of(path, bytes);
+    }
+    let decoder = flate2::read::MultiGzDecoder::new(bytes.as_slice());
+    let bytes = all_of(decoder).map_err(|error| CliError::io("unpack", path, &error))?;
+    text_of(path, bytes)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, CliError> {
+    fs::File::open(path).and_then(all_of).map_err(|error| unreadable(path, &error))
+}
+
+/// Everything that `reader` has, unless that is too much.
+fn all_of(reader: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.take(BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > BYTES_MAX {
+        return Err(io::Error::other(format!("it has more than {} MiB", BYTES_MAX >> 20)));
+    }
+    Ok(bytes)
+}
+
+fn text_of(path: &Path, bytes: Vec<u8>) -> Result<SourceText, CliError> {
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         CliError::usage(
@@ -22,19 +53,6 @@ pub(crate) fn read_text(path: &Path) -> Result<SourceText, CliError> {
             None,
         )
     })?;
-    Ok(SourceText { path: path.display().to_string(), text })
-}
-
-/// The text of the file at `path`, unpacked if gzip packed it.
-pub(crate) fn read_text_or_gzip(path: &Path) -> Result<SourceText, CliError> {
-    let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
-    if !bytes.starts_with(&GZIP) {
-        return read_text(path);
-    }
-    let mut text = String::new();
-    flate2::read::MultiGzDecoder::new(bytes.as_slice())
-        .read_to_string(&mut text)
-        .map_err(|error| CliError::io("unpack", path, &error))?;
     Ok(SourceText { path: path.display().to_string(), text })
 }
 

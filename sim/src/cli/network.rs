@@ -32,7 +32,13 @@ pub(crate) struct NetworkArgs {
     #[arg(long)]
     compare: bool,
     /// End with code 3 if a flow ends further away than this share of its time (whole picoseconds aside)
-    #[arg(long, value_name = "X", requires = "compare", default_value_t = 1e-6)]
+    #[arg(
+        long,
+        value_name = "X",
+        requires = "compare",
+        default_value_t = 1e-6,
+        allow_negative_numbers = true
+    )]
     tolerance: f64,
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "results.csv", requires = "row")]
     from: Option<PathBuf>,
     /// `row_idx` of the row
-    #[arg(long, value_name = "N", requires = "from")]
+    #[arg(long, value_name = "N", requires = "from", conflicts_with = "scenario")]
     row: Option<usize>,
     /// Change the scenario; x0.5 is a factor
     #[arg(long, value_name = "PATH=VALUE", value_parser = set::parse)]
@@ -105,6 +105,7 @@ impl RunArgs {
 
     /// Row `row` of the report that `results` belongs to.
     fn row_of(&self, results: &Path, row: usize) -> Result<SweepRow, CliError> {
+        files::read_text(results)?;
         let source = files::read_text(&results.with_file_name("sweep.yaml"))?;
         let mut sweep = load_sweep(&source, &Folders)?;
         set::apply_to_sweep(&mut sweep, &source, &self.set)?;

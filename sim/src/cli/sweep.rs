@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Instant;
 
-use clap::Args;
+use clap::{Args, value_parser};
 
 use super::exit::CliError;
 use super::folder::{Folder, MetaJson};
@@ -39,8 +39,8 @@ pub(crate) struct SweepArgs {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Threads to run on; results do not depend on it [default: all cores]
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
     /// Print the results as JSON
     #[arg(long)]
     json: bool,
@@ -79,8 +79,8 @@ impl SweepArgs {
     }
 
     fn simulate(&self, expanded: &Expanded) -> Vec<RowJson> {
-        let all = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let n_threads = self.threads.unwrap_or_else(all).get();
+        let all = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let n_threads = self.threads.map_or_else(all, usize::from);
         if !self.quiet {
             let (n_points, n_rows) = (expanded.n_points, expanded.rows.len());
             terminal::talk(&format!("{n_points} points, {n_rows} rows, {n_threads} threads"));

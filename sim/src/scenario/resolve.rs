@@ -1,13 +1,15 @@
 //! From what a scenario's file says to what it means, with everything that is wrong with it.
 
 mod model;
-mod strategy;
 mod workload;
+mod size;
+mod strategy;
 
 use std::fmt::Display;
 use std::sync::Arc;
 
 pub(super) use model::model_of;
+use size::Size;
 
 use super::count_file::CountFile;
 use super::file::{LaunchFile, ProfileFile, ScenarioFile};
@@ -15,8 +17,8 @@ use super::{Choice, Launch, ModelSpec, Scenario};
 use crate::input::Problem;
 use crate::topology::Cluster;
 
-/// Steps beyond this are a slip of the keyboard.
-const N_STEPS_MAX: u32 = 1_000_000;
+/// Every step is kept until the end; a mean that so many do not settle has no meaning.
+const N_STEPS_MAX: u32 = 1_000;
 
 /// Everything that is wrong with a file, in the order of its keys.
 #[derive(Debug, Default)]
@@ -82,6 +84,11 @@ pub(super) fn scenario_of(
         findings.add("faults", "faults are not modelled yet; expected `[]`");
     }
     let n_steps = findings.choice("n_steps", file.n_steps, N_STEPS_MAX);
+    // A product of counts that are wrong on their own says nothing.
+    if findings.problems.is_empty() {
+        let size = Size { cluster, model, workload: &workload, strategy: &strategy, load: &load };
+        size.check(&mut findings);
+    }
     let launch = match file.launch {
         LaunchFile::Graph => Launch::Graph,
         LaunchFile::Eager => Launch::Eager,

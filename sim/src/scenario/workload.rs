@@ -24,7 +24,7 @@ pub enum ContextLen {
         /// Longest.
         max: u32,
     },
-    /// Drawn from a log-normal distribution, rounded, at least 1.
+    /// Drawn from a log-normal distribution, rounded, from 1 to 2^24.
     Lognormal {
         /// Mean of the lengths themselves.
         mean: f64,

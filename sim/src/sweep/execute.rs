@@ -69,9 +69,6 @@ fn is_better(a: &RowJson, b: &RowJson, column: &str) -> bool {
     }
 }
 
-/// The columns that `best_of` may name.
-pub const BEST_OF: [&str; 4] = ["tpot_us", "step_time_us", "tokens_per_sec", "tokens_per_sec_per_gpu"];
-
 /// A column as a figure of which less is better.
 fn figure(row: &RowJson, column: &str) -> Option<f64> {
     match column {
@@ -79,6 +76,6 @@ fn figure(row: &RowJson, column: &str) -> Option<f64> {
         "step_time_us" => row.step_time_us,
         "tokens_per_sec" => row.tokens_per_sec.map(|rate| -rate),
         "tokens_per_sec_per_gpu" => row.tokens_per_sec_per_gpu.map(|rate| -rate),
-        _ => unreachable!("input validation admits the columns of BEST_OF alone"),
+        _ => unreachable!("input validation admits the columns of `BEST_OF` alone"),
     }
 }

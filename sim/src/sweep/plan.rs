@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use super::condition::Condition;
 use super::file::{BaselineFile, ByPathFile, StrategiesFile, SweepFile};
-use crate::input::{InputError, Library, Problem, RefKind, SourceText, Tree, TreeValue};
+use crate::input::{InputError, Library, Problem, RefKind, SourceText, Tree, TreeValue, did_you_mean};
 use crate::scenario::Patcher;
 use crate::topology::ReferenceFile;
 
-/// Columns by which the best of several strategies can be chosen.
-const BEST_OF: [&str; 4] = ["tpot_us", "step_time_us", "tokens_per_sec", "tokens_per_sec_per_gpu"];
+/// The columns that `best_of` may name.
+pub const BEST_OF: [&str; 4] = ["tpot_us", "step_time_us", "tokens_per_sec", "tokens_per_sec_per_gpu"];
 
 /// A sweep, ready to be expanded into rows.
 #[derive(Clone, Debug)]
@@ -171,8 +171,10 @@ fn baselines_of(files: &[BaselineFile], base_name: &str, problems: &mut Vec<Prob
         }
         match &file.best_of {
             Some(column) if !BEST_OF.contains(&column.as_str()) => {
-                let message = format!("found `{column}`; expected one of {}", BEST_OF.join(", "));
-                problems.push(Problem::new(&key("best_of"), message));
+                let names = BEST_OF.map(|name| format!("`{name}`")).join(", ");
+                let message = format!("found `{column}`; expected one of {names}");
+                let hint = did_you_mean(column, BEST_OF.into_iter());
+                problems.push(Problem { hint, ..Problem::new(&key("best_of"), message) });
             }
             None if matches!(file.strategy, StrategiesFile::Several(_)) => {
                 let message = "a list of strategies needs `best_of`, the column by which the best is chosen";
@@ -194,8 +196,14 @@ impl Sweep {
     ///
     /// # Errors
     ///
-    /// A path that does not exist, or a value that does not fit there.
+    /// A path that does not exist, a value that does not fit there, or one that an axis would replace.
     pub fn set(&mut self, path: &str, value: &Tree, library: &dyn Library) -> Result<(), Problem> {
+        let is_replaced_by =
+            |axis: &str| path.strip_prefix(axis).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        let mut paths = self.axes.iter().flat_map(|axis| &axis.keys).map(|(path, _)| path);
+        if let Some(axis) = paths.find(|axis| is_replaced_by(axis)) {
+            return Err(Problem::new(path, format!("every row has a value of the axis `{axis}` there")));
+        }
         Patcher::new(library, &self.source.path).apply(&mut self.base, path, value)
     }
 

@@ -82,15 +82,15 @@ impl<'a> ClosedForm<'a> {
     fn routed(&self, plan: &RoutedPlan, times: &BlockTimes) -> SimDuration {
         let m = u64::from(plan.n_micro_batches);
         let layers = u64::from(self.scenario.model.n_layers);
-        let all = |time: SimDuration, n: u64| times_n(time, n);
-        let passage =
-            times.attention + times.attention_collectives + times.dispatch + times.experts + times.combine;
-        let one = all(passage, layers) + times.head;
+        let all = SimDuration::saturating_mul;
+        let communication = sum([times.attention_collectives, times.dispatch, times.combine]);
+        let passage = sum([times.attention, times.experts, communication]);
+        let one = sum([all(passage, layers), times.head]);
         let pools = if plan.colocated {
-            let both = all(all(times.attention + times.experts, layers) + times.head, m);
-            both.max(all(times.dispatch + times.combine, m * layers))
+            let both = all(sum([all(sum([times.attention, times.experts]), layers), times.head]), m);
+            both.max(all(sum([times.dispatch, times.combine]), m * layers))
         } else {
-            let attention = all(all(times.attention, layers) + times.head, m);
+            let attention = all(sum([all(times.attention, layers), times.head]), m);
             let wires = all(times.dispatch.max(times.combine), m * layers);
             attention.max(all(times.experts, m * layers)).max(wires)
         };
@@ -158,16 +158,16 @@ impl<'a> ClosedForm<'a> {
         let stream = Bytes(u64::from(rank) * u64::from(model.hidden) * model.dtype.activations.bytes());
         let last = plan.attention.replicas.last().expect("a replica");
         let group = last.head_group(sequences - 1, heads).to_vec();
-        let mut communication = self.collective(CollectiveKind::AllGather, &group, stream)
-            + self.collective(CollectiveKind::ReduceScatter, &group, stream);
-        let heads_bytes =
-            u64::from(rank * share.n_heads * model.attention.head_dim) * model.dtype.activations.bytes();
+        let gather = self.collective(CollectiveKind::AllGather, &group, stream);
+        let scatter = self.collective(CollectiveKind::ReduceScatter, &group, stream);
+        let width = u64::from(share.n_heads) * u64::from(model.attention.head_dim);
+        let heads_bytes = u64::from(rank) * width * model.dtype.activations.bytes();
         let exchange = self.collective(
             CollectiveKind::AllGather,
             &last.sequence_group(0, heads),
             Bytes(heads_bytes * u64::from(sequences)),
         );
-        communication += times_n(exchange, 2);
+        let communication = sum([gather, scatter, exchange, exchange]);
         Ok((self.time(&kernels, group[0])?, communication))
     }
 
@@ -228,7 +228,8 @@ impl<'a> ClosedForm<'a> {
         let Some(vocab) = model.vocab else { return Ok(SimDuration::ZERO) };
         let kernels = self.ops.lm_head(tokens, u64::from(vocab.div_ceil(n_ranks)));
         let stream = Bytes(tokens * u64::from(model.hidden) * model.dtype.activations.bytes());
-        Ok(self.time(&kernels, group[0])? + self.collective(CollectiveKind::AllGather, group, stream))
+        let gather = self.collective(CollectiveKind::AllGather, group, stream);
+        Ok(sum([self.time(&kernels, group[0])?, gather]))
     }
 
     /// With `m` micro-batches in flight, the slowest stage busy with all of them, or one of them on its way
@@ -244,10 +245,10 @@ impl<'a> ClosedForm<'a> {
             let is_last = idx + 1 == copy.stages.len();
             let head =
                 if is_last { self.head(u64::from(tokens), tp, &stage.gpus)? } else { SimDuration::ZERO };
-            slowest = slowest.max(kernels + head);
-            passage += kernels + communication + head;
+            slowest = slowest.max(sum([kernels, head]));
+            passage = sum([passage, kernels, communication, head]);
         }
-        Ok(times_n(slowest, u64::from(plan.n_in_flight)).max(passage))
+        Ok(slowest.saturating_mul(u64::from(plan.n_in_flight)).max(passage))
     }
 
     /// Kernels and communication of some layers of a stage.
@@ -284,16 +285,13 @@ impl<'a> ClosedForm<'a> {
         let stream = Bytes(tokens * u64::from(model.hidden) * model.dtype.activations.bytes());
         let reduce = self.collective(CollectiveKind::AllReduce, group, stream);
         let n = u64::from(layers.end - layers.start);
-        Ok((times_n(self.time(&kernels, group[0])?, n), times_n(reduce, 2 * n)))
+        Ok((self.time(&kernels, group[0])?.saturating_mul(n), reduce.saturating_mul(2 * n)))
     }
 
     fn time(&self, kernels: &[Op], gpu: GpuIdx) -> Result<SimDuration, TooLong> {
         let card = &self.scenario.cluster.gpu(gpu).card;
-        let times = kernels
-            .iter()
-            .filter(|op| !op.is_empty())
-            .map(|op| self.cost.cost(op, card).map(|cost| cost.time));
-        times.sum()
+        let mut kernels = kernels.iter().filter(|op| !op.is_empty());
+        kernels.try_fold(SimDuration::ZERO, |time, op| Ok(sum([time, self.cost.cost(op, card)?.time])))
     }
 
     /// A collective with its launch; a group of one does nothing.
@@ -302,7 +300,7 @@ impl<'a> ClosedForm<'a> {
             return SimDuration::ZERO;
         }
         let launch = self.cost.launch(&self.scenario.cluster.gpu(group[0]).card);
-        self.collectives.fastest(kind, group, bytes, &mut self.wires).time_alone + launch
+        sum([self.collectives.fastest(kind, group, bytes, &mut self.wires).time_alone, launch])
     }
 }
 
@@ -313,8 +311,9 @@ enum Leg {
     Back,
 }
 
-fn times_n(time: SimDuration, n: u64) -> SimDuration {
-    time.checked_mul(n).unwrap_or(SimDuration::from_ps(u64::MAX >> 8))
+/// An estimate beyond 213 days stays at 213 days: it ranks last, and the run says what is too long.
+fn sum<const N: usize>(times: [SimDuration; N]) -> SimDuration {
+    times.into_iter().fold(SimDuration::ZERO, SimDuration::saturating_add)
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count that is not negative")]

@@ -117,6 +117,18 @@ impl SimDuration {
         self.0.checked_mul(n).map(Self)
     }
 
+    /// The sum, or the longest duration beyond the representable range: for estimates, which need an order only.
+    #[must_use]
+    pub fn saturating_add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    /// `n` times this duration, or the longest one, as [`Self::saturating_add`].
+    #[must_use]
+    pub fn saturating_mul(self, n: u64) -> Self {
+        Self(self.0.saturating_mul(n))
+    }
+
     /// The part of `self` beyond `other`; zero when there is none.
     #[must_use]
     pub fn saturating_sub(self, other: Self) -> Self {

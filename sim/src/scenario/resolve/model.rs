@@ -5,12 +5,14 @@ use crate::input::{Problem, Tree};
 use crate::scenario::model_file::{AttentionFile, AttentionKindFile, FfnFile, ModelFile, MoeFile};
 use crate::scenario::{AttentionSpec, Dtypes, FfnSpec, ModelSpec, MoeSpec};
 
-/// Bounds within which no product of a model's counts overflows; far beyond any model.
+/// Bounds far beyond any model; those of products of counts stand in `size`.
 const N_LAYERS_MAX: u32 = 10_000;
-const WIDTH_MAX: u32 = 1 << 24;
-const N_HEADS_MAX: u32 = 1 << 16;
+const WIDTH_MAX: u32 = 1 << 20;
+const N_HEADS_MAX: u32 = 1 << 12;
+const HEAD_DIM_MAX: u32 = 1 << 12;
+/// Experts are counted in 16 bits.
 const N_EXPERTS_MAX: u32 = 1 << 16;
-const VOCAB_MAX: u32 = 1 << 28;
+const VOCAB_MAX: u32 = 1 << 24;
 
 /// The model that a card describes.
 pub(in crate::scenario) fn model_of(file: &ModelFile) -> Result<ModelSpec, Vec<Problem>> {
@@ -50,7 +52,7 @@ fn attention_of(file: AttentionFile, findings: &mut Findings) -> AttentionSpec {
     let AttentionFile { kind, n_heads, n_kv_heads, head_dim } = file;
     findings.count("attention.n_heads", n_heads, N_HEADS_MAX);
     findings.count("attention.n_kv_heads", n_kv_heads, N_HEADS_MAX);
-    findings.count("attention.head_dim", head_dim, WIDTH_MAX);
+    findings.count("attention.head_dim", head_dim, HEAD_DIM_MAX);
     match kind {
         AttentionKindFile::Mha if n_kv_heads != n_heads => findings.add_with_hint(
             "attention.n_kv_heads",

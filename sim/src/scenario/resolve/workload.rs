@@ -4,9 +4,9 @@ use super::Findings;
 use crate::scenario::file::{ContextLenFile, DistributionFile, LoadFile, WorkloadFile};
 use crate::scenario::{ContextLen, ExpertLoad, ModelSpec, Workload};
 
-/// Bounds within which no product of counts overflows; far beyond any cluster.
-const BATCH_MAX: u32 = 10_000_000;
-const CONTEXT_LEN_MAX: u32 = 100_000_000;
+/// Bounds far beyond any cluster; those of products of counts stand in `size`.
+const BATCH_MAX: u32 = 1 << 20;
+pub(super) const CONTEXT_LEN_MAX: u32 = 1 << 24;
 const TOKENS_MAX: u64 = 1_000_000_000_000;
 
 pub(super) fn workload_of(file: &WorkloadFile, findings: &mut Findings) -> Workload {
