@@ -6,13 +6,14 @@ use masim_units::SimDuration;
 
 /// Four layers over `pp` GPUs on one switch; micro-batches of one token of 1000 bytes.
 fn run(pp: u32, n_in_flight: u32, kernels: TwoKernels) -> Run {
-    let gpus: String =
-        (0..pp).map(|gpu| format!("{{ name: g{gpu}, gpu: a100-sxm4-80gb, node: 0 }}, ")).collect();
+    let gpus: Vec<String> =
+        (0..pp).map(|gpu| format!("{{ name: g{gpu}, gpu: a100-sxm4-80gb, node: 0 }}")).collect();
     let link = "bandwidth: 1000 GB/s, latency: 10 ns, duplex: true, source: made up";
-    let links: String = (0..pp).map(|gpu| format!("{{ src: g{gpu}, dst: sw, {link} }}, ")).collect();
+    let links: Vec<String> = (0..pp).map(|gpu| format!("{{ src: g{gpu}, dst: sw, {link} }}")).collect();
+    let (gpus, links) = (gpus.join(", "), links.join(", "));
     let scenario = scenario(&format!(
         r"
-cluster: {{ name: row, nodes: [ {gpus} {{ name: sw, node: 0 }} ], links: [ {links} ] }}
+cluster: {{ name: row, nodes: [ {gpus}, {{ name: sw, node: 0 }} ], links: [ {links} ] }}
 model:
   name: made-up
   n_layers: 4

@@ -109,3 +109,44 @@ fn colocated(rng: &mut Pcg64, n_experts: u32) -> String {
     let ep = divisor(rng, 16, n_experts);
     format!("{{ kind: dp_ep, dp: {dp}, ep: {ep}, tp: {tp}, n_overlapped: {} }}", rng.random_range(1..=2))
 }
+
+/// A set that misses a feature would hold nothing of it.
+#[test]
+fn the_set_has_everything() {
+    let all: Vec<String> = (0..N_SCENARIOS).map(|seed| drawn(seed).1).collect();
+    let features = [
+        "ma_separation",
+        "tp_pp",
+        "dp_ep",
+        "broadcast",
+        "forward: node",
+        "lockstep",
+        "interleaved",
+        "attention: [",
+        "copies: 3",
+        "copies: 4",
+        "eager",
+        "uniform, min",
+        "lognormal",
+        "list",
+        "zipf",
+        "power_law",
+        "histogram",
+        "balanced",
+        "batch: 53",
+        "batch: 100",
+        "sequences: 2",
+        "heads: 3",
+        "replicas: 3",
+        "n_overlapped: 2",
+        "mixtral",
+        "hd128",
+        "nic1",
+        "2x8",
+        "h100",
+        "dp: 2",
+    ];
+    for feature in features {
+        assert!(all.iter().any(|what| what.contains(feature)), "no scenario with `{feature}`");
+    }
+}

@@ -48,7 +48,7 @@ pub(crate) fn assert_bytes_are_those_of_the_routing(
             match plan.forward {
                 // A copy for the node that the entry does not need itself comes on top.
                 Forward::Node => {
-                    assert!(dispatched >= n_out * row && dispatched <= 2 * n_out * row, "{what}")
+                    assert!(dispatched >= n_out * row && dispatched <= 2 * n_out * row, "{what}");
                 }
                 Forward::None => assert_eq!(dispatched, n_out * row, "layer {layer}: {what}"),
             }
