@@ -57,7 +57,6 @@ fn a_sweep_does_not_depend_on_threads() {
     let one = run_sweep(&rows, 1, &Silent);
     assert!(one.iter().all(|row| row.error.is_none() && row.tpot_us.is_some()));
     assert_equal(&one, &run_sweep(&rows, 2, &Silent));
-    assert_equal(&one, &run_sweep(&rows, 3, &Silent));
 }
 
 /// What `masim run --from results.csv --row N` does with the `sweep.yaml` of a report.
