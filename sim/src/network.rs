@@ -4,12 +4,15 @@ mod case;
 mod compare;
 mod fabric;
 mod file;
+mod flow;
+mod line;
 mod lines;
 mod simulate;
 #[cfg(test)]
 mod tests;
 
-pub use case::{Case, CaseFlow};
+pub use case::Case;
 pub use compare::{Comparison, compare};
+pub use flow::CaseFlow;
 pub use lines::read_cases;
 pub use simulate::simulate;

@@ -10,16 +10,17 @@ pub use steady::{Steady, Window};
 use std::sync::Arc;
 
 use masim_engine::{
-    Engine, EngineError, Graph, GraphId, Limits, Pause, Resources, Shape, Span, TaskId, TaskRef, Trace, Work,
-    run_graph,
+    Engine, EngineError, Graph, GraphId, Hop, Limits, Pause, Resources, Shape, Span, TaskId, TaskRef, Trace,
+    Work, run_graph,
 };
-use masim_units::SimTime;
+use masim_units::{SimDuration, SimTime};
 
 use crate::cost::{CostModel, TooLong};
 use crate::load::RoutingSource;
 use crate::lower::{Lowering, Part, Step, TaskInfo, n_streams};
 use crate::plan::Plan;
 use crate::scenario::{Choice, Scenario};
+use crate::wires::essential;
 
 /// Steps in the engine at once: the one that ends, and the ones that have begun before it does.
 const N_AHEAD: u32 = 3;
@@ -74,26 +75,13 @@ impl Run {
 
     /// When step `idx` had its last token.
     pub fn end_of(&self, idx: u32) -> SimTime {
-        let trace = &self.steps[idx as usize].trace;
-        self.done.iter().map(|&task| trace.span(task).end).max().expect("a step has a micro-batch")
+        last_end(&self.steps[idx as usize].trace, &self.done)
     }
 }
 
-/// What stays the same in all steps of a run.
-struct Runner<'a> {
-    lowering: Lowering<'a>,
-    routing: &'a RoutingSource,
-    shape: Arc<Shape>,
-    carries: Vec<(TaskId, TaskId)>,
-    n_paths: usize,
-    /// Kept where every step has the same work.
-    constant: Option<Lowered>,
-}
-
 /// The work of one step.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Lowered {
-    works: Arc<Vec<Work>>,
     infos: Arc<Vec<TaskInfo>>,
     parts: Arc<Vec<Part>>,
 }
@@ -101,6 +89,40 @@ struct Lowered {
 impl Lowered {
     fn record(&self, trace: Trace) -> StepRecord {
         StepRecord { infos: Arc::clone(&self.infos), parts: Arc::clone(&self.parts), trace }
+    }
+}
+
+/// A run under way: its pace becomes known first, the rest on demand.
+pub struct Watch<'a> {
+    lowering: Lowering<'a>,
+    routing: &'a RoutingSource,
+    resources: Resources,
+    paths: Vec<Vec<Hop>>,
+    engine: Engine,
+    shape: Arc<Shape>,
+    carries: Vec<(TaskId, TaskId)>,
+    done: Vec<TaskId>,
+    /// What the tasks of the first step do, and of all steps where they are constant.
+    first_works: Arc<Vec<Work>>,
+    steps: Vec<Lowered>,
+    traces: Vec<Option<Trace>>,
+}
+
+/// The measured steps of a run, and how they were settled.
+#[derive(Clone, Copy, Debug)]
+pub struct Verdict {
+    /// The steps that were measured.
+    pub window: Window,
+    /// How the measurement was settled.
+    pub steady: Steady,
+    /// Time from the end of the first to the end of the last.
+    pub time: SimDuration,
+}
+
+impl Verdict {
+    /// Something to compare runs of different lengths by without rounding: picoseconds per 2^32 steps.
+    pub fn pace(&self) -> u128 {
+        (u128::from(self.time.as_ps()) << 32) / u128::from(self.window.n_steps())
     }
 }
 
@@ -115,91 +137,146 @@ pub fn run_plan(
     routing: &RoutingSource,
     cost: &dyn CostModel,
 ) -> Result<Run, RunError> {
-    let mut lowering = Lowering::new(scenario, plan, cost);
-    let Step { shape, works, infos, parts, carries, done } = lowering.step(&routing.step(0))?;
-    let shape = shape.expect("the first step has the shape").build().expect("lowering makes no cycle");
-    let shape = Arc::new(shape);
-    let first = Lowered { works: Arc::new(works), infos: Arc::new(infos), parts: Arc::new(parts) };
-    let resources = Resources {
-        n_streams: n_streams(scenario.cluster.n_gpus()),
-        links: scenario.cluster.links.iter().map(|link| link.bandwidth).collect(),
-    };
-    let graph = Graph { shape: Arc::clone(&shape), works: Arc::clone(&first.works), after: Vec::new() };
-    let cold = first.record(run_graph(resources.clone(), lowering.wires().paths(), graph)?);
-    let constant = routing.is_constant().then(|| first.clone());
-    let mut runner = Runner { lowering, routing, shape, carries, n_paths: 0, constant };
-    let engine = Engine::new(resources, Limits::NONE);
-    let (steps, window, steady) = runner.run(engine, first.clone(), &done, scenario.n_steps)?;
-    Ok(Run { shape: runner.shape, works: first.works, cold, steps, done, window, steady })
+    let mut watch = Watch::begin(scenario, plan, routing, cost)?;
+    let verdict = watch.until_steady(scenario.n_steps)?;
+    watch.finish(verdict)
 }
 
-impl Runner<'_> {
-    fn run(
-        &mut self,
-        mut engine: Engine,
-        first: Lowered,
-        done: &[TaskId],
-        n_steps: Choice,
-    ) -> Result<(Vec<StepRecord>, Window, Steady), RunError> {
-        let mut submitted = vec![first];
-        self.submit(&mut engine, &submitted)?;
-        let mut traces: Vec<Option<Trace>> = vec![None];
-        let n_micro_batches = u32::try_from(done.len()).expect("few micro-batches");
+impl<'a> Watch<'a> {
+    /// Lowers and submits the first step.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`] when simulated time cannot hold a task.
+    pub fn begin(
+        scenario: &'a Scenario,
+        plan: &'a Plan,
+        routing: &'a RoutingSource,
+        cost: &'a dyn CostModel,
+    ) -> Result<Self, RunError> {
+        let mut lowering = Lowering::new(scenario, plan, cost);
+        let Step { shape, works, infos, parts, carries, done } = lowering.step(&routing.step(0))?;
+        let shape = shape.expect("the first step has the shape").build().expect("lowering makes no cycle");
+        let links = &scenario.cluster.links;
+        let resources = Resources {
+            n_streams: n_streams(scenario.cluster.n_gpus()),
+            links: links.iter().map(|link| link.bandwidth).collect(),
+        };
+        // Every step uses the paths of the first, and no link changes its speed during a run.
+        let paths = essential(lowering.wires().paths(), |link| links[link.0 as usize].bandwidth);
+        let mut engine = Engine::new(resources.clone(), Limits::NONE);
+        for path in &paths {
+            engine.add_path(path);
+        }
+        let mut watch = Self {
+            lowering,
+            routing,
+            resources,
+            paths,
+            engine,
+            shape: Arc::new(shape),
+            carries,
+            done,
+            first_works: Arc::new(works),
+            steps: Vec::new(),
+            traces: Vec::new(),
+        };
+        let first = Lowered { infos: Arc::new(infos), parts: Arc::new(parts) };
+        let works = Arc::clone(&watch.first_works);
+        watch.submit(first, works)?;
+        Ok(watch)
+    }
+
+    /// Lets steps pass until their pace is known.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`] when simulated time cannot hold the run.
+    pub fn until_steady(&mut self, n_steps: Choice) -> Result<Verdict, RunError> {
+        let n_micro_batches = u32::try_from(self.done.len()).expect("few micro-batches");
         let mut detector = steady::Detector::new(self.routing.is_constant(), n_micro_batches, n_steps);
-        let mut verdict: Option<(Window, Steady)> = None;
         loop {
-            let n_ended = traces.iter().take_while(|trace| trace.is_some()).count();
-            if let Some((window, steady)) = verdict {
-                // The steps that had begun before the window closed must have ended, too.
-                if n_ended > window.last as usize + N_AHEAD as usize - 1 {
-                    let records = traces.into_iter().zip(&submitted);
-                    let steps =
-                        records.map_while(|(trace, lowered)| trace.map(|trace| lowered.record(trace)));
-                    return Ok((steps.collect(), window, steady));
-                }
-            } else if n_ended > detector.n_seen() {
-                let trace = traces[detector.n_seen()].as_ref().expect("counted as ended");
-                verdict = detector.see(done.iter().map(|&task| trace.span(task).end).collect());
-                continue;
+            self.run_through(detector.n_seen())?;
+            let trace = self.trace(detector.n_seen());
+            let ends = self.done.iter().map(|&task| trace.span(task).end).collect();
+            if let Some((window, steady)) = detector.see(ends) {
+                let time = self.end_of(window.last).since(self.end_of(window.first));
+                return Ok(Verdict { window, steady, time });
             }
-            while submitted.len() < n_ended + N_AHEAD as usize {
-                let step = u32::try_from(submitted.len()).expect("bounded by the detector");
-                submitted.push(self.lower(step)?);
-                traces.push(None);
-                self.submit(&mut engine, &submitted)?;
+        }
+    }
+
+    /// Ends the steps that had begun when the window closed, and runs the cold step.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`] when simulated time cannot hold the run.
+    pub fn finish(mut self, verdict: Verdict) -> Result<Run, RunError> {
+        let Verdict { window, steady, .. } = verdict;
+        for step in window.last..window.last + N_AHEAD {
+            self.run_through(step as usize)?;
+        }
+        let graph =
+            Graph { shape: Arc::clone(&self.shape), works: Arc::clone(&self.first_works), after: Vec::new() };
+        let cold = self.steps[0].record(run_graph(self.resources, &self.paths, graph)?);
+        let records = self.traces.into_iter().zip(&self.steps);
+        let steps = records.map_while(|(trace, lowered)| trace.map(|trace| lowered.record(trace))).collect();
+        Ok(Run { shape: self.shape, works: self.first_works, cold, steps, done: self.done, window, steady })
+    }
+
+    /// Lets time pass until step `idx` has ended; the steps behind it are submitted before it does.
+    fn run_through(&mut self, idx: usize) -> Result<(), RunError> {
+        while self.traces.get(idx).is_none_or(Option::is_none) {
+            let n_ended = self.traces.iter().take_while(|trace| trace.is_some()).count();
+            while self.steps.len() < n_ended + N_AHEAD as usize {
+                self.submit_next()?;
             }
-            match engine.advance(None)? {
+            match self.engine.advance(None)? {
                 Pause::Finished { graph, trace } => {
-                    traces[usize::try_from(graph.0).expect("few graphs")] = Some(trace);
+                    self.traces[usize::try_from(graph.0).expect("few graphs")] = Some(trace);
                 }
                 Pause::Reached | Pause::Stalled { .. } => unreachable!("links and streams never stop here"),
             }
         }
+        Ok(())
     }
 
-    fn lower(&mut self, step: u32) -> Result<Lowered, TooLong> {
-        if let Some(constant) = &self.constant {
-            return Ok(constant.clone());
+    fn submit_next(&mut self) -> Result<(), RunError> {
+        if self.routing.is_constant() {
+            let works = Arc::clone(&self.first_works);
+            return Ok(self.submit(self.steps[0].clone(), works)?);
         }
+        let step = u32::try_from(self.steps.len()).expect("bounded by the detector");
         let Step { works, infos, parts, .. } = self.lowering.step(&self.routing.step(step))?;
         assert_eq!(works.len(), self.shape.n_tasks() as usize, "all steps have the same tasks");
-        Ok(Lowered { works: Arc::new(works), infos: Arc::new(infos), parts: Arc::new(parts) })
+        assert_eq!(self.lowering.wires().paths().len(), self.paths.len(), "all steps have the same paths");
+        Ok(self.submit(Lowered { infos: Arc::new(infos), parts: Arc::new(parts) }, Arc::new(works))?)
     }
 
-    /// Submits the last of `steps`, which waits for tokens of the one before.
-    fn submit(&mut self, engine: &mut Engine, steps: &[Lowered]) -> Result<(), EngineError> {
-        let paths = self.lowering.wires().paths();
-        for path in &paths[self.n_paths..] {
-            engine.add_path(path);
-        }
-        self.n_paths = paths.len();
-        let works = Arc::clone(&steps.last().expect("something to submit").works);
-        let earlier = steps.len().checked_sub(2).map(|graph| GraphId(graph as u64));
-        let waits = earlier.map(|graph| {
-            self.carries.iter().map(move |&(later, task)| (later, TaskRef { graph, task })).collect()
-        });
-        engine
-            .submit(Graph { shape: Arc::clone(&self.shape), works, after: waits.unwrap_or_default() })
-            .map(|_| ())
+    /// Submits a step, which waits for tokens of the one before.
+    fn submit(&mut self, step: Lowered, works: Arc<Vec<Work>>) -> Result<(), EngineError> {
+        let earlier = self.steps.len().checked_sub(1).map(|graph| GraphId(graph as u64));
+        let wait = |graph| {
+            let carries = self.carries.iter();
+            carries.map(move |&(later, task)| (later, TaskRef { graph, task })).collect()
+        };
+        let after = earlier.map(wait).unwrap_or_default();
+        self.engine.submit(Graph { shape: Arc::clone(&self.shape), works, after })?;
+        self.steps.push(step);
+        self.traces.push(None);
+        Ok(())
     }
+
+    fn trace(&self, step: usize) -> &Trace {
+        self.traces[step].as_ref().expect("the step has ended")
+    }
+
+    fn end_of(&self, step: u32) -> SimTime {
+        last_end(self.trace(step as usize), &self.done)
+    }
+}
+
+/// When the last of `done` ended.
+fn last_end(trace: &Trace, done: &[TaskId]) -> SimTime {
+    done.iter().map(|&task| trace.span(task).end).max().expect("a step has a micro-batch")
 }

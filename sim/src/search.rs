@@ -7,7 +7,7 @@ use crate::load::{RoutingSource, context_lens};
 use crate::memory::{self, DoesNotFit, GpuMemory};
 use crate::plan::share::factor_pairs;
 use crate::plan::{AttentionLayout, ExpertLayout, PipelinePlan, Plan, RoutedPlan, placement};
-use crate::run::{Run, RunError, run_plan};
+use crate::run::{Run, RunError, Verdict, Watch};
 use crate::scenario::{
     Choice, Dispatch, DpEp, ExpertSplit, Forward, MaSeparation, Scenario, Schedule, Strategy, TpPp, Workload,
 };
@@ -69,23 +69,20 @@ pub fn search(
         return Err(SearchError::NoPlan(no_plan(scenario)));
     }
     let n_candidates = plans.len();
-    let ranked = rank(scenario, fitting(scenario, plans)?, cost)?;
+    let mut ranked = rank(scenario, fitting(scenario, plans)?, cost)?;
     let n_simulated = ranked.len().min(N_SIMULATED);
-    let mut best: Option<(u128, Found)> = None;
-    for (closed_form_us, plan, memory) in ranked.into_iter().take(N_SIMULATED) {
-        let run = run_plan(scenario, &plan, routing, cost)?;
-        let pace = pace(&run);
-        if best.as_ref().is_none_or(|(other, _)| pace < *other) {
-            best = Some((pace, Found { plan, run, memory, closed_form_us, n_candidates, n_simulated }));
+    let mut best = None::<(usize, Watch, Verdict)>;
+    for (at, (_, plan, _)) in ranked.iter().enumerate().take(N_SIMULATED) {
+        let mut watch = Watch::begin(scenario, plan, routing, cost).map_err(SearchError::Run)?;
+        let verdict = watch.until_steady(scenario.n_steps)?;
+        if best.as_ref().is_none_or(|(_, _, other)| verdict.pace() < other.pace()) {
+            best = Some((at, watch, verdict));
         }
     }
-    Ok(best.expect("at least one plan was simulated").1)
-}
-
-/// Something to compare runs of different lengths by without rounding: picoseconds per 2^32 steps.
-fn pace(run: &Run) -> u128 {
-    let window = run.end_of(run.window.last).since(run.end_of(run.window.first));
-    (u128::from(window.as_ps()) << 32) / u128::from(run.window.n_steps())
+    let (at, watch, verdict) = best.expect("at least one plan was simulated");
+    let run = watch.finish(verdict)?;
+    let (closed_form_us, plan, memory) = ranked.swap_remove(at);
+    Ok(Found { plan, run, memory, closed_form_us, n_candidates, n_simulated })
 }
 
 type Fitting = Vec<(Plan, Vec<(GpuIdx, GpuMemory)>)>;

@@ -1,5 +1,9 @@
 //! Routes of a cluster as paths of the engine, and how long flows take when nothing else runs.
 
+mod essential;
+
+pub use essential::essential;
+
 use std::collections::BTreeMap;
 
 use masim_engine::{Flow, Hop, LinkId, PathId};

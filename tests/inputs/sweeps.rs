@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use masim::input::{SourceText, Tree};
 use masim::scenario::{Choice, ContextLen, ExpertLoad, Strategy, Workload};
@@ -66,13 +65,11 @@ fn the_quick_sweep_has_its_rows_in_the_documented_order() {
     assert!(expanded.axis_columns.is_empty());
 }
 
-/// 5 contexts x 3 batches x 2 loads = 30 points; 15 splits x 4 micro-batches + 3 baselines = 63 rows each.
+/// 4 contexts x 3 batches x 2 loads = 24 points; 15 splits x 4 micro-batches + 3 baselines = 63 rows each.
 #[test]
-fn the_main_sweep_is_whole_shared_and_quick() {
-    let start = Instant::now();
+fn the_main_sweep_is_whole_and_shares_its_inputs() {
     let expanded = shipped("scenarios/ratios.yaml").expand(&Shipped::default()).unwrap();
-    let elapsed = start.elapsed();
-    assert_eq!((expanded.n_points, expanded.rows.len()), (30, 30 * 63));
+    assert_eq!((expanded.n_points, expanded.rows.len()), (24, 24 * 63));
     let first = &expanded.rows[0].alternatives.as_ref().unwrap()[0];
     for row in &expanded.rows {
         for scenario in row.alternatives.as_ref().unwrap() {
@@ -83,10 +80,8 @@ fn the_main_sweep_is_whole_shared_and_quick() {
     }
     let skewed = &expanded.rows[63].alternatives.as_ref().unwrap()[0];
     assert_eq!(skewed.load, ExpertLoad::Zipf { exponent: 0.8 });
-    let last = &expanded.rows[30 * 63 - 1].alternatives.as_ref().unwrap()[0];
+    let last = &expanded.rows[24 * 63 - 1].alternatives.as_ref().unwrap()[0];
     assert_eq!(last.workload, Workload::Decode { batch: 1024, context_len: ContextLen::Fixed(8192) });
-    println!("expanded in {elapsed:?}");
-    assert!(elapsed.as_secs() < 5, "{elapsed:?}");
 }
 
 #[test]

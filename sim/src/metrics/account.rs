@@ -40,6 +40,8 @@ struct Ledger<'a> {
     roles: &'a BTreeMap<GpuIdx, Role>,
     from: SimTime,
     to: SimTime,
+    /// Whether tasks ran before `from` and run after `to`.
+    is_steady: bool,
 }
 
 /// The accounts of all GPUs over the measured window of `run`, and over its cold step.
@@ -50,10 +52,12 @@ pub fn accounts(run: &Run, roles: &[(GpuIdx, Role)]) -> (Vec<Account>, Vec<Accou
         roles: &roles_by_gpu,
         from: run.end_of(run.window.first),
         to: run.end_of(run.window.last),
+        is_steady: true,
     };
     let cold_steps = std::slice::from_ref(&run.cold);
     let end = run.cold.trace.spans.iter().map(|span| span.end).max().unwrap_or(SimTime::ZERO);
-    let cold = Ledger { steps: cold_steps, roles: &roles_by_gpu, from: SimTime::ZERO, to: end };
+    let cold =
+        Ledger { steps: cold_steps, roles: &roles_by_gpu, from: SimTime::ZERO, to: end, is_steady: false };
     (window.accounts(roles), cold.accounts(roles))
 }
 
@@ -84,7 +88,7 @@ impl Ledger<'_> {
             account.busy += end.since(start);
             free_since = free_since.max(end);
         }
-        account.fill_drain += self.to.since(free_since);
+        *self.rest(&mut account) += self.to.since(free_since);
         let sum = account.busy + account.waits();
         assert_eq!(sum, self.to.since(self.from), "an account covers its window exactly");
         account
@@ -106,7 +110,15 @@ impl Ledger<'_> {
             }
             cause = span.cause;
         }
-        account.fill_drain += open.since(gap.0);
+        *self.rest(account) += open.since(gap.0);
+    }
+
+    /// The line for idle time in which a GPU waited for no task: before the first and after the last one.
+    ///
+    /// In steady state there is neither. A GPU that waits for no task there belongs to a copy of the model that
+    /// is steps ahead of a slower one, and has no step to do.
+    fn rest<'b>(&self, account: &'b mut Account) -> &'b mut SimDuration {
+        if self.is_steady { &mut account.imbalance } else { &mut account.fill_drain }
     }
 
     /// The line of the account on which waiting for a task of this kind is entered.

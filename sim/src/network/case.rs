@@ -1,11 +1,11 @@
 //! A case that makes sense: every flow has a way, every link a rate.
 
-use masim_engine::LinkId;
-use masim_units::{Bandwidth, Bytes, SimDuration};
+use masim_units::Bandwidth;
 
 use super::fabric::Fabric;
 use super::file::{CaseFile, TopologyFile};
-use super::lines::Line;
+use super::flow::CaseFlow;
+use super::line::Line;
 use crate::input::{InputError, Library, SourceText};
 use crate::topology::{Cluster, Place, ReferenceFile, load_cluster};
 
@@ -22,19 +22,6 @@ pub struct Case {
     pub flows: Vec<CaseFlow>,
     /// When each flow ends elsewhere, in seconds from the start of the case.
     pub expected_s: Option<Vec<f64>>,
-}
-
-/// Data to be sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CaseFlow {
-    /// From the start of the case until it is sent.
-    pub start: SimDuration,
-    /// From there until its first byte takes bandwidth.
-    pub latency: SimDuration,
-    /// How much.
-    pub bytes: Bytes,
-    /// Links in order of crossing.
-    pub route: Vec<LinkId>,
 }
 
 impl Case {

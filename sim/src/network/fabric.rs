@@ -6,9 +6,9 @@ use masim_engine::LinkId;
 use masim_units::{Bandwidth, Bytes, PS_PER_SEC, SimDuration};
 use petgraph::graph::{DiGraph, NodeIndex};
 
-use super::case::CaseFlow;
 use super::file::{EndFile, FlowFile, GraphFile};
-use super::lines::Line;
+use super::flow::CaseFlow;
+use super::line::Line;
 use crate::topology::paths::ShortestPaths;
 use crate::topology::{BANDWIDTH_MAX, Cluster, GpuIdx};
 

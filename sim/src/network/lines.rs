@@ -1,43 +1,15 @@
 //! From the text of a flow set to its cases.
 
 use std::cell::Cell;
-use std::fmt::{self, Display};
+use std::fmt;
 
 use serde::Deserializer as _;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 
 use super::case::Case;
 use super::file::CaseFile;
+use super::line::Line;
 use crate::input::{InputError, Library, Problem, SourceText};
-
-/// The place of one case in the text, and what is wrong with it.
-pub(super) struct Line<'a> {
-    source: &'a SourceText,
-    number: u32,
-    case: String,
-    problems: Vec<Problem>,
-}
-
-impl<'a> Line<'a> {
-    /// Notes that the value under `key` is wrong.
-    pub(super) fn add(&mut self, key: &str, message: impl Display) {
-        let message = format!("case `{}`: {message}", self.case);
-        let position = Some((self.number, 1));
-        self.problems.push(Problem { position, key: key.to_owned(), message, hint: None });
-    }
-
-    pub(super) fn number(&self) -> u32 {
-        self.number
-    }
-
-    pub(super) fn has_problems(&self) -> bool {
-        !self.problems.is_empty()
-    }
-
-    pub(super) fn source(&self) -> &'a SourceText {
-        self.source
-    }
-}
 
 /// All cases of a text: one JSON object a line, or a single one over many lines.
 ///
@@ -55,9 +27,9 @@ pub fn read_cases(source: &SourceText, library: &dyn Library) -> Result<Vec<Case
             Some(Ok(file)) => file,
             Some(Err(error)) => return Err(syntax(source, number, &error)),
         };
-        let mut line = Line { source, number, case: file.case.clone(), problems: Vec::new() };
+        let mut line = Line::new(source, number, &file.case);
         cases.extend(Case::from_file(&file, &mut line, library)?);
-        problems.append(&mut line.problems);
+        problems.append(&mut line.into_problems());
     }
     if cases.is_empty() && problems.is_empty() {
         problems.push(Problem::new("", "there is no case; expected one JSON object a line"));

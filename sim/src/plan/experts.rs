@@ -66,10 +66,19 @@ impl ExpertMap {
         Self { hosts }
     }
 
-    /// The group that serves `token` with `expert`; copies share the tokens in turn.
+    /// The group that serves `token` with `expert`; copies share the tokens nearly evenly.
+    ///
+    /// Not in turn: a balanced load gives an expert every n-th token, and all of them could be even. Multiples of
+    /// the golden ratio spread over their fractions whatever the stride.
     pub fn group(&self, expert: u16, token: u32) -> u32 {
+        const GOLDEN_FRACTION: u32 = 0x9E37_79B9;
         let hosts = &self.hosts[usize::from(expert)];
-        if let [only] = hosts[..] { only } else { hosts[token as usize % hosts.len()] }
+        if let [only] = hosts[..] {
+            return only;
+        }
+        let fraction = u64::from(token.wrapping_mul(GOLDEN_FRACTION));
+        hosts[usize::try_from((fraction * hosts.len() as u64) >> u32::BITS)
+            .expect("below the number of hosts")]
     }
 
     /// Instances on `group`.
@@ -151,5 +160,13 @@ mod tests {
         assert_ne!(map.hosts()[0][0], map.hosts()[0][1]);
         assert!(map.hosts().iter().all(|hosts| !hosts.is_empty()));
         assert_ne!(map.group(0, 0), map.group(0, 1), "copies share the tokens");
+    }
+
+    /// Expert 0 of 16 with two choices per token gets every eighth token of a balanced load: 64 to each copy.
+    #[test]
+    fn copies_share_tokens_of_any_stride() {
+        let map = ExpertMap { hosts: vec![vec![3, 7]] };
+        let n_first = (0..1024).step_by(8).filter(|&token| map.group(0, token) == 3).count();
+        assert!(n_first.abs_diff(64) <= 2, "{n_first}");
     }
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::card_load::Cards;
-use super::cluster::{Cluster, GpuIdx};
+use super::cluster::Cluster;
 use super::explicit::{self, some_of};
 use super::file::ClusterFile;
 use super::findings::{Findings, Place};
+use super::parts::GpuIdx;
 use super::reference::ReferenceFile;
 use super::regular;
 use crate::input::{InputError, Library, Problem, RefKind, SourceText, parse_yaml};

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::card::GpuCard;
 use super::card_load::Cards;
-use super::cluster::{Cluster, Gpu, GpuIdx};
+use super::cluster::Cluster;
 use super::file::{ClusterFile, LinkFile, VertexFile};
 use super::findings::Findings;
 use super::graph::{Fabric, LinkSpec, VertexIdx, VertexKind};
+use super::parts::{Gpu, GpuIdx};
 use super::reference::{CardsFile, ReferenceFile};
 use super::regular::N_GPUS_MAX;
 use super::routing::Routing;

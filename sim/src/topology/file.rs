@@ -88,7 +88,7 @@ pub struct ClusterFile {
     ///
     /// In the explicit form optional: the card meant by vertices that name it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gpu: Option<CardsFile>,
+    pub gpu: Option<CardsFile<GpuFile>>,
     /// Machines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_nodes: Option<u32>,

@@ -4,7 +4,7 @@ use masim_engine::LinkId;
 use masim_units::{Bandwidth, SimDuration};
 use petgraph::graph::{DiGraph, NodeIndex};
 
-use super::cluster::{GpuIdx, Link};
+use super::parts::{GpuIdx, Link};
 
 /// Position of a vertex in its cluster, in order of creation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

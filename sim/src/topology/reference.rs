@@ -13,8 +13,6 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::file::GpuFile;
-
 /// The name of a file, or its content in place (sweeps patch copies in memory).
 #[derive(Clone, Debug, PartialEq, serde::Serialize, JsonSchema)]
 #[serde(untagged)]
@@ -49,26 +47,27 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ReferenceVisitor<T> {
     }
 }
 
-/// The card of every GPU of a cluster, or one card for each node.
+/// One card for every GPU of a cluster, or one card for each node.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, JsonSchema)]
 #[serde(untagged)]
-pub enum CardsFile {
+#[schemars(rename = "CardsFile")]
+pub enum CardsFile<G> {
     /// One for all.
-    Same(ReferenceFile<GpuFile>),
+    Same(ReferenceFile<G>),
     /// One for each node.
-    PerNode(Vec<ReferenceFile<GpuFile>>),
+    PerNode(Vec<ReferenceFile<G>>),
 }
 
-impl<'de> Deserialize<'de> for CardsFile {
+impl<'de, G: Deserialize<'de>> Deserialize<'de> for CardsFile<G> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(CardsVisitor)
+        from.deserialize_any(CardsVisitor(PhantomData))
     }
 }
 
-struct CardsVisitor;
+struct CardsVisitor<G>(PhantomData<G>);
 
-impl<'de> Visitor<'de> for CardsVisitor {
-    type Value = CardsFile;
+impl<'de, G: Deserialize<'de>> Visitor<'de> for CardsVisitor<G> {
+    type Value = CardsFile<G>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the name of a GPU card, its content in place, or a list with one of them for each node")

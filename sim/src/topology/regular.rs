@@ -6,10 +6,11 @@ use masim_units::Bandwidth;
 
 use super::card::GpuCard;
 use super::card_load::Cards;
-use super::cluster::{Cluster, Gpu, GpuIdx};
-use super::file::{ClusterFile, HostFile, ScaleOutFile, ScaleOutKind, ScaleUpFile, ScaleUpKind};
+use super::cluster::Cluster;
+use super::file::{ClusterFile, GpuFile, HostFile, ScaleOutFile, ScaleOutKind, ScaleUpFile, ScaleUpKind};
 use super::findings::{BANDWIDTH_MAX, Findings};
 use super::graph::{Fabric, LinkSpec, VertexIdx, VertexKind};
+use super::parts::{Gpu, GpuIdx};
 use super::reference::CardsFile;
 use super::routing::{NodeExits, Routing};
 
@@ -91,7 +92,7 @@ pub(crate) fn check<'a>(
 
 /// The card of each node.
 fn node_cards(
-    gpu: Option<&CardsFile>,
+    gpu: Option<&CardsFile<GpuFile>>,
     n_nodes: Option<u32>,
     cards: &mut Cards<'_>,
     findings: &mut Findings<'_>,

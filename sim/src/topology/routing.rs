@@ -12,8 +12,8 @@ use std::sync::OnceLock;
 use masim_engine::LinkId;
 use masim_units::SimDuration;
 
-use super::cluster::{Gpu, GpuIdx, Route};
 use super::graph::{Net, Vertex, VertexIdx, VertexKind};
+use super::parts::{Gpu, GpuIdx, Route};
 use super::paths::ShortestPaths;
 
 /// The vertices by which a machine is left and entered.

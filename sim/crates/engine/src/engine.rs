@@ -214,7 +214,7 @@ impl Engine {
         let flow_end = match self.network.next_end() {
             Ok(end) => end,
             Err(beyond) if event.is_none() && until.is_none() => {
-                return Err(self.overflow(TaskKey::from_token(beyond.tag)));
+                return Err(self.overflow(TaskKey::from_tag(beyond.tag)));
             }
             Err(_) => None,
         };

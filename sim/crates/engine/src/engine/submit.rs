@@ -59,7 +59,7 @@ impl Engine {
         assert!(graph.0 < self.n_submitted, "graph {} was submitted", graph.0);
         let slot = self.slots.remove(&graph)?;
         self.events.forget(slot);
-        self.network.cancel(self.now, |tag| TaskKey::from_token(tag).slot == slot);
+        self.network.cancel(self.now, |tag| TaskKey::from_tag(tag).slot == slot);
         self.ready.retain(|(task, _)| task.slot != slot);
         self.slowed.retain(|task, _| task.slot != slot);
         let mut run = self.runs[slot as usize].take().expect("the graph is in the engine");

@@ -15,7 +15,7 @@ impl TaskKey {
     }
 
     /// The task that the network names.
-    pub(super) fn from_token(tag: u64) -> Self {
+    pub(super) fn from_tag(tag: u64) -> Self {
         let half = |n: u64| u32::try_from(n).expect("half of a tag");
         Self { slot: half(tag >> 32), task: half(tag & u64::from(u32::MAX)) }
     }
@@ -51,7 +51,7 @@ impl Engine {
         self.network.pop_ended(self.now, &mut ended);
         for tag in ended.drain(..) {
             self.count_event()?;
-            self.end_flow(TaskKey::from_token(tag))?;
+            self.end_flow(TaskKey::from_tag(tag))?;
         }
         self.ended_flows = ended;
         Ok(())

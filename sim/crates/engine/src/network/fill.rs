@@ -4,20 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::network::rate::UNLIMITED;
-use crate::network::solver::{ClassHop, Solver, index};
-
-/// What a filling still has to give.
-#[derive(Debug, Default)]
-pub(super) struct Filling {
-    /// Capacity that no stopped class takes, and weight of the classes that still rise, for each link.
-    links: Vec<(u64, u64)>,
-    /// Whether a class has stopped.
-    stopped: Vec<bool>,
-    /// Links by the level at which they are full, as known when they were put here: it only ever rises.
-    queue: BinaryHeap<Reverse<(u64, u32)>>,
-    /// Classes with a cap, the largest first.
-    capped: Vec<(u64, u32)>,
-}
+use crate::network::solver::{ClassHop, Filling, Solver, index};
 
 impl Solver {
     /// Finds all levels and rates anew.

@@ -10,7 +10,6 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::graph::Hop;
-use crate::network::fill::Filling;
 use crate::network::rate::UNLIMITED;
 
 /// The rates of flows that are equal in path and cap, and the links that they share.
@@ -79,6 +78,19 @@ pub(super) struct ClassHop {
     pub(super) multiplicity: u32,
     /// Where the class stands among the link's members.
     pub(super) member_idx: u32,
+}
+
+/// What a filling still has to give.
+#[derive(Debug, Default)]
+pub(super) struct Filling {
+    /// Capacity that no stopped class takes, and weight of the classes that still rise, for each link.
+    pub(super) links: Vec<(u64, u64)>,
+    /// Whether a class has stopped.
+    pub(super) stopped: Vec<bool>,
+    /// Links by the level at which they are full, as known when they were put here: it only ever rises.
+    pub(super) queue: BinaryHeap<Reverse<(u64, u32)>>,
+    /// Classes with a cap, the largest first.
+    pub(super) capped: Vec<(u64, u32)>,
 }
 
 /// What limits a class.

@@ -1,0 +1,9 @@
+//! Simulated times against what theory says, where nothing contends: equal to the picosecond where theory
+//! is exact.
+#![expect(clippy::unwrap_used, reason = "a test whose input cannot be read has failed")]
+
+mod collectives;
+mod pingpong;
+mod pipeline;
+mod ranks;
+mod whole_experts;

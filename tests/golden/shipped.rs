@@ -1,0 +1,84 @@
+//! Times of shipped scenarios in microseconds with three decimals: steady, cold, and the work bound.
+//!
+//! The arithmetic beside them is at 80 % of 2039 GB/s = 1631.2 GB/s, with 1.5 us for each kernel.
+
+use masim::load::RoutingPool;
+use masim::sweep::{RowJson, SweepRow, load_sweep, simulate_row};
+use masim_tests::{Shipped, decode};
+
+fn assert_times(row: &RowJson, expected: [&str; 3]) {
+    let found = [row.tpot_us, row.step_time_us, row.work_bound_us].map(|us| format!("{:.3}", us.unwrap()));
+    assert_eq!(found, expected, "row {}: {}, batch {}", row.row_idx, row.name, row.batch);
+}
+
+/// 12:4 in two micro-batches of 512 tokens; the four experts of a GPU set the pace.
+///
+/// - up, and down: 4 x 4096 x 16384 x 2 B of weights and 256 rows x 20480 x 2 B = 547.4 MB, 335.6 + 1.5 us
+/// - activation: 256 x 16384 x 4 B = 16.8 MB, 10.3 + 1.5 us
+/// - rows gathered, and sums: 256 x 4096 x 4 B = 4.2 MB, 2.6 + 1.5 us each
+///
+/// 2 x 337.1 + 11.8 + 2 x 4.1 = 694.1 us; x 2 micro-batches x 4 layers = 5552 us. Once a step the experts wait
+/// 27 us more, for the head between the last layer and the first.
+#[test]
+fn decode_scenario() {
+    let row = simulate_row(&SweepRow::alone(decode(&[])), &RoutingPool::default()).0;
+    assert_eq!(row.n_micro_batches, Some(2));
+    assert_times(&row, ["5578.869", "6273.234", "2792.739"]);
+}
+
+/// Three rows by hand, a GPU's share in each of 4 layers:
+///
+/// Row 0, 12:4, batch 64, one micro-batch, so that all halves follow each other. Experts: 4 x 134.2 MB + 32 rows
+/// x 41 kB = 538.2 MB, 331.4 us up and as much down; cache: 22 sequences on a replica, 22 x 2048 x 2 x 8 heads x
+/// 64 x 2 B = 92.3 MB, 58.1 us; 4 x (2 x 331.4 + 58.1) = 2884 us. Wires 119, projections 54, head 42, collectives
+/// 24 us; the rest is small kernels.
+///
+/// Row 11, `tp_pp` 8 x 2, batch 1024, 512 in flight in each stage, so that the steady time is one passage.
+/// Cache: 512 x 2048 x 2 x 4 heads x 64 x 2 B = 1073.7 MB, 660.4 us; experts: 16 x 4096 x 2048 x 2 B + 1024 rows
+/// x 12.3 kB = 281 MB, 173.8 us up and as much down; two all-reduces of 4.2 MB over two nodes: 1.05 MB at
+/// 100 GB/s twice, 1.05 MB at 25 GB/s between, hops of 9 us, launch: 73.4 us each.
+/// 4 x (660.4 + 2 x 173.8 + 2 x 73.4) = 4619 us; head 146, projections 85, gathers 87; the rest is small.
+/// Cold: three stages where steady has two: 1.49 times as long.
+///
+/// Row 12, `dp_ep`, batch 1024, 64 sequences on a GPU. Cache: 64 x 2048 x 8192 B = 1073.7 MB, 660.4 us; expert:
+/// 134.2 MB + 128 rows x 41 kB = 139.5 MB, 87.0 us up and as much down; projections 33.2 + 12.3 us; two
+/// all-to-alls of 37.0 us: 4 x (660.4 + 2 x 87.0 + 45.5 + 2 x 37.0) = 3815 us; head 4096 x 32000 x 2 B, 165 us.
+#[test]
+fn quick_sweep() {
+    let expected = [
+        ["3191.365", "3191.396", "678.111"],
+        ["2520.712", "2521.040", "678.111"],
+        ["1941.636", "1941.636", "678.111"],
+        ["1780.610", "2651.104", "678.111"],
+        ["1309.097", "1309.097", "678.111"],
+        ["8144.448", "8144.448", "2792.739"],
+        ["5578.869", "6273.234", "2792.739"],
+        ["7859.985", "7860.668", "2792.739"],
+        ["5069.795", "5724.973", "2792.739"],
+        ["7896.201", "7896.201", "2792.739"],
+        ["5865.216", "6310.870", "2792.739"],
+        ["5173.915", "7706.198", "2792.739"],
+        ["4093.688", "4093.688", "2792.739"],
+    ];
+    let shipped = Shipped::default();
+    let sweep = load_sweep(&shipped.text("scenarios/quick.yaml").unwrap(), &shipped).unwrap();
+    let rows = sweep.expand(&shipped).unwrap().rows;
+    assert_eq!(rows.len(), expected.len());
+    for (row, expected) in rows.iter().zip(expected) {
+        assert_times(&simulate_row(row, &RoutingPool::default()).0, expected);
+    }
+}
+
+/// The bound of batch 1024: per layer 17.2 GB of cache, 4.3 GB of expert weights and 67 MB of projections, and a
+/// head of 262 MB: 86.4 GB at 16 x 2039 GB/s = 2.65 ms. Activations add 5 %.
+#[test]
+fn work_bound_of_a_large_batch_is_memory() {
+    let cache = 1024.0 * 2048.0 * 8192.0;
+    let experts = 16.0 * 2.0 * 4096.0 * 16384.0 * 2.0;
+    let projections = (3.0 + 1.0) * 2048.0 * 4096.0 * 2.0;
+    let head = 4096.0 * 32000.0 * 2.0;
+    let weights_us = (4.0 * (cache + experts + projections) + head) / (16.0 * 2039e9) * 1e6;
+    let row = simulate_row(&SweepRow::alone(decode(&[])), &RoutingPool::default()).0;
+    let bound = row.work_bound_us.unwrap();
+    assert!(bound > weights_us && bound < 1.06 * weights_us, "{bound} {weights_us}");
+}

@@ -1,0 +1,8 @@
+//! What must hold of every run, whatever the scenario.
+#![expect(clippy::unwrap_used, reason = "a test whose input cannot be read has failed")]
+
+mod bandwidth;
+mod drawn;
+mod physics;
+mod repeated;
+mod traffic;

@@ -1,0 +1,75 @@
+//! Equal inputs give equal outputs.
+
+use masim::cost::RooflineCost;
+use masim::input::SourceText;
+use masim::load::RoutingPool;
+use masim::progress::Silent;
+use masim::report::{csv, json};
+use masim::run::{Run, run_plan};
+use masim::sweep::{RowJson, SweepRow, load_sweep, run_sweep, simulate_row};
+use masim_tests::{Shipped, only_plan, routing};
+
+use crate::drawn::drawn;
+
+/// Each call reads, draws, lowers and runs anew.
+fn run(seed: u64) -> Run {
+    let (scenario, _) = drawn(seed);
+    let cost = RooflineCost { dtypes: scenario.model.dtype, launch: scenario.launch };
+    run_plan(&scenario, &only_plan(&scenario), &routing(&scenario), &cost).unwrap()
+}
+
+#[test]
+fn a_run_repeats_to_the_picosecond() {
+    for seed in 0..12 {
+        let (first, second) = (run(seed), run(seed));
+        assert_eq!(first.window, second.window);
+        assert_eq!(first.works, second.works);
+        assert_eq!(first.cold.trace, second.cold.trace);
+        assert_eq!(first.steps.len(), second.steps.len());
+        for (first, second) in first.steps.iter().zip(&second.steps) {
+            assert_eq!((&first.trace, &first.infos), (&second.trace, &second.infos));
+        }
+    }
+}
+
+/// The rows of the quick sweep, with a skewed load beside the balanced one, and the text that it is written as.
+fn quick() -> (Vec<SweepRow>, String) {
+    let shipped = Shipped::default();
+    let mut source = shipped.text("scenarios/quick.yaml").unwrap();
+    source.text = source
+        .text
+        .replace("axes:\n", "axes:\n  - { load: [{ kind: balanced }, { kind: zipf, exponent: 0.8 }] }\n");
+    let sweep = load_sweep(&source, &shipped).unwrap();
+    let rows = sweep.expand(&shipped).unwrap().rows;
+    assert_eq!(rows.len(), 2 * 13);
+    (rows, sweep.resolved_yaml())
+}
+
+fn assert_equal(a: &[RowJson], b: &[RowJson]) {
+    assert_eq!(a, b);
+    assert_eq!(csv::csv(a), csv::csv(b));
+    assert_eq!(json::json(a), json::json(b));
+}
+
+#[test]
+fn a_sweep_does_not_depend_on_threads() {
+    let rows = quick().0;
+    let one = run_sweep(&rows, 1, &Silent);
+    assert!(one.iter().all(|row| row.error.is_none() && row.tpot_us.is_some()));
+    assert_equal(&one, &run_sweep(&rows, 2, &Silent));
+}
+
+/// What `masim run --from results.csv --row N` does with the `sweep.yaml` of a report.
+#[test]
+fn a_row_of_a_written_sweep_runs_again_alone() {
+    let (rows, written) = quick();
+    let all = run_sweep(&rows, 2, &Silent);
+    let shipped = Shipped::default();
+    let source = SourceText { path: "reports/quick/sweep.yaml".to_owned(), text: written };
+    let again = load_sweep(&source, &shipped).unwrap().expand(&shipped).unwrap().rows;
+    assert_eq!(again.len(), all.len());
+    for (row, expected) in again.iter().zip(&all) {
+        let (found, _) = simulate_row(row, &RoutingPool::default());
+        assert_equal(&[found], std::slice::from_ref(expected));
+    }
+}

@@ -1,0 +1,73 @@
+//! What travels between attention and experts is what the routing of the tokens says.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use masim::load::RoutingSource;
+use masim::lower::Activity;
+use masim::plan::RoutedPlan;
+use masim::run::Run;
+use masim::scenario::{Dispatch, Forward, Scenario, Workload};
+use masim::topology::GpuIdx;
+
+/// Counts by hand the rows that leave and return in each layer of the first steps.
+///
+/// A token goes once to each GPU that hosts one of its experts (to all of them by broadcast) unless it is there,
+/// and a sum returns from each that computed something for it.
+pub(crate) fn assert_bytes_are_those_of_the_routing(
+    scenario: &Scenario,
+    plan: &RoutedPlan,
+    run: &Run,
+    routing: &RoutingSource,
+    what: &str,
+) {
+    for (idx, step) in (0..).zip(run.steps.iter().take(3)) {
+        let routing = routing.step(idx);
+        for layer in 0..scenario.model.n_layers {
+            let bytes = |activity| {
+                let of_layer =
+                    |info: &&masim::lower::TaskInfo| info.activity == activity && info.place.layer == layer;
+                step.infos.iter().filter(of_layer).map(|info| info.bytes.0).sum::<u64>()
+            };
+            let (mut n_out, mut n_back) = (0, 0);
+            for (owner, tokens) in owners(scenario, plan) {
+                for token in tokens {
+                    let map = plan.experts.map(layer);
+                    let experts = routing[layer as usize].experts_of(token);
+                    let groups: BTreeSet<u32> =
+                        experts.iter().map(|&expert| map.group(expert, token)).collect();
+                    for (group, _) in plan.experts.members().filter(|(_, gpu)| *gpu != owner) {
+                        n_back += u64::from(groups.contains(&group));
+                        n_out += u64::from(groups.contains(&group) || plan.dispatch == Dispatch::Broadcast);
+                    }
+                }
+            }
+            let row = u64::from(scenario.model.hidden) * 2;
+            assert_eq!(bytes(Activity::Combine), n_back * row, "layer {layer}: {what}");
+            let dispatched = bytes(Activity::Dispatch);
+            match plan.forward {
+                // A copy for the node that the entry does not need itself comes on top.
+                Forward::Node => {
+                    assert!(dispatched >= n_out * row && dispatched <= 2 * n_out * row, "{what}");
+                }
+                Forward::None => assert_eq!(dispatched, n_out * row, "layer {layer}: {what}"),
+            }
+        }
+    }
+}
+
+/// Every GPU of the attention pool with its tokens, micro-batch after micro-batch; each token stands once.
+fn owners(scenario: &Scenario, plan: &RoutedPlan) -> Vec<(GpuIdx, Range<u32>)> {
+    let Workload::Decode { batch, .. } = scenario.workload;
+    let micro_batches = plan.attention.micro_batches(batch, plan.n_micro_batches);
+    let mut owners = Vec::new();
+    for micro_batch in &micro_batches {
+        for (replica, member, gpu) in plan.attention.members() {
+            owners.push((gpu, micro_batch.owned[replica][member].clone()));
+        }
+    }
+    let tokens: BTreeSet<u32> = owners.iter().flat_map(|(_, tokens)| tokens.clone()).collect();
+    assert_eq!(tokens, (0..batch).collect(), "every token has an owner");
+    assert_eq!(owners.iter().map(|(_, tokens)| tokens.len()).sum::<usize>(), tokens.len(), "and only one");
+    owners
+}

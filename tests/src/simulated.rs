@@ -1,0 +1,38 @@
+//! Runs of one plan, and the two times that matter.
+
+use std::sync::Arc;
+
+use masim::load::{RoutingPool, RoutingSource};
+use masim::plan::Plan;
+use masim::run::Run;
+use masim::scenario::Scenario;
+use masim::search::{candidates, routing_of};
+use masim_units::{SimDuration, SimTime};
+
+/// The plan of a scenario that leaves nothing open.
+///
+/// # Panics
+///
+/// When it leaves something open, or nothing possible.
+pub fn only_plan(scenario: &Scenario) -> Plan {
+    let mut plans = candidates(scenario);
+    assert_eq!(plans.len(), 1, "every choice is made: {:?}", scenario.strategy);
+    plans.remove(0)
+}
+
+/// The tokens of a scenario.
+pub fn routing(scenario: &Scenario) -> Arc<RoutingSource> {
+    routing_of(scenario, &RoutingPool::default())
+}
+
+/// The measured window and the steps in it: time per token is their quotient.
+pub fn steady_time(run: &Run) -> (SimDuration, u64) {
+    let window = run.end_of(run.window.last).since(run.end_of(run.window.first));
+    (window, u64::from(run.window.n_steps()))
+}
+
+/// The makespan of the cold step.
+pub fn cold_time(run: &Run) -> SimDuration {
+    let end = run.cold.trace.spans.iter().map(|span| span.end).max();
+    end.expect("a step has tasks").since(SimTime::ZERO)
+}
