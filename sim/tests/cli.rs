@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -254,6 +255,83 @@ fn an_interruption_has_a_code_of_its_own() {
     assert_eq!(output.status.code(), Some(130));
     assert!(output.stdout.is_empty());
     assert!(text(&output.stderr).contains("interrupted"));
+}
+
+/// A sweep of a thousand rows, interrupted once it simulates, leaves an older report as it was.
+#[test]
+#[cfg(unix)]
+fn an_interrupted_sweep_leaves_nothing_half_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("report");
+    let sweep = |file: &str| masim(&["sweep", file, "--out", out.to_str().unwrap(), "--threads", "1"]);
+    let quick = sweep("scenarios/quick.yaml").output().unwrap();
+    assert_eq!(quick.status.code(), Some(0), "{}", text(&quick.stderr));
+    let before: Vec<_> = files_below(&out).into_iter().map(|path| (fs::read(&path).unwrap(), path)).collect();
+    let mut child =
+        sweep("scenarios/ratios.yaml").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Its first line says that the rows begin.
+    let mut talk = BufReader::new(child.stderr.take().unwrap());
+    let mut first = String::new();
+    talk.read_line(&mut first).unwrap();
+    assert!(first.contains("points"), "{first}");
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert!(output.stdout.is_empty());
+    let after: Vec<_> = files_below(&out).into_iter().map(|path| (fs::read(&path).unwrap(), path)).collect();
+    assert!(before == after, "the report that was there is as it was");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing lies beside it");
+}
+
+/// What is typed wrong, and what must come back.
+const WRONG: [(&[&str], &str); 12] = [
+    (&["run", "scenarios/ratios.yaml"], "a sweep was found where a scenario was expected"),
+    (&["sweep", "scenarios/decode.yaml"], "a scenario was found where a sweep was expected"),
+    (&["run", "scenarios/decode.yaml", "--set", "workload.bach=3"], "did you mean `batch`?"),
+    (
+        &["run", "scenarios/decode.yaml", "--set", "workload.batch=-5"],
+        "the number -5; expected a whole number",
+    ),
+    (
+        &["run", "scenarios/decode.yaml", "--set", "n_steps=0"],
+        "0 is out of range; expected 1 to 1000, from `--set n_steps=0`",
+    ),
+    (&["run", "scenarios/decode.yaml", "--row", "1"], "cannot be used with"),
+    (
+        &["run", "--from", "reports/none/results.csv", "--row", "1"],
+        "failed to read `reports/none/results.csv`",
+    ),
+    (&["run", "scenarios/decode.yaml", "--dag", "x.svg"], "neither .dot nor .json"),
+    (&["sweep", "scenarios/quick.yaml", "--threads", "100000"], "100000 is not in 1..=1024"),
+    (
+        &["sweep", "scenarios/quick.yaml", "--set", "workload.batch=12"],
+        "every row has a value of the axis `workload.batch`",
+    ),
+    (
+        &["network", "tests/data/simgrid/edge.jsonl", "--compare", "--tolerance", "-1"],
+        "expected a share from 0 to 1",
+    ),
+    (
+        &["run", "scenarios/decode.yaml", "--set", "cluster.scale_out.bandwidth=1 B/s"],
+        "ends after 213 simulated days",
+    ),
+];
+
+#[test]
+fn what_is_typed_wrong_is_said_and_no_panic() {
+    for (args, message) in WRONG {
+        let (out, err) = expect(1, args);
+        assert!(err.contains(message), "{args:?}\n{err}");
+        assert!(out.is_empty() || message.ends_with("213 simulated days"), "{args:?}\n{out}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_file_without_an_end_is_refused() {
+    let (_, err) = expect(1, &["check", "/dev/zero"]);
+    assert!(err.contains("more than 256 MiB"), "{err}");
 }
 
 /// All files below `folder`.

@@ -106,6 +106,11 @@ pub(crate) fn check_writable(path: &Path) -> Result<(), CliError> {
     }
 }
 
+/// Whether files could be created in `folder`.
+pub(crate) fn check_folder(folder: &Path) -> Result<(), CliError> {
+    probe(&folder.join("report")).map_err(|error| CliError::io("write to", folder, &error))
+}
+
 /// Creates and removes an empty file beside `path`.
 fn probe(path: &Path) -> io::Result<()> {
     let temporary = beside(path, "probe")?;

@@ -49,7 +49,7 @@ impl Folder {
         check_replaceable(path)?;
         let parent = path.ancestors().skip(1).find(|ancestor| ancestor.exists());
         let parent = parent.unwrap_or_else(|| Path::new("."));
-        files::check_writable(&parent.join("report"))?;
+        files::check_folder(parent)?;
         Ok(Self { path: path.to_owned() })
     }
 
@@ -148,17 +148,18 @@ mod tests {
     #[test]
     fn a_report_takes_the_place_of_the_one_before() {
         let parent = tempfile::tempdir().unwrap();
-        let path = parent.path().join("reports/ratios");
+        // A name that stands for nothing else, whatever the folder itself is called.
+        let path = parent.path().join("reports/report");
         Folder::prepare(&path).unwrap().replace(contents(&["old.png", "report.html"]), meta()).unwrap();
         Folder::prepare(&path).unwrap().replace(contents(&["new.png", "report.html"]), meta()).unwrap();
         assert_eq!(names(&path), ["meta.json", "new.png", "report.html"]);
-        assert_eq!(names(path.parent().unwrap()), ["ratios"]);
+        assert_eq!(names(path.parent().unwrap()), ["report"]);
     }
 
     #[test]
     fn a_folder_with_other_files_is_left_alone() {
         let parent = tempfile::tempdir().unwrap();
-        let path = parent.path().join("ratios");
+        let path = parent.path().join("report");
         Folder::prepare(&path).unwrap().replace(contents(&["report.html"]), meta()).unwrap();
         fs::write(path.join("notes.txt"), "mine").unwrap();
         let error = Folder::prepare(&path).unwrap_err().to_string();

@@ -95,8 +95,10 @@ impl RunArgs {
             (Some(path), _, _) => {
                 let source = files::read_text(path)?;
                 let tree = set::apply(&source, &self.set)?;
-                let file = scenario_file_of(&tree, &source)?;
-                Ok(SweepRow::alone(Loader::new(&Folders).scenario(&file, &source)?))
+                let scenario = scenario_file_of(&tree, &source)
+                    .and_then(|file| Loader::new(&Folders).scenario(&file, &source))
+                    .map_err(|error| set::blame(error, &self.set))?;
+                Ok(SweepRow::alone(scenario))
             }
             (None, Some(results), Some(row)) => self.row_of(results, row),
             (None, ..) => unreachable!("clap asks for a scenario or for results and a row"),

@@ -42,6 +42,23 @@ pub(crate) fn apply_to_sweep(
     each(source, settings, |setting| sweep.set(&setting.path, &setting.value, &Folders))
 }
 
+/// `error`, with what `settings` put into the scenario blamed on them and not on the text of the file.
+pub(crate) fn blame(mut error: InputError, settings: &[Setting]) -> InputError {
+    for problem in &mut error.problems {
+        let is_from = |setting: &&Setting| {
+            problem
+                .key
+                .strip_prefix(&setting.path)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        if let Some(setting) = settings.iter().rev().find(is_from) {
+            problem.position = None;
+            problem.message = format!("{}, from `--set {}`", problem.message, setting.typed);
+        }
+    }
+    error
+}
+
 /// Applies each setting and collects what is wrong with them.
 fn each(
     source: &SourceText,
