@@ -9,8 +9,8 @@ use askama::Template;
 
 use super::Subject;
 use super::charts::{DrawError, Figure, Figures};
-use super::digest::{Notes, Span, contrasts, flips, gap, moves, notes, spans};
-use super::number::{count, median, pct};
+use super::digest::{Gap, Notes, Span, contrasts, flips, gap, moves, notes, spans};
+use super::number::{count, signed_pct};
 use super::space::Space;
 use super::verdict::Verdict;
 
@@ -216,20 +216,21 @@ fn contrast_note(space: &Space<'_>) -> String {
 fn why(verdict: &Verdict<'_>) -> String {
     let gaps = verdict.duels.iter().filter_map(|duel| gap(duel.split?, duel.baseline?));
     let gaps: Vec<_> = gaps.collect();
-    let typical = |of: fn(&super::digest::Gap) -> f64| median(&gaps.iter().map(of).collect::<Vec<_>>());
-    let (Some(busy), Some(idle)) = (typical(|gap| gap.busy), typical(|gap| gap.idle)) else {
+    if gaps.is_empty() {
         return String::new();
-    };
-    let more = |share: f64| {
-        if share < 0.0 { format!("{} less", pct(-share)) } else { format!("{} more", pct(share)) }
-    };
+    }
+    // Means, not medians: those of the parts add up to that of the whole.
+    let mean = |of: fn(&Gap) -> f64| gaps.iter().map(of).sum::<f64>() / gaps.len() as f64;
+    let (busy, idle) = (mean(|gap| gap.busy), mean(|gap| gap.idle));
     format!(
-        "Median over {}, in shares of the baseline's time per token: a GPU of the best split computes {} and \
-         waits {}. (Micro-batches read the same weights again, and smaller pools share replicated work among \
-         fewer GPUs; one pool waits for the other wherever their times differ.)",
+        "On average over {} the best split's TPOT differs by {} from that of the best fair baseline: {} in time \
+         in which its GPUs compute, {} in time in which they wait. Kernels take longer where each micro-batch \
+         reads the same weights again, or where a smaller pool does what all GPUs shared; waits come from pools \
+         whose times differ, and from the wire.",
         count(gaps.len(), "point"),
-        more(busy),
-        more(idle)
+        signed_pct(busy + idle),
+        signed_pct(busy),
+        signed_pct(idle)
     )
 }
 

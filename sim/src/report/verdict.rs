@@ -289,7 +289,7 @@ mod tests {
         assert_eq!(
             sentence(&rows),
             "No split beats co-location: at all of the 2 compared points the best split is slower than the \
-             best co-located baseline on as many GPUs (median 20.0 % more time per token)."
+             best co-located baseline on as many GPUs (median 35.0 % more time per token)."
         );
     }
 

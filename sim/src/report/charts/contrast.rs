@@ -19,8 +19,8 @@ pub(super) fn contrast(space: &Space<'_>) -> Option<Figure> {
     }
     let (contexts, batches) = (&space.dims[0].values, &space.dims[1].values);
     let widest = batches.iter().map(|batch| text_width(batch, TEXT)).fold(30.0, f64::max);
-    let named = names.iter().map(|name| text_width(&heading(name), HEAD)).fold(0.0, f64::max);
-    let grid = (CELL.0 * contexts.len() as f64).max(named);
+    let widest_heading = names.iter().map(|name| text_width(&heading(name), HEAD)).fold(0.0, f64::max);
+    let grid = (CELL.0 * contexts.len() as f64).max(widest_heading);
     let column = widest + 10.0 + grid + 24.0;
     let panels = space.panels();
     let panel_names = panels.iter().map(|panel| text_width(&space.panel_name(panel), HEAD));

@@ -45,7 +45,10 @@ pub(super) const TERMS: &[(&str, &str)] = &[
         "Expert load: every expert gets as many tokens; or the i-th most popular expert gets a share proportional to i to the power of \u{2212}s.",
     ),
     ("tie", "Two values of TPOT that differ by no more than 1 %."),
-    ("median", "By nearest rank: the value in the middle of the sorted list, the lower one of two."),
+    (
+        "median",
+        "The value in the middle of the sorted list; of an even number of values the mean of the two in the middle.",
+    ),
     ("busy", "A compute kernel ran."),
     ("waits: imbalance", "A slower peer of the same pool was waited for."),
     ("waits: dependency", "The other pool, or another stage, was waited for."),

@@ -36,7 +36,7 @@ pub(super) fn assumptions(assumptions: &[Assumption]) -> Table {
     for assumption in assumptions {
         table.rows.push(vec![
             Cell::text(&assumption.what),
-            Cell::text(&assumption.value),
+            Cell::words(&assumption.value),
             Cell::words(&assumption.why),
         ]);
     }
