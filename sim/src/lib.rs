@@ -7,6 +7,7 @@
 pub mod input;
 pub mod topology;
 pub mod scenario;
+pub mod measurement;
 
 // Pictures of the inputs.
 pub mod topology_picture;
