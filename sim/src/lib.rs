@@ -21,6 +21,7 @@ pub mod cost;
 pub mod plan;
 pub mod wires;
 pub mod collective;
+pub mod nccl;
 pub mod memory;
 pub mod theory;
 pub mod lower;
