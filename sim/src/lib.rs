@@ -8,6 +8,7 @@ pub mod input;
 pub mod topology;
 pub mod scenario;
 pub mod measurement;
+pub mod profile;
 
 // Pictures of the inputs.
 pub mod topology_picture;
@@ -22,6 +23,7 @@ pub mod plan;
 pub mod wires;
 pub mod collective;
 pub mod nccl;
+pub mod fitted;
 pub mod memory;
 pub mod theory;
 pub mod lower;
@@ -34,6 +36,9 @@ pub mod search;
 pub mod sweep;
 pub mod schema;
 pub mod network;
+pub mod accuracy;
+pub mod calibrate;
+pub mod validate;
 pub mod report;
 
 // The only module that touches files, the clock, the environment or the terminal.
