@@ -18,6 +18,9 @@ mod network;
 mod topology;
 mod run;
 mod sweep;
+mod measurements;
+mod calibrate;
+mod validate;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
@@ -58,6 +61,12 @@ enum Command {
     /// Run a set of flows over links, and compare with another simulator
     #[command(after_help = network::AFTER_HELP)]
     Network(network::NetworkArgs),
+    /// Fit models to measurements and write them as a profile
+    #[command(after_help = calibrate::AFTER_HELP)]
+    Calibrate(calibrate::CalibrateArgs),
+    /// Say how far a profile is from measurements that it was not fitted to
+    #[command(after_help = validate::AFTER_HELP)]
+    Validate(validate::ValidateArgs),
     /// Show a cluster: its GPUs, its links, and the routes between them
     Topology(topology::TopologyArgs),
     /// Print the script that lets a shell complete masim's arguments
@@ -74,6 +83,8 @@ impl Command {
             Self::Run(run) => run.run(),
             Self::Check(check) => check.run(),
             Self::Network(network) => network.run(),
+            Self::Calibrate(calibrate) => calibrate.run(),
+            Self::Validate(validate) => validate.run(),
             Self::Topology(topology) => topology.run(),
             Self::Completions(completions) => completions.run(),
         }

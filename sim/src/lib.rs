@@ -7,6 +7,8 @@
 pub mod input;
 pub mod topology;
 pub mod scenario;
+pub mod measurement;
+pub mod profile;
 
 // Pictures of the inputs.
 pub mod topology_picture;
@@ -20,6 +22,8 @@ pub mod cost;
 pub mod plan;
 pub mod wires;
 pub mod collective;
+pub mod nccl;
+pub mod fitted;
 pub mod memory;
 pub mod theory;
 pub mod lower;
@@ -32,6 +36,9 @@ pub mod search;
 pub mod sweep;
 pub mod schema;
 pub mod network;
+pub mod accuracy;
+pub mod calibrate;
+pub mod validate;
 pub mod report;
 
 // The only module that touches files, the clock, the environment or the terminal.

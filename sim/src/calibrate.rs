@@ -1,0 +1,198 @@
+//! Fits the models of families to measurement sets.
+
+mod fit;
+mod simplex;
+mod split;
+#[cfg(test)]
+mod tests;
+
+pub use split::{HELD_OUT, Split};
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::accuracy::{accuracy, band, bands, quantile, rounded};
+use crate::fitted::{FittedModel, Form};
+use crate::measurement::{Family, MeasurementSet, Row, Table, Work};
+use crate::profile::{
+    AccuracyFile, CoveredFile, ErrorsFile, FamilyFile, ProfileFile, ResidualFile, SCHEMA, SetReferenceFile,
+    SplitFile,
+};
+
+/// The seed of every split, unless a profile says otherwise.
+pub const SEED: u64 = 1;
+
+/// Why sets cannot be fitted together.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CalibrateError {
+    /// A profile belongs to one card.
+    #[error("set `{set}` was measured on `{found}`, but the profile is for `{expected}`")]
+    OtherGpu {
+        /// The set.
+        set: String,
+        /// Its card.
+        found: String,
+        /// That of the profile or the first set.
+        expected: String,
+    },
+    /// There is nothing to fit.
+    #[error("no set has a table of a family that can be fitted; expected one of {}", family_names())]
+    NoTables,
+}
+
+fn family_names() -> String {
+    Family::ALL.map(Family::name).join(", ")
+}
+
+/// A set and its table of the family being fitted.
+type Sources<'a> = Vec<(&'a MeasurementSet, &'a Table)>;
+
+/// A profile with all families of `sets` fitted anew, and those of `existing` that the sets do not have.
+///
+/// # Errors
+///
+/// Sets of another card, or without anything to fit.
+///
+/// # Panics
+///
+/// Without sets.
+pub fn calibrate(
+    name: &str,
+    sets: &[MeasurementSet],
+    existing: Option<ProfileFile>,
+) -> Result<ProfileFile, CalibrateError> {
+    let first = sets.first().expect("a set at least");
+    let gpu = existing.as_ref().map_or(&first.gpu, |profile| &profile.gpu).clone();
+    if let Some(other) = sets.iter().find(|set| set.gpu != gpu) {
+        let (set, found) = (other.name.clone(), other.gpu.clone());
+        return Err(CalibrateError::OtherGpu { set, found, expected: gpu });
+    }
+    let mut families = existing.map(|profile| profile.families).unwrap_or_default();
+    let mut n_fitted = 0;
+    for family in Family::ALL {
+        let sources: Sources<'_> =
+            sets.iter().filter_map(|set| set.table(family).map(|table| (set, table))).collect();
+        if !sources.is_empty() {
+            families.insert(family.name().to_owned(), calibrate_family(family, &sources));
+            n_fitted += 1;
+        }
+    }
+    if n_fitted == 0 {
+        return Err(CalibrateError::NoTables);
+    }
+    let source = "fitted by `masim calibrate` to the sets that each family names".to_owned();
+    Ok(ProfileFile { schema: SCHEMA, name: name.to_owned(), gpu, source, date: None, families })
+}
+
+fn calibrate_family(family: Family, sources: &Sources<'_>) -> FamilyFile {
+    let mut stacks: Vec<&str> = sources.iter().map(|(set, _)| set.stack.as_str()).collect();
+    stacks.dedup();
+    let stack = stacks.join("; ");
+    let form = Form::new(family, &stack);
+    let splits: Vec<_> = sources.iter().map(|(set, table)| Split::new(SEED, &set.name, table)).collect();
+    let parts = |is_held_out: bool| {
+        sources.iter().zip(&splits).flat_map(move |(&(set, table), split)| {
+            let rows = table.rows.iter().filter(move |row| split.is_held_out(row) == is_held_out);
+            rows.map(move |row| (set, row))
+        })
+    };
+    let fitted: Vec<_> = parts(false).collect();
+    let held_out: Vec<_> = parts(true).collect();
+    let assumed = assumed(form, &fitted);
+    let model = fit::fit(form, &fitted, &assumed);
+    let judged = if held_out.is_empty() { &fitted } else { &held_out };
+    FamilyFile {
+        stack,
+        sets: sources.iter().map(|&(set, table)| reference(set, table)).collect(),
+        split: SplitFile { seed: SEED, held_out: HELD_OUT },
+        model: form.name().to_owned(),
+        params: model.params(),
+        assumed,
+        covered: covered(family, &fitted),
+        error: ErrorsFile {
+            fit: accuracy_of(&model, &fitted).expect("a split leaves rows to fit"),
+            held_out: accuracy_of(&model, &held_out),
+        },
+        residuals: residuals(family, &model, judged),
+    }
+}
+
+fn reference(set: &MeasurementSet, table: &Table) -> SetReferenceFile {
+    SetReferenceFile {
+        name: set.name.clone(),
+        sha256: table.sha256.clone(),
+        source: set.source.clone(),
+        licence: set.licence.clone(),
+    }
+}
+
+/// A row and the set that it belongs to.
+type Sample<'a> = (&'a MeasurementSet, &'a Row);
+
+/// Parameters that no row depends on.
+fn assumed(form: Form, rows: &[Sample<'_>]) -> Vec<String> {
+    let special =
+        form.special_params().iter().filter(|(_, concerns)| !rows.iter().any(|(_, row)| concerns(&row.work)));
+    special.flat_map(|(names, _)| names.iter().map(|name| (*name).to_owned())).collect()
+}
+
+/// Ranges of the columns.
+fn covered(family: Family, rows: &[Sample<'_>]) -> BTreeMap<String, CoveredFile> {
+    let mut ranges = BTreeMap::<&str, [u64; 2]>::new();
+    let mut names = BTreeSet::new();
+    let mut widen = |column, value: u64| {
+        let range = ranges.entry(column).or_insert([value, value]);
+        *range = [range[0].min(value), range[1].max(value)];
+    };
+    for (_, row) in rows {
+        match row.work {
+            Work::Collective(work) => {
+                names.insert(work.operation.name());
+                widen("bytes", work.bytes);
+                widen("n_gpus", work.n_gpus.into());
+                widen("n_nodes", work.n_nodes.into());
+            }
+            Work::Pairs(work) => {
+                names.insert(work.scope.name());
+                widen("bytes_per_pair", work.bytes_per_pair);
+                widen("n_pairs", work.n_pairs.into());
+            }
+        }
+    }
+    let names = CoveredFile::Names(names.into_iter().map(str::to_owned).collect());
+    let ranges = ranges.into_iter().map(|(column, range)| (column.to_owned(), CoveredFile::Range(range)));
+    ranges.chain([(family.group_columns()[0].to_owned(), names)]).collect()
+}
+
+fn errors<'a>(model: &FittedModel, rows: impl Iterator<Item = Sample<'a>>) -> Vec<f64> {
+    let predicted =
+        |(set, row): Sample<'a>| Some(model.predict_us(&row.work, &set.machine)? / row.time_us - 1.0);
+    rows.filter_map(predicted).collect()
+}
+
+fn accuracy_of(model: &FittedModel, rows: &[Sample<'_>]) -> Option<AccuracyFile> {
+    let found = accuracy(&errors(model, rows.iter().copied()))?;
+    Some(AccuracyFile {
+        n: found.n,
+        mape: rounded(found.mape),
+        median_ape: rounded(found.median_ape),
+        p95_ape: rounded(found.p95_ape),
+        bias: rounded(found.bias),
+    })
+}
+
+/// Spread of measured / predicted - 1 in each band.
+fn residuals(family: Family, model: &FittedModel, rows: &[Sample<'_>]) -> Vec<ResidualFile> {
+    let of_band = |&name: &&'static str| {
+        let in_band = rows.iter().copied().filter(|(_, row)| band(&row.work) == name);
+        let mut spread: Vec<_> =
+            errors(model, in_band).into_iter().map(|error| 1.0 / (1.0 + error) - 1.0).collect();
+        spread.sort_by(f64::total_cmp);
+        (!spread.is_empty()).then(|| ResidualFile {
+            regime: name.to_owned(),
+            q05: rounded(quantile(&spread, 0.05)),
+            q95: rounded(quantile(&spread, 0.95)),
+            n: spread.len() as u64,
+        })
+    };
+    bands(family).iter().filter_map(of_band).collect()
+}

@@ -1,0 +1,77 @@
+//! One family's parameters, as near to the rows as they can be.
+
+use std::collections::BTreeMap;
+
+use super::{Sample, simplex};
+use crate::fitted::{FittedModel, Form};
+use crate::measurement::Work;
+
+/// Rows of one kind of one set beyond this are thinned evenly: a thousand sizes say what ten thousand say.
+const N_ROWS_MAX: usize = 512;
+
+/// What a parameter costs when it is e times its start: enough to hold what no row depends on.
+const PULL: f64 = 5e-4;
+
+/// Minimizes the mean |log(predicted / measured)|; every kind of work of every set counts the same, however many rows it has.
+///
+/// The absolute value keeps single rows that went wrong from pulling the curve; the logarithm makes parameters positive
+/// and counts twice too fast like twice too slow.
+///
+/// The parameters named by `fixed` stay where fits begin.
+pub(super) fn fit(form: Form, rows: &[Sample<'_>], fixed: &[String]) -> FittedModel {
+    let rows = weighted(rows);
+    let is_free = |name: &&str| !fixed.iter().any(|other| other == name);
+    let free: Vec<_> =
+        form.names().iter().enumerate().filter(|(_, name)| is_free(name)).map(|(at, _)| at).collect();
+    let values_at = |logs: &[f64]| {
+        let mut values = form.start().to_vec();
+        for (&at, log) in free.iter().zip(logs) {
+            values[at] = libm::exp(*log);
+        }
+        values
+    };
+    let start: Vec<_> = free.iter().map(|&at| libm::log(form.start()[at])).collect();
+    let cost = |logs: &[f64]| {
+        let values = values_at(logs);
+        let mut sum = 0.0;
+        for &((set, row), weight) in &rows {
+            let predicted =
+                form.predict_us(&values, &row.work, &set.machine).expect("rows are of the family");
+            sum += weight * libm::log(predicted / row.time_us).abs();
+        }
+        let pull: f64 = logs.iter().zip(&start).map(|(log, start)| (log - start) * (log - start)).sum();
+        sum + PULL * pull
+    };
+    let found = values_at(&simplex::minimize(&start, cost));
+    FittedModel::new(form, found.into_iter().map(six_digits).collect())
+}
+
+/// What rows are counted by: their set, and what is done.
+fn kind((set, row): Sample<'_>) -> (&str, &'static str) {
+    let what = match row.work {
+        Work::Collective(work) => work.operation.name(),
+        Work::Pairs(work) => work.scope.name(),
+    };
+    (&set.name, what)
+}
+
+/// Thinned rows, with weights that add up to 1 and are equal between kinds.
+fn weighted<'a>(rows: &[Sample<'a>]) -> Vec<(Sample<'a>, f64)> {
+    let mut kinds = BTreeMap::<_, Vec<Sample<'a>>>::new();
+    for &row in rows {
+        kinds.entry(kind(row)).or_default().push(row);
+    }
+    let n_kinds = kinds.len() as f64;
+    let thinned = kinds.into_values().flat_map(|rows| {
+        let step = rows.len().div_ceil(N_ROWS_MAX);
+        let kept: Vec<_> = rows.into_iter().step_by(step).collect();
+        let weight = 1.0 / (kept.len() as f64 * n_kinds);
+        kept.into_iter().map(move |row| (row, weight))
+    });
+    thinned.collect()
+}
+
+/// `value` with six significant digits: more would claim what no fit knows.
+fn six_digits(value: f64) -> f64 {
+    format!("{value:.5e}").parse().expect("a number that was just written")
+}

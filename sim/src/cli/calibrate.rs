@@ -1,0 +1,75 @@
+//! `masim calibrate`: from measurements to a profile.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::exit::CliError;
+use super::measurements::read_sets;
+use super::table::Plain;
+use super::{clock, files, terminal};
+use crate::calibrate::calibrate;
+use crate::profile::{AccuracyFile, ProfileFile};
+
+pub(super) const AFTER_HELP: &str = "\
+A set is a folder with `set.yaml` and a CSV for each family. Families that no set has stay as they are in PROFILE.
+A fifth of the groups of shapes of every set is kept aside: the error on them is recorded, and `masim validate` repeats it.
+
+Examples:
+  masim calibrate sets/lab-a sets/lab-b -o topologies/profiles/a100-sxm4-80gb-generic.yaml";
+
+/// Arguments of `masim calibrate`.
+#[derive(Debug, Args)]
+pub(crate) struct CalibrateArgs {
+    /// Measurement sets
+    #[arg(required = true, value_name = "SET")]
+    sets: Vec<PathBuf>,
+    /// The profile to write, or to replace families of
+    #[arg(short, long, value_name = "PROFILE")]
+    output: PathBuf,
+}
+
+impl CalibrateArgs {
+    pub(crate) fn run(&self) -> Result<(), CliError> {
+        let name = self.output.file_stem().and_then(|stem| stem.to_str());
+        let Some(name) = name.filter(|_| self.output.extension().is_some_and(|ending| ending == "yaml"))
+        else {
+            let message = format!("`{}` is no name of a profile; expected NAME.yaml", self.output.display());
+            return Err(CliError::usage(message, None));
+        };
+        files::check_writable(&self.output)?;
+        let existing = if self.output.is_file() {
+            Some(ProfileFile::read(&files::read_text(&self.output)?)?)
+        } else {
+            None
+        };
+        let sets = read_sets(&self.sets)?;
+        let profile =
+            calibrate(name, &sets, existing).map_err(|error| CliError::usage(error.to_string(), None))?;
+        let date = clock::now().split('T').next().map(str::to_owned);
+        let profile = ProfileFile { date, ..profile };
+        files::write(&self.output, profile.to_yaml().as_bytes())?;
+        terminal::talk(&format!("wrote {}", self.output.display()));
+        terminal::print(&table(&profile))
+    }
+}
+
+/// The errors of every family.
+fn table(profile: &ProfileFile) -> String {
+    let mut table = Plain::new(["family", "rows", "n", "MAPE", "median", "p95", "bias"]);
+    for (family, fitted) in &profile.families {
+        let parts = [("fitted", Some(fitted.error.fit)), ("held out", fitted.error.held_out)];
+        for (rows, found) in parts.into_iter().filter_map(|(rows, found)| Some((rows, found?))) {
+            let AccuracyFile { n, mape, median_ape, p95_ape, bias } = found;
+            let cells = [mape, median_ape, p95_ape, bias].map(percent);
+            let [mape, median, p95, bias] = cells;
+            table.add([family.clone(), rows.to_owned(), n.to_string(), mape, median, p95, bias]);
+        }
+    }
+    table.into_text()
+}
+
+/// A share as a person reads it.
+pub(super) fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}

@@ -1,0 +1,65 @@
+//! Measurement sets and profiles from folders and names.
+
+use std::path::{Path, PathBuf};
+
+use super::exit::CliError;
+use super::{files, terminal};
+use crate::input::InputError;
+use crate::measurement::{Family, MeasurementSet, RawSet, read_set};
+use crate::profile::ProfileFile;
+
+/// Reads every set, says its warnings, and names all files that have problems.
+pub(super) fn read_sets(folders: &[PathBuf]) -> Result<Vec<MeasurementSet>, CliError> {
+    let (mut sets, mut problems) = (Vec::<MeasurementSet>::new(), Vec::<InputError>::new());
+    for folder in folders {
+        match read_set(&raw_set(folder)?) {
+            Ok(set) => sets.push(set),
+            Err(error) => problems.push(error),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(CliError::Input(problems));
+    }
+    for warning in sets.iter().flat_map(|set| &set.warnings) {
+        terminal::warn(warning);
+    }
+    let repeated = sets.iter().enumerate().find(|(at, set)| sets[..*at].iter().any(|it| it.name == set.name));
+    if let Some((_, set)) = repeated {
+        return Err(CliError::usage(format!("two sets are called `{}`", set.name), None));
+    }
+    Ok(sets)
+}
+
+fn raw_set(folder: &Path) -> Result<RawSet, CliError> {
+    let description = folder.join("set.yaml");
+    if !description.is_file() {
+        let message = format!("`{}` is no measurement set: it has no `set.yaml`", folder.display());
+        return Err(CliError::usage(message, Some("a set is a folder with `set.yaml` and a CSV per family")));
+    }
+    let name = folder.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_str()?.to_owned()));
+    let Some(name) = name else {
+        return Err(CliError::usage(format!("`{}` has no name in UTF-8", folder.display()), None));
+    };
+    let mut tables = Vec::new();
+    for family in Family::ALL {
+        let path = folder.join(format!("{}.csv", family.name()));
+        if path.is_file() {
+            tables.push((family, files::read_text(&path)?));
+        }
+    }
+    if tables.is_empty() {
+        terminal::warn(&format!("set `{name}` has no table of a family that is modelled"));
+    }
+    Ok(RawSet { name, description: files::read_text(&description)?, tables })
+}
+
+/// The profile at a path, or of that name in `topologies/profiles/`.
+pub(super) fn read_profile(profile: &str) -> Result<ProfileFile, CliError> {
+    let is_path = profile.contains('/') || Path::new(profile).is_file();
+    let path = if is_path {
+        PathBuf::from(profile)
+    } else {
+        Path::new("topologies/profiles").join(format!("{profile}.yaml"))
+    };
+    Ok(ProfileFile::read(&files::read_text(&path)?)?)
+}

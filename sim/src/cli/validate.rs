@@ -1,0 +1,132 @@
+//! `masim validate`: how far a profile is from measurements.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+use super::calibrate::percent;
+use super::exit::CliError;
+use super::measurements::{read_profile, read_sets};
+use super::table::Plain;
+use super::terminal;
+use crate::accuracy::BAND_ALL;
+use crate::validate::{BandAccuracy, Rows, validate};
+
+pub(super) const AFTER_HELP: &str = "\
+Only rows count that the profile was not fitted to, unless `--rows all` is given. Errors are predicted / measured - 1.
+
+Examples:
+  masim validate sets/lab-a --profile a100-sxm4-80gb-generic
+  masim validate sets/* --profile p.yaml --max-mape 0.1    exit code 3 if a family of a set is further away";
+
+/// Arguments of `masim validate`.
+#[derive(Debug, Args)]
+pub(crate) struct ValidateArgs {
+    /// Measurement sets
+    #[arg(required = true, value_name = "SET")]
+    sets: Vec<PathBuf>,
+    /// A profile: a name in `topologies/profiles/`, or a path
+    #[arg(long, value_name = "P")]
+    profile: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Which rows count
+    #[arg(long, value_enum, default_value_t = RowsArg::Unfitted)]
+    rows: RowsArg,
+    /// End with code 3 if the mean absolute error of a set and family is above this share
+    #[arg(long, value_name = "X")]
+    max_mape: Option<f64>,
+}
+
+/// Which rows count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum RowsArg {
+    /// Those that the profile was not fitted to
+    Unfitted,
+    /// All
+    All,
+}
+
+impl ValidateArgs {
+    pub(crate) fn run(&self) -> Result<(), CliError> {
+        if self.max_mape.is_some_and(|bound| bound.is_nan() || bound < 0.0) {
+            return Err(CliError::usage("`--max-mape` is a share; expected a number from 0 up", None));
+        }
+        let profile = read_profile(&self.profile)?;
+        let sets = read_sets(&self.sets)?;
+        let rows = match self.rows {
+            RowsArg::Unfitted => Rows::Unfitted,
+            RowsArg::All => Rows::All,
+        };
+        let found = validate(&sets, &profile, rows)
+            .map_err(|error| CliError::usage(format!("profile `{}`: {error}", profile.name), None))?;
+        for it in found.iter().filter(|it| it.band == BAND_ALL) {
+            warn_of(it, &profile.name);
+        }
+        terminal::print(&if self.json { json_of(&found) } else { table(&found) })?;
+        self.check_bound(&found)
+    }
+
+    fn check_bound(&self, found: &[BandAccuracy]) -> Result<(), CliError> {
+        let Some(bound) = self.max_mape else { return Ok(()) };
+        let of_all = found.iter().filter(|it| it.band == BAND_ALL);
+        let exceeded: Vec<_> = of_all
+            .filter_map(|it| {
+                let mape = it.accuracy?.mape;
+                (mape > bound).then(|| format!("{} {} {}", it.set, it.family.name(), percent(mape)))
+            })
+            .collect();
+        if exceeded.is_empty() {
+            return Ok(());
+        }
+        Err(CliError::Bound(format!("above {}: {}", percent(bound), exceeded.join(", "))))
+    }
+}
+
+fn warn_of(found: &BandAccuracy, profile: &str) {
+    let (set, family) = (&found.set, found.family.name());
+    if found.n_missing > 0 {
+        let n = found.n_missing;
+        terminal::warn(&format!(
+            "profile `{profile}` has no `{family}`: {n} rows of set `{set}` are not predicted"
+        ));
+    } else if found.accuracy.is_none() {
+        terminal::warn(&format!(
+            "profile `{profile}` was fitted to all `{family}` rows of set `{set}`: nothing is left to judge it by"
+        ));
+    }
+}
+
+fn table(found: &[BandAccuracy]) -> String {
+    let mut table = Plain::new(["set", "family", "band", "n", "MAPE", "median", "p95", "bias"]);
+    for it in found {
+        let shares = it.accuracy.map(|is| [is.mape, is.median_ape, is.p95_ape, is.bias]);
+        let [mape, median, p95, bias] =
+            shares.map_or_else(|| [const { String::new() }; 4], |shares| shares.map(percent));
+        let n = it.accuracy.map_or(0, |is| is.n).to_string();
+        let [set, family, band] = [it.set.clone(), it.family.name().to_owned(), it.band.to_owned()];
+        table.add([set, family, band, n, mape, median, p95, bias]);
+    }
+    table.into_text()
+}
+
+/// A list of objects; figures of bands without a predicted row are null.
+fn json_of(found: &[BandAccuracy]) -> String {
+    let line = |it: &BandAccuracy| {
+        let figure = |of: fn(&crate::profile::AccuracyFile) -> f64| it.accuracy.as_ref().map(of);
+        json!({
+            "set": it.set,
+            "family": it.family.name(),
+            "band": it.band,
+            "n": it.accuracy.map_or(0, |is| is.n),
+            "n_missing": it.n_missing,
+            "mape": figure(|is| is.mape),
+            "median_ape": figure(|is| is.median_ape),
+            "p95_ape": figure(|is| is.p95_ape),
+            "bias": figure(|is| is.bias),
+        })
+    };
+    format!("{:#}\n", Value::Array(found.iter().map(line).collect()))
+}

@@ -1,0 +1,69 @@
+//! The machine on which communication was measured, as far as its time depends on it.
+
+/// How the GPUs of a node are joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScaleUp {
+    /// Through switches: every GPU reaches every other with all its links.
+    Switch,
+    /// In pairs: a third of the links of a GPU leads to each of three others.
+    Mesh,
+}
+
+/// Nodes of equal GPUs.
+///
+/// # Units
+///
+/// Rates are GB/s in one direction, as the parameters of a profile are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Machine {
+    /// GPUs in a node.
+    pub n_gpus_per_node: u32,
+    /// How they are joined.
+    pub scale_up: ScaleUp,
+    /// All `NVLink`s of one GPU together.
+    pub nvlink: f64,
+    /// NICs in a node.
+    pub n_nics_per_node: u32,
+    /// One NIC.
+    pub nic: f64,
+}
+
+impl Machine {
+    /// What a set is taken for that does not describe its machine: 8 GPUs, NVSwitch, a 25 GB/s NIC for each GPU.
+    pub fn assumed(gpu: &str) -> Self {
+        Self {
+            n_gpus_per_node: 8,
+            scale_up: ScaleUp::Switch,
+            nvlink: nvlink_of(gpu),
+            n_nics_per_node: 8,
+            nic: 25.0,
+        }
+    }
+
+    /// The rate at which one of `n` GPUs of a node can reach the others.
+    pub fn reach(&self, n: u32) -> f64 {
+        match self.scale_up {
+            ScaleUp::Switch => self.nvlink,
+            ScaleUp::Mesh => self.nvlink * f64::from(n.clamp(2, 4) - 1) / 3.0,
+        }
+    }
+
+    /// All NICs of a node together.
+    pub fn nics(&self) -> f64 {
+        f64::from(self.n_nics_per_node) * self.nic
+    }
+}
+
+/// GB/s of all `NVLink`s of a GPU in one direction.
+///
+/// # Source
+///
+/// NVIDIA datasheets: V100 6 links of 25 GB/s, A100 12 of 25, H100 18 of 25. Other cards count as an A100.
+pub(super) fn nvlink_of(gpu: &str) -> f64 {
+    match gpu.split('-').next() {
+        Some("v100") => 150.0,
+        Some("h100" | "h200") => 450.0,
+        _ => 300.0,
+    }
+}

@@ -1,0 +1,108 @@
+//! Measurement sets and profiles at the command line, and the shipped profiles against the reference data.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// Runs, expects `code`, and returns standard output and standard error.
+#[track_caller]
+fn expect(code: i32, args: &[&str]) -> (String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_masim")).args(args).current_dir(root()).output().unwrap();
+    let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    assert_eq!(output.status.code(), Some(code), "masim {}\n{out}\n{err}", args.join(" "));
+    (out, err)
+}
+
+/// A set of sends between pairs in a folder that vanishes with the returned value.
+fn set() -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let set = folder.path().join("lab");
+    fs::create_dir(&set).unwrap();
+    let description = "gpu: a100-sxm4-80gb\nstack: s\nsource: a laboratory\nlicence: MIT\n";
+    fs::write(set.join("set.yaml"), description).unwrap();
+    let mut table = "scope,bytes_per_pair,n_pairs,time_us,model\n".to_owned();
+    for n_pairs in [1, 2, 4] {
+        writeln!(table, "intra_node,1024,{n_pairs},38,x\nintra_node,100000000,{n_pairs},420,x").unwrap();
+    }
+    fs::write(set.join("p2p.csv"), table).unwrap();
+    let path = set.display().to_string();
+    (folder, path)
+}
+
+#[test]
+fn a_set_becomes_a_profile_that_is_judged_by_rows_kept_aside() {
+    let (folder, set) = set();
+    let profile = folder.path().join("lab-profile.yaml").display().to_string();
+    let (table, talk) = expect(0, &["calibrate", &set, "-o", &profile]);
+    assert!(table.contains("held out") && talk.contains("columns that are not used: model"), "{table}{talk}");
+    let (json, _) = expect(0, &["validate", &set, "--profile", &profile, "--json"]);
+    let found: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(found[0]["set"], "lab");
+    assert_eq!((&found[0]["band"], &found[0]["n"]), (&Value::from("all"), &Value::from(2)));
+    expect(0, &["validate", &set, "--profile", &profile, "--max-mape", "0.5"]);
+    let (_, error) = expect(3, &["validate", &set, "--profile", &profile, "--max-mape", "0.0000001"]);
+    assert!(error.contains("above 0.0 %: lab p2p"), "{error}");
+}
+
+#[test]
+fn sets_that_are_wrong_end_with_their_place() {
+    let (folder, set) = set();
+    let profile = folder.path().join("p.yaml").display().to_string();
+    fs::write(Path::new(&set).join("p2p.csv"), "scope,bytes_per_pair,n_pairs,time_us\nhere,1,1,1\n").unwrap();
+    let (out, error) = expect(1, &["calibrate", &set, "-o", &profile]);
+    assert!(
+        out.is_empty() && error.contains("p2p.csv:2") && error.contains("expected one of intra_node"),
+        "{error}"
+    );
+    assert!(!Path::new(&profile).exists());
+    let nowhere = folder.path().display().to_string();
+    let (_, error) = expect(1, &["validate", &nowhere, "--profile", "a100-sxm4-80gb-generic"]);
+    assert!(error.contains("is no measurement set: it has no `set.yaml`"), "{error}");
+}
+
+/// Every shipped profile names its sets; what it says of rows kept aside is what those rows give.
+#[test]
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+fn shipped_profiles_state_the_errors_that_they_have() {
+    let Some(reference) = std::env::var_os("MASIM_REFERENCE").map(PathBuf::from) else {
+        eprintln!("skipped: MASIM_REFERENCE is not set");
+        return;
+    };
+    let mut n_compared = 0;
+    for entry in fs::read_dir(root().join("topologies/profiles")).unwrap() {
+        let path = entry.unwrap().path().display().to_string();
+        let profile: Value = serde_saphyr::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        for (family, fitted) in profile["families"].as_object().unwrap() {
+            let names = fitted["sets"].as_array().unwrap().iter();
+            let names = names.map(|set| set["name"].as_str().unwrap());
+            let sets: Vec<_> =
+                names.map(|name| reference.join("data").join(name).display().to_string()).collect();
+            let mut args = vec!["validate", "--profile", &path, "--json"];
+            args.extend(sets.iter().map(String::as_str));
+            let found: Value = serde_json::from_str(&expect(0, &args).0).unwrap();
+            let of_family = found.as_array().unwrap().iter();
+            let of_family = of_family.filter(|it| it["family"] == **family && it["band"] == "all");
+            let (mut n, mut sum) = (0.0, 0.0);
+            for it in of_family {
+                n += it["n"].as_f64().unwrap();
+                sum += it["n"].as_f64().unwrap() * it["mape"].as_f64().unwrap();
+            }
+            let stated = &fitted["error"]["held_out"];
+            assert_eq!(Some(n), stated["n"].as_f64(), "{path} {family}");
+            let mape = stated["mape"].as_f64().unwrap();
+            assert!((sum / n - mape).abs() < 1e-4, "{path} {family}: {} is stated, {} found", mape, sum / n);
+            n_compared += 1;
+        }
+    }
+    assert!(n_compared >= 3, "the shipped profiles hold three families, found {n_compared}");
+}
