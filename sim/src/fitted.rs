@@ -63,7 +63,7 @@ impl Form {
     pub const fn special_params(self) -> &'static [SpecialParams] {
         match self.family {
             Family::Collective => &[
-                (&["grouped_start_us", "grouped_peers_us"], is_grouped),
+                (&["grouped_start_us", "grouped_peers_us", "grouped_rate"], is_grouped),
                 (&["net_start_us", "nic_efficiency"], leaves_the_node),
             ],
             Family::P2p => &[(&["net_us", "nic_efficiency"], leaves_the_node)],

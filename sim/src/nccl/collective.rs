@@ -17,6 +17,13 @@ const BLOCK_BYTES: f64 = 4096.0;
 /// `NCCL_P2P_LL_THRESHOLD`, 16,384 by default.
 const GROUPED_LL_MAX: f64 = 16_384.0;
 
+/// A message is cut into chunks of this size, which travel over channels of their own.
+///
+/// # Source
+///
+/// `NCCL_P2P_NVL_CHUNKSIZE`, 512 KiB by default.
+const GROUPED_CHUNK: f64 = 524_288.0;
+
 /// The time of a collective that has the machine for itself.
 ///
 /// Every hop has a latency, every protocol a rate; leaving a node costs once, and the NICs of a node are shared by its GPUs.
@@ -112,7 +119,9 @@ fn grouped_us(params: &NcclParams, version: NcclVersion, shape: &Shape) -> f64 {
     let transfer = if shape.shard() <= GROUPED_LL_MAX {
         transfer_us(shape.sent(), params.ll_rate, shape)
     } else {
-        simple_us(params, shape.sent() + params.extra_shards * shape.shard(), shape)
+        let chunks = shape.n_gpus * shape.shard().min(GROUPED_CHUNK);
+        let handled = shape.sent() + params.extra_shards * shape.shard();
+        simple_us(params, handled, shape).max(transfer_us(chunks, params.grouped_rate, shape))
     };
     if shape.n_nodes == 1 {
         return start + transfer;

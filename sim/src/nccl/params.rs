@@ -66,6 +66,8 @@ params! {
         grouped_start_us: 1.5,
         /// What each doubling of the peers of grouped sends costs.
         grouped_peers_us: 1.5,
+        /// Rate of grouped messages that do not fill a chunk, own part included.
+        grouped_rate: 80.0,
         /// What leaving the node costs once: proxy threads and registered memory.
         net_start_us: 5.0,
         /// Share of the NICs' rate that is reached.
