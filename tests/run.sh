@@ -45,9 +45,13 @@ step "shipped files"
 masim=${CARGO_TARGET_DIR:-target}/debug/masim
 "$masim" check topologies/*.yaml topologies/gpus/*.yaml scenarios/*.yaml scenarios/models/*.yaml >/dev/null
 
-step "a small sweep, with one thread and with two"
+step "shipped scenarios"
+"$masim" run scenarios/decode.yaml
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
+"$masim" sweep scenarios/ratios.yaml --quiet --out "$scratch/ratios"
+
+step "a small sweep, with one thread and with two"
 for n_threads in 1 2; do
     "$masim" sweep scenarios/quick.yaml --threads "$n_threads" --out "$scratch/$n_threads" >/dev/null
     # How and when a report was made differs; nothing else may.

@@ -1,5 +1,6 @@
 //! Errors as a person reads them: what is wrong, the line where it stands, and what to do.
 
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use super::exit::CliError;
@@ -94,7 +95,8 @@ impl Place {
             if idx == self.line {
                 let n_carets = self.marked.len().min(first_column + WIDTH - self.marked.start);
                 let (blank, carets) = (self.marked.start - first_column, "^".repeat(n_carets));
-                picture += &format!(" {:n_digits$} : {:blank$}{red}{carets}{plain}\n", "", "");
+                writeln!(picture, " {:n_digits$} : {:blank$}{red}{carets}{plain}", "", "")
+                    .expect("text has room");
             }
         }
         picture + &format!("{:n_digits$}  `----\n", "")

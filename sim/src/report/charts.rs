@@ -4,6 +4,7 @@ mod multiples;
 mod bars;
 mod frontier;
 mod heat;
+mod contrast;
 mod ratio;
 
 use super::number::is_split;
@@ -43,6 +44,8 @@ impl Figure {
 pub(crate) struct Figures {
     /// Best split by context and batch.
     pub(crate) heat: Figure,
+    /// The best split against each baseline apart.
+    pub(crate) contrast: Option<Figure>,
     /// TPOT against the ratio, one for each batch and panel.
     pub(crate) ratios: Vec<Figure>,
     /// Tokens/s per GPU against TPOT, one for each panel.
@@ -58,6 +61,7 @@ impl Figures {
     pub(crate) fn new(subject: &Subject<'_>, space: &Space<'_>, verdict: &Verdict<'_>) -> Self {
         Self {
             heat: heat::heat(space, verdict),
+            contrast: contrast::contrast(space),
             ratios: ratio::ratios(space),
             frontiers: frontier::frontiers(space),
             breakdowns: bars::breakdowns(space, verdict),
@@ -67,7 +71,7 @@ impl Figures {
 
     fn all(&self) -> impl Iterator<Item = &Figure> {
         let several = self.ratios.iter().chain(&self.frontiers).chain(&self.breakdowns);
-        std::iter::once(&self.heat).chain(several).chain(&self.memory)
+        std::iter::once(&self.heat).chain(&self.contrast).chain(several).chain(&self.memory)
     }
 }
 

@@ -1,13 +1,15 @@
-//! What the rows say beyond the verdict: flips, theory, the literal reading of the paper, notes.
+//! What the rows say beyond the verdict: flips, theory, contrasts, causes, notes.
 
 mod accounts;
+mod contrast;
 mod flips;
+mod gap;
 mod notes;
-mod paper;
 mod theory;
 
 pub(crate) use accounts::{Account, accounts, memories};
-pub(crate) use flips::{Flip, flips, moves};
+pub(crate) use contrast::{Contrast, ContrastRow, best_split, contrasts, margin_against};
+pub(crate) use flips::{Flip, Span, flips, moves, spans};
+pub(crate) use gap::{Gap, gap, longest_work, waits};
 pub(crate) use notes::{Notes, notes};
-pub(crate) use paper::{PaperPoint, paper};
 pub(crate) use theory::theory;

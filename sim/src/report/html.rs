@@ -9,8 +9,8 @@ use askama::Template;
 
 use super::Subject;
 use super::charts::{DrawError, Figure, Figures};
-use super::digest::{Notes, flips, moves, notes};
-use super::number::count;
+use super::digest::{Gap, Notes, Span, contrasts, flips, gap, moves, notes, spans};
+use super::number::{count, signed_pct};
 use super::space::Space;
 use super::verdict::Verdict;
 
@@ -57,7 +57,7 @@ impl Table {
     /// The titles, aligned as the cells below them.
     fn heads(&self) -> Vec<Cell> {
         let class = |column: usize| match self.rows.first().and_then(|row| row.get(column)) {
-            Some(Cell { class: "text" | "words", .. }) => "text",
+            Some(Cell { class: "text" | "words" | "text win" | "text lose", .. }) => "text",
             _ => "",
         };
         let head = self.head.iter().enumerate();
@@ -72,6 +72,14 @@ struct Page<'a> {
     js: &'static str,
     title: &'a str,
     verdict: String,
+    caveat: String,
+    contrast_note: String,
+    contrast: Table,
+    contrast_figure: String,
+    points: Table,
+    why: String,
+    causes: Table,
+    spans: Vec<String>,
     notes: Vec<String>,
     alarms: Vec<String>,
     heat: String,
@@ -85,8 +93,6 @@ struct Page<'a> {
     accounts: Table,
     memory: String,
     unfit: Table,
-    paper: Table,
-    paper_note: String,
     theory: Table,
     provenance: Table,
     assumptions: Table,
@@ -110,13 +116,20 @@ pub fn html(subject: &Subject<'_>) -> Result<String, DrawError> {
     let figures = Figures::new(subject, &space, &verdict);
     let notes = notes(subject.rows);
     let svgs = |figures: &[Figure]| figures.iter().map(Figure::svg).collect::<Result<Vec<_>, _>>();
-    let (paper, paper_note) = tables::paper_table(&space);
     let page = Page {
         css: CSS,
         js: JS,
         title: subject.title,
         verdict: verdict.sentence(),
-        notes: remarks(subject, &space, &verdict, &notes),
+        caveat: caveat(&notes),
+        contrast_note: contrast_note(&space),
+        contrast: tables::contrast_table(&space),
+        contrast_figure: figures.contrast.as_ref().map(Figure::svg).transpose()?.unwrap_or_default(),
+        points: tables::point_table(&space),
+        why: why(&verdict),
+        causes: tables::cause_table(&space, &verdict),
+        spans: span_lines(&spans(&space, &verdict)),
+        notes: remarks(subject, &space, &verdict),
         alarms: alarms(&notes),
         heat: figures.heat.svg()?,
         bests: tables::bests(&space, &verdict),
@@ -129,8 +142,6 @@ pub fn html(subject: &Subject<'_>) -> Result<String, DrawError> {
         accounts: tables::account_table(&space),
         memory: figures.memory.as_ref().map(Figure::svg).transpose()?.unwrap_or_default(),
         unfit: trust::without_figures(&notes.unfit, &space),
-        paper,
-        paper_note,
         theory: tables::theory_table(subject.rows),
         provenance: trust::provenance(&notes),
         assumptions: trust::assumptions(subject.assumptions),
@@ -145,32 +156,94 @@ pub fn html(subject: &Subject<'_>) -> Result<String, DrawError> {
     Ok(page.render().expect("a string takes every text"))
 }
 
-/// What stands under the verdict: where no split wins, what was compared, how times were computed.
-fn remarks(
-    subject: &Subject<'_>,
-    space: &Space<'_>,
-    verdict: &Verdict<'_>,
-    notes: &Notes<'_>,
-) -> Vec<String> {
+/// What stands under the verdict: where no split wins, and what was compared.
+fn remarks(subject: &Subject<'_>, space: &Space<'_>, verdict: &Verdict<'_>) -> Vec<String> {
     let mut remarks: Vec<String> = verdict.never(space).into_iter().collect();
     let distinct = |of: fn(&crate::sweep::RowJson) -> &str| {
         let all: std::collections::BTreeSet<_> = subject.rows.iter().map(of).collect();
         all.into_iter().collect::<Vec<_>>().join(", ")
     };
     remarks.push(format!(
-        "{} over {}; model {}, cluster {}, profile {}. A split and a baseline are compared at equal batch, \
-         context, load and number of GPUs, in steady state.",
+        "{} over {}; model {}, cluster {}, {} GPUs, profile {}. A split and a baseline are compared at equal \
+         batch, context, load and number of GPUs, in steady state.",
         count(subject.rows.len(), "row"),
         count(space.points.len(), "point"),
         distinct(|row| &row.model),
         distinct(|row| &row.cluster),
+        n_gpus(subject.rows),
         distinct(|row| &row.profile)
     ));
-    let words: Vec<_> = notes.words.iter().map(|(word, n)| format!("{word} in {n}")).collect();
-    if !words.is_empty() {
-        remarks.push(format!("Weakest provenance that matters: {} rows.", words.join(", ")));
-    }
     remarks
+}
+
+fn n_gpus(rows: &[crate::sweep::RowJson]) -> String {
+    let all: std::collections::BTreeSet<_> = rows.iter().map(|row| row.n_gpus).collect();
+    all.into_iter().map(|n| n.to_string()).collect::<Vec<_>>().join(" or ")
+}
+
+/// How much the times can be trusted, in a sentence.
+fn caveat(notes: &Notes<'_>) -> String {
+    let words: Vec<_> = notes.words.keys().copied().collect();
+    match words.as_slice() {
+        [] => String::new(),
+        ["Roofline"] => "Nothing here was measured. Every time is computed from datasheet peaks, assumed \
+                         efficiencies and link rates (provenance Roofline), so that the order of strategies is \
+                         more certain than small differences between them."
+            .to_owned(),
+        _ => {
+            let words: Vec<_> = notes.words.iter().map(|(word, n)| format!("{word} in {n}")).collect();
+            format!("Weakest provenance that carries at least 5 % of a row's critical path: {} rows.", words.join(", "))
+        }
+    }
+}
+
+/// Which baselines count for the verdict; empty where there is nothing to tell apart.
+fn contrast_note(space: &Space<'_>) -> String {
+    let (baselines, _) = contrasts(space);
+    let literal: Vec<_> = baselines.iter().filter(|name| name.ends_with("_literal")).cloned().collect();
+    if literal.is_empty() {
+        return String::new();
+    }
+    format!(
+        "Whom one compares with decides the answer. {} keeps one batch in flight, so that half of a two-stage \
+         pipeline idles at any time; beating it says little, and it has no part in the verdict. The others are \
+         tuned as the splits are.",
+        literal.join(", ")
+    )
+}
+
+/// What makes the best split slower (or faster) than the best fair baseline, in a sentence.
+fn why(verdict: &Verdict<'_>) -> String {
+    let gaps = verdict.duels.iter().filter_map(|duel| gap(duel.split?, duel.baseline?));
+    let gaps: Vec<_> = gaps.collect();
+    if gaps.is_empty() {
+        return String::new();
+    }
+    // Means, not medians: those of the parts add up to that of the whole.
+    let mean = |of: fn(&Gap) -> f64| gaps.iter().map(of).sum::<f64>() / gaps.len() as f64;
+    let (busy, idle) = (mean(|gap| gap.busy), mean(|gap| gap.idle));
+    format!(
+        "On average over {} the best split's TPOT differs by {} from that of the best fair baseline: {} in time \
+         in which its GPUs compute, {} in time in which they wait. Kernels take longer where each micro-batch \
+         reads the same weights again, or where a smaller pool does what all GPUs shared; waits come from pools \
+         whose times differ, and from the wire.",
+        count(gaps.len(), "point"),
+        signed_pct(busy + idle),
+        signed_pct(busy),
+        signed_pct(idle)
+    )
+}
+
+/// One line for each axis: how many attention GPUs the best split has at each value.
+fn span_lines(spans: &[Span]) -> Vec<String> {
+    let lines = spans.chunk_by(|a, b| a.dim == b.dim).map(|same| {
+        let values = same.iter().map(|span| match span.attention {
+            (fewest, most) if fewest == most => format!("{} at {}", fewest, span.value),
+            (fewest, most) => format!("{fewest} to {most} at {}", span.value),
+        });
+        format!("{}: {}", same[0].dim, values.collect::<Vec<_>>().join(", "))
+    });
+    lines.collect()
 }
 
 fn alarms(notes: &Notes<'_>) -> Vec<String> {

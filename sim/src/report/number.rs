@@ -63,11 +63,12 @@ pub(crate) fn or_dash(value: Option<f64>, how: fn(f64) -> String) -> String {
     value.map_or_else(|| NONE.to_owned(), how)
 }
 
-/// The median by nearest rank, lower of the two middle values.
+/// The middle value, or the mean of the two middle ones.
 pub(crate) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len().saturating_sub(1) / 2).copied()
+    let low = *sorted.get(sorted.len().saturating_sub(1) / 2)?;
+    Some(f64::midpoint(low, sorted[sorted.len() / 2]))
 }
 
 /// `1 point`, `2 points`.
@@ -110,8 +111,9 @@ mod tests {
     }
 
     #[test]
-    fn the_median_is_the_lower_middle_value() {
-        assert_eq!(median(&[3.0, 1.0, 2.0, 4.0]), Some(2.0));
+    fn the_median_lies_in_the_middle() {
+        assert_eq!(median(&[3.0, 1.0, 2.0, 4.0]), Some(2.5));
+        assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&[]), None);
     }
 }

@@ -1,6 +1,8 @@
 //! A finished run as a trace and as a task graph: what each task was, in words.
 
 mod timeline;
+#[cfg(test)]
+mod tests;
 
 use masim_engine::{TaskId, Work};
 

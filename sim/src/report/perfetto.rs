@@ -3,9 +3,12 @@
 //!
 //! The input says nothing about an engine: whoever ran something, simulated or real, fills it in.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use masim_units::{PS_PER_US, SimDuration, SimTime};
+
+const PS_PER_NS: u64 = 1000;
 
 /// Everything that a trace shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,7 +92,11 @@ pub struct TraceInstant {
     pub at: SimTime,
 }
 
-/// The trace as Chrome JSON, one event a line; times are microseconds with six decimals, exact.
+/// The trace as Chrome JSON, one event a line.
+///
+/// Viewers keep whole nanoseconds, some by rounding and some by cutting off, begin and length apart; a slice
+/// that then sticks out of the one around it by a nanosecond is dropped. Both ends are therefore on whole
+/// nanoseconds here, and the exact time is `args.time_us`.
 ///
 /// # Panics
 ///
@@ -99,13 +106,49 @@ pub fn perfetto(trace: &TraceInput) -> String {
     for process in &trace.processes {
         events.extend(names(process));
     }
-    events.extend(trace.slices.iter().map(slice));
+    let shown = shown(&trace.slices);
+    events.extend(trace.slices.iter().zip(&shown).map(|(it, shown)| slice(it, *shown)));
     for (id, arrow) in trace.arrows.iter().enumerate() {
-        events.extend(ends(id, &trace.slices[arrow.from], &trace.slices[arrow.to]));
+        let end = |at: usize| (&trace.slices[at], shown[at]);
+        events.extend(ends(id, end(arrow.from), end(arrow.to)));
     }
     events.extend(trace.instants.iter().map(instant));
     // The unit is that of the display alone: `ts` and `dur` are microseconds in any case.
     format!("{{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n{}\n]}}\n", events.join(",\n"))
+}
+
+/// When a viewer sees a slice begin and end, in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shown {
+    begin: u64,
+    end: u64,
+}
+
+/// Where every slice is shown. One that lies inside an earlier one of its thread ends a nanosecond before
+/// that at the latest, so that it stays inside even where a viewer cuts the outer one short.
+fn shown(slices: &[TraceSlice]) -> Vec<Shown> {
+    let mut outer = BTreeMap::<(u32, u32), Shown>::new();
+    let place = |slice: &TraceSlice| {
+        let begin = slice.start.as_ps() / PS_PER_NS;
+        let end = (slice.start.as_ps() + slice.time.as_ps()) / PS_PER_NS;
+        let thread = (slice.pid, slice.tid);
+        match outer.get(&thread) {
+            Some(around) if around.begin <= begin && end <= around.end => {
+                Shown { begin, end: end.min(around.end - 1).max(begin) }
+            }
+            _ => {
+                outer.insert(thread, Shown { begin, end });
+                Shown { begin, end }
+            }
+        }
+    };
+    slices.iter().map(place).collect()
+}
+
+/// An instant in microseconds. A picosecond more than the nanosecond keeps a reader that multiplies by 1000
+/// and cuts off from falling below it.
+fn instant_us(ns: u64) -> String {
+    us(ns * PS_PER_NS + 1)
 }
 
 fn text(text: &str) -> String {
@@ -133,20 +176,21 @@ fn names(process: &TraceProcess) -> Vec<String> {
     events
 }
 
-fn slice(slice: &TraceSlice) -> String {
+fn slice(slice: &TraceSlice, shown: Shown) -> String {
     format!(
         "{{\"ph\":\"X\",\"name\":{},\"pid\":{},\"tid\":{},\"ts\":{},\"dur\":{},\"args\":{}}}",
         text(&slice.name),
         slice.pid,
         slice.tid,
-        us(slice.start.as_ps()),
-        us(slice.time.as_ps()),
-        args(&slice.args)
+        instant_us(shown.begin),
+        us((shown.end - shown.begin) * PS_PER_NS),
+        args(slice)
     )
 }
 
-fn args(args: &TraceArgs) -> String {
-    let mut object = format!("{{\"work\":{}", text(&args.work));
+fn args(slice: &TraceSlice) -> String {
+    let args = &slice.args;
+    let mut object = format!("{{\"work\":{},\"time_us\":{}", text(&args.work), us(slice.time.as_ps()));
     let mut put = |key: &str, value: Option<String>| {
         if let Some(value) = value {
             write!(object, ",\"{key}\":{value}").expect("a string takes every text");
@@ -162,20 +206,23 @@ fn args(args: &TraceArgs) -> String {
     object
 }
 
-/// The two events of an arrow. Each must lie inside its slice: the first one nanosecond (the viewer's
-/// resolution) before the end, where the end itself would already belong to the next slice.
-fn ends(id: usize, from: &TraceSlice, to: &TraceSlice) -> [String; 2] {
-    let start = from.start.as_ps();
-    let inside = start + from.time.as_ps().saturating_sub(1000);
-    let event = |phase: &str, slice: &TraceSlice, at: u64| {
+/// The two events of an arrow. Each must lie inside its slice: the first two nanoseconds before the end, of
+/// which a viewer may cut one off.
+fn ends(
+    id: usize,
+    (from, from_shown): (&TraceSlice, Shown),
+    (to, to_shown): (&TraceSlice, Shown),
+) -> [String; 2] {
+    let inside = from_shown.end.saturating_sub(2).max(from_shown.begin);
+    let event = |phase: &str, slice: &TraceSlice, ns: u64| {
         format!(
             "{{{phase},\"id\":{id},\"name\":\"after\",\"cat\":\"dependency\",\"pid\":{},\"tid\":{},\"ts\":{}}}",
             slice.pid,
             slice.tid,
-            us(at)
+            instant_us(ns)
         )
     };
-    [event("\"ph\":\"s\"", from, inside), event("\"ph\":\"f\",\"bp\":\"e\"", to, to.start.as_ps())]
+    [event("\"ph\":\"s\"", from, inside), event("\"ph\":\"f\",\"bp\":\"e\"", to, to_shown.begin)]
 }
 
 fn instant(instant: &TraceInstant) -> String {
@@ -184,7 +231,7 @@ fn instant(instant: &TraceInstant) -> String {
         text(&instant.name),
         instant.pid,
         instant.tid,
-        us(instant.at.as_ps())
+        instant_us(instant.at.as_ps() / PS_PER_NS)
     )
 }
 
@@ -202,7 +249,7 @@ mod tests {
             time: SimDuration::from_ps(time),
             args: TraceArgs { work: work.to_owned(), layer: Some(3), ..TraceArgs::default() },
         };
-        let mut second = slice(1, 0, "experts \"L3\"", 12_345_678, 5, "experts");
+        let mut second = slice(1, 0, "experts \"L3\"", 12_345_678, 5_000_600, "experts");
         second.args.bytes = Some(7);
         second.args.wait = Some(SimDuration::from_ps(1_000_001));
         second.args.wait_for = Some("wire".to_owned());
@@ -224,14 +271,32 @@ mod tests {
     }
 
     #[test]
-    fn the_trace_is_json_and_its_times_are_exact() {
+    fn the_trace_is_json_and_keeps_exact_times_beside_shown_ones() {
         let text = perfetto(&example());
         let parsed: Value = serde_json::from_str(&text).unwrap();
         let events = parsed["traceEvents"].as_array().unwrap();
         assert_eq!(events.len(), 6 + 2 + 2 + 1);
         assert_eq!(events[7]["name"], "experts \"L3\"");
-        assert!(text.contains("\"ts\":12.345678,\"dur\":0.000005"), "{text}");
+        // 12,345.678 ns to 17,346.278 ns: shown from 12,345 to 17,346 ns.
+        assert!(text.contains("\"ts\":12.345001,\"dur\":5.001000"), "{text}");
+        assert!(text.contains("\"time_us\":5.000600"), "{text}");
         assert!(text.contains("\"bytes\":7,\"wait_us\":1.000001,\"wait_for\":\"wire\""), "{text}");
+    }
+
+    #[test]
+    fn a_slice_that_ends_with_the_one_around_it_is_shown_to_end_earlier() {
+        let slice = |start, time| TraceSlice {
+            pid: 0,
+            tid: 0,
+            name: String::new(),
+            start: SimTime::from_ps(start),
+            time: SimDuration::from_ps(time),
+            args: TraceArgs::default(),
+        };
+        // The first holds the second and third; the fourth follows it at once.
+        let slices = [slice(500, 2500), slice(500, 1300), slice(1800, 1200), slice(3000, 4000)];
+        let ends: Vec<_> = shown(&slices).iter().map(|shown| (shown.begin, shown.end)).collect();
+        assert_eq!(ends, [(0, 3), (0, 1), (1, 2), (3, 7)]);
     }
 
     #[test]
@@ -241,6 +306,6 @@ mod tests {
         let [from, to] = [&events[8], &events[9]];
         assert_eq!((from["ph"].as_str(), to["ph"].as_str()), (Some("s"), Some("f")));
         assert_eq!(from["id"], to["id"]);
-        assert_eq!((from["ts"].as_f64(), to["ts"].as_f64()), (Some(12.344_678), Some(12.345_678)));
+        assert_eq!((from["ts"].as_f64(), to["ts"].as_f64()), (Some(12.343_001), Some(12.345_001)));
     }
 }

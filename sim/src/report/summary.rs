@@ -2,7 +2,7 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::digest::{accounts, memories};
+use super::digest::{accounts, contrasts, memories};
 use super::number::{NONE, is_split, label, ms, or_dash, pct, sig, signed_pct};
 use super::space::Space;
 use super::verdict::{Duel, Outcome, Verdict, is_fair_baseline};
@@ -64,7 +64,23 @@ pub fn sweep(rows: &[RowJson], dress: Dress) -> String {
     }
     let never = verdict.never(&space).map(|text| format!(" {text}")).unwrap_or_default();
     let sentence = dress.text(&format!("{}{never}", verdict.sentence()));
-    format!("{}\n\n{sentence}\n", dress.finish(table, 0))
+    let contrasts = dress.text(&against_each(&space));
+    format!("{}\n\n{contrasts}{sentence}\n", dress.finish(table, 0))
+}
+
+/// One line for each baseline: how the best split fares against it alone. Empty where there is one only.
+fn against_each(space: &Space<'_>) -> String {
+    let (baselines, rows) = contrasts(space);
+    let best = rows.first().filter(|row| row.ratio.is_none() && baselines.len() > 1);
+    let Some(best) = best else { return String::new() };
+    let lines = baselines.iter().zip(&best.against).filter_map(|(name, contrast)| {
+        let (n, faster, tied) = (contrast.margins.len(), contrast.n_faster, contrast.n_tied);
+        let median = signed_pct(contrast.median()?);
+        Some(format!(
+            "best split against {name}: faster at {faster} of {n}, ties at {tied}, median {median}\n"
+        ))
+    });
+    lines.collect::<String>() + "\n"
 }
 
 fn duel_cells(duel: &Duel<'_>) -> [String; 6] {
@@ -180,6 +196,15 @@ mod tests {
         assert_eq!(lines[1].join(" "), "0 2048 1024 12:4 x2 0.900 dp_ep 1.00 -10.0 % split", "{text}");
         assert!(lines[2].join(" ").ends_with("nothing runs"));
         assert!(text.trim_end().ends_with("nothing runs at 1."));
+        assert!(!text.contains("against dp_ep:"), "one baseline is what the verdict is about");
+        let rows = [
+            hand_made(0, "12:4", 900.0),
+            hand_made(0, "dp_ep", 800.0),
+            hand_made(0, "tp_pp_literal", 1000.0),
+        ];
+        let text = sweep(&rows, Dress::Plain);
+        let line = "best split against tp_pp_literal: faster at 1 of 1, ties at 0, median -10.0 %\n";
+        assert!(text.contains(line), "{text}");
     }
 
     #[test]

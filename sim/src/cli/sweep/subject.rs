@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use masim_engine::LinkId;
+
 use crate::report::Assumption;
-use crate::scenario::Scenario;
+use crate::scenario::{FfnSpec, ModelSpec, MoeSpec, Scenario};
 use crate::sweep::SweepRow;
+use crate::topology::{Cluster, Dtype, GpuCard, VertexKind};
 
 /// Every scenario of the rows, those that make sense.
 fn scenarios(rows: &[SweepRow]) -> impl Iterator<Item = &Scenario> {
@@ -27,20 +30,99 @@ pub(super) fn memory_gib(rows: &[SweepRow]) -> BTreeMap<String, f64> {
 /// What the cards and clusters of the rows list under `assumed`, each once.
 pub(super) fn assumptions(rows: &[SweepRow]) -> Vec<Assumption> {
     let mut found = BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for scenario in scenarios(rows) {
-        let model = scenario.model.assumed.iter().map(|key| ("model", scenario.model.name.as_str(), key));
-        let cluster =
-            scenario.cluster.assumed.iter().map(|key| ("cluster", scenario.cluster.name.as_str(), key));
-        let cards =
-            scenario.cluster.gpus.iter().flat_map(|gpu| {
-                gpu.card.assumed.iter().map(|key| ("cluster.gpu", gpu.card.name.as_str(), key))
-            });
-        found.extend(model.chain(cluster).chain(cards));
+        let (model, cluster) = (&*scenario.model, &*scenario.cluster);
+        // Thousands of rows share a few inputs.
+        if seen.insert((std::ptr::from_ref(model), std::ptr::from_ref(cluster))) {
+            let of = |root: &str, file: &str, key: &String, value: Option<String>| {
+                (format!("{root}.{key}"), file.to_owned(), value)
+            };
+            found.extend(model.assumed.iter().map(|key| of("model", &model.name, key, of_model(model, key))));
+            found.extend(
+                cluster.assumed.iter().map(|key| of("cluster", &cluster.name, key, of_cluster(cluster, key))),
+            );
+            for card in cluster.gpus.iter().map(|gpu| &gpu.card) {
+                found.extend(
+                    card.assumed.iter().map(|key| of("cluster.gpu", &card.name, key, of_card(card, key))),
+                );
+            }
+        }
     }
-    let assumption = |(root, file, key): (&str, &str, &String)| Assumption {
-        what: format!("{root}.{key}"),
-        value: format!("as in `{file}`"),
-        why: "its source does not state it".to_owned(),
+    let assumption = |(what, file, value): (String, String, Option<String>)| Assumption {
+        what,
+        value: value.unwrap_or_else(|| format!("as in {file}")),
+        why: format!("the source of {file} does not state it"),
     };
     found.into_iter().map(assumption).collect()
+}
+
+/// The value of a key of a model card, where it can be said in a few words.
+fn of_model(model: &ModelSpec, key: &str) -> Option<String> {
+    let dtype = &model.dtype;
+    let value = match key {
+        "vocab" => model.vocab.map_or_else(|| "none".to_owned(), |vocab| vocab.to_string()),
+        "attention.head_dim" => model.attention.head_dim.to_string(),
+        "ffn.gated" => {
+            let (FfnSpec::Dense { gated, .. } | FfnSpec::Moe(MoeSpec { gated, .. })) = model.ffn;
+            gated.to_string()
+        }
+        "dtype" => {
+            let all = [dtype.weights, dtype.activations, dtype.kv, dtype.dispatch, dtype.combine];
+            let names: BTreeSet<_> = all.into_iter().map(Dtype::name).collect();
+            names.into_iter().collect::<Vec<_>>().join(", ")
+        }
+        "dtype.weights" => dtype.weights.name().to_owned(),
+        "dtype.activations" => dtype.activations.name().to_owned(),
+        "dtype.kv" => dtype.kv.name().to_owned(),
+        "dtype.dispatch" => dtype.dispatch.name().to_owned(),
+        "dtype.combine" => dtype.combine.name().to_owned(),
+        _ => return None,
+    };
+    Some(value)
+}
+
+/// The value of a key of a card.
+fn of_card(card: &GpuCard, key: &str) -> Option<String> {
+    let roofline = &card.roofline;
+    match key {
+        "power.idle" => Some(card.power_idle.to_string()),
+        "roofline" => Some(format!(
+            "kernels reach {} of memory bandwidth and {} of matrix peak; a launch costs {} (graph) or {} (eager)",
+            roofline.memory, roofline.matrix, roofline.launch_graph, roofline.launch_eager
+        )),
+        _ => None,
+    }
+}
+
+/// The value of a key of a regular cluster: that of the links which it describes.
+fn of_cluster(cluster: &Cluster, key: &str) -> Option<String> {
+    let (part, has_bandwidth) = match key.split_once('.') {
+        None => (key, true),
+        Some((part, "latency")) => (part, false),
+        Some(_) => return None,
+    };
+    let texts: BTreeSet<String> = (0..)
+        .map(LinkId)
+        .zip(&cluster.links)
+        .filter(|(id, _)| part_of(cluster, *id) == part)
+        .map(|(_, link)| {
+            let bandwidth = if has_bandwidth { format!("{}, ", link.bandwidth) } else { String::new() };
+            format!("{bandwidth}{} per hop", link.latency)
+        })
+        .collect();
+    (!texts.is_empty()).then(|| texts.into_iter().collect::<Vec<_>>().join(" or "))
+}
+
+/// The part of a regular cluster's file that a link comes from.
+fn part_of(cluster: &Cluster, link: LinkId) -> &'static str {
+    let (src, dst) = cluster.link_ends(link);
+    let kinds = [src, dst].map(|vertex| cluster.vertex(vertex).kind);
+    if kinds.iter().any(|kind| matches!(kind, VertexKind::PcieSwitch | VertexKind::Host)) {
+        "host"
+    } else if kinds.iter().all(|kind| matches!(kind, VertexKind::Gpu(_) | VertexKind::NvSwitch)) {
+        "scale_up"
+    } else {
+        "scale_out"
+    }
 }

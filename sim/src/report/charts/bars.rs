@@ -34,6 +34,8 @@ pub(super) fn breakdowns(space: &Space<'_>, verdict: &Verdict<'_>) -> Vec<Figure
     let worst = compared().max_by(|a, b| a.0.total_cmp(&b.0));
     let point = |at: &[usize]| space.points.iter().find(|point| point.at == at);
     let mut figures = Vec::new();
+    // With a single point both are the same picture.
+    let worst = worst.filter(|worst| best.is_none_or(|best| best.1.at != worst.1.at));
     for (which, duel) in [("best", best), ("worst", worst)] {
         let Some(point) = duel.and_then(|(_, duel)| point(&duel.at)) else { continue };
         figures.extend(breakdown(space, point, which));
@@ -42,7 +44,16 @@ pub(super) fn breakdowns(space: &Space<'_>, verdict: &Verdict<'_>) -> Vec<Figure
 }
 
 fn role_name(row: &RowJson, account: &Account) -> String {
-    format!("{}: {} \u{d7} {}", label(row), account.n_gpus, account.role)
+    format!("{}, {} ({} GPUs)", label(row), role_words(&account.role), account.n_gpus)
+}
+
+/// A role as people read it.
+fn role_words(role: &str) -> &str {
+    match role {
+        "both" => "attention and experts",
+        "expert" => "experts",
+        other => other,
+    }
 }
 
 fn breakdown(space: &Space<'_>, point: &Point<'_>, which: &str) -> Option<Figure> {
@@ -54,8 +65,10 @@ fn breakdown(space: &Space<'_>, point: &Point<'_>, which: &str) -> Option<Figure
     if all.is_empty() {
         return None;
     }
-    let title =
-        format!("Where the time goes where the best split fares {which}: {}", space.point_name(&point.at));
+    let title = format!(
+        "Where the time goes at the point where the best split fares {which}: {}",
+        space.point_name(&point.at)
+    );
     let names: Vec<_> = all.iter().map(|(name, _)| name.clone()).collect();
     let stacks = |of: fn(&Account) -> GpuAccountJson| -> Vec<Vec<f64>> {
         all.iter().map(|(_, account)| of(account).parts().map(|us| us / 1e3).to_vec()).collect()
@@ -79,7 +92,7 @@ pub(super) fn memory(subject: &Subject<'_>, space: &Space<'_>) -> Option<Figure>
     let mut stacks = Vec::new();
     for row in &rows {
         for memory in memories(row) {
-            names.push(format!("{}: {}, fullest {}", label(row), memory.role, memory.gpu));
+            names.push(format!("{}, {} (GPU {})", label(row), role_words(&memory.role), memory.gpu));
             stacks.push(memory.holds.parts().to_vec());
         }
     }

@@ -1,92 +1,109 @@
 //! The best split by context and batch, colored by how it fares against the best fair baseline.
 
 use super::Figure;
+use crate::report::digest::waits;
 use crate::report::number::{NONE, label, ms, signed_pct};
 use crate::report::scene::{Anchor, BLUE, Color, HEAD, ON_LIGHT, ORANGE, Scene, TEXT, text_width};
 use crate::report::space::Space;
-use crate::report::verdict::{Duel, Outcome, Verdict};
+use crate::report::verdict::{Duel, Outcome, Verdict, outcome_of};
 
 /// A margin of this factor has the full color; beyond it nothing changes.
 const FULL: f64 = 1.5;
 const NEUTRAL: Color = Color(0xf2, 0xf2, 0xf2);
 const NO_RESULT: Color = Color(0xd0, 0xd0, 0xd0);
-const CELL_HEIGHT: f64 = 58.0;
+/// Distance of lines of text.
+pub(super) const LINE: f64 = 17.0;
+/// From the end of the color scale to the middle of the next line.
+pub(super) const KEY_HEIGHT: f64 = 24.0;
+const CELL_HEIGHT: f64 = 4.0 * LINE + 7.0;
+/// Sizes of the four lines of a cell.
+const SIZES: [f64; 4] = [TEXT, TEXT, TEXT, 11.0];
+/// Beyond this width panels stand below each other.
+const WIDEST: f64 = 1172.0;
 const TITLE: &str = "Best split by context and batch";
-const EXPLAINED: [&str; 2] = [
-    "Each cell: best split (attention:expert GPUs \u{d7} micro-batches), its TPOT,",
-    "and how much longer (+) or shorter (\u{2212}) than the best fair baseline's on as many GPUs.",
+const EXPLAINED: [&str; 3] = [
+    "Each cell: best split (attention:expert GPUs \u{d7} micro-batches); its TPOT; how much longer (+) or shorter (\u{2212})",
+    "that is than the best fair baseline's on as many GPUs; what its GPUs wait for most (the other pool, the wire, slower",
+    "peers of their pool), as a share of their time. Down: batch, sequences. Across: context, tokens.",
 ];
 
-/// The picture of all panels.
+/// The picture of all panels, side by side as far as there is room.
 pub(super) fn heat(space: &Space<'_>, verdict: &Verdict<'_>) -> Figure {
     let (contexts, batches) = (&space.dims[0].values, &space.dims[1].values);
     let panels = space.panels();
-    let widest = batches.iter().map(|batch| text_width(batch, TEXT)).fold(40.0, f64::max);
-    let left = 20.0 + widest.max(text_width("batch", TEXT)) + 10.0;
-    let cell = (900.0 / contexts.len().max(1) as f64).clamp(96.0, 140.0);
-    let named = panels.iter().map(|panel| text_width(&space.panel_name(panel), HEAD));
-    let texts = named.chain(EXPLAINED.map(|line| text_width(line, TEXT))).fold(0.0, f64::max);
-    let width = (left + cell * contexts.len() as f64 + 20.0).max(texts + 40.0);
-    let mut scene = Scene::new(width, 0.0);
+    let widest = batches.iter().map(|batch| text_width(batch, TEXT)).fold(20.0, f64::max);
+    let cells = verdict.duels.iter().flat_map(|duel| lines(duel).into_iter().zip(SIZES));
+    let cell = cells.map(|(line, size)| text_width(&line, size)).fold(70.0, f64::max) + 6.0;
+    let named = panels.iter().map(|panel| text_width(&space.panel_name(panel), HEAD)).fold(0.0, f64::max);
+    let panel_width = widest + 10.0 + (cell * contexts.len() as f64).max(named) + 16.0;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few panels")]
+    let n_columns = (((WIDEST - 24.0) / panel_width) as usize).clamp(1, panels.len().max(1));
+    let texts = EXPLAINED.map(|line| text_width(line, TEXT)).into_iter().fold(0.0, f64::max);
+    let mut scene = Scene::new((24.0 + panel_width * n_columns as f64).max(texts + 40.0), 0.0);
     scene.text((20.0, 20.0), TITLE, HEAD, Anchor::Start);
     for (idx, line) in EXPLAINED.iter().enumerate() {
-        scene.text((20.0, 42.0 + 17.0 * idx as f64), *line, TEXT, Anchor::Start);
+        scene.text((20.0, 42.0 + LINE * idx as f64), *line, TEXT, Anchor::Start);
     }
-    let mut top = scale(&mut scene, 78.0) + 14.0;
-    for panel in &panels {
-        let duels: Vec<_> = verdict.duels.iter().filter(|duel| duel.at[2..] == panel[..]).collect();
-        let name = space.panel_name(panel);
-        if !name.is_empty() {
-            scene.text((20.0, top + 10.0), name, HEAD, Anchor::Start);
-            top += 26.0;
+    let top = scale(&mut scene, 42.0 + LINE * EXPLAINED.len() as f64) + KEY_HEIGHT;
+    let has_names = panels.iter().any(|panel| !panel.is_empty());
+    let head = if has_names { 18.0 } else { 0.0 };
+    let panel_height = head + CELL_HEIGHT * batches.len() as f64 + LINE + 18.0;
+    for (idx, panel) in panels.iter().enumerate() {
+        let left = 20.0 + panel_width * (idx % n_columns) as f64 + widest + 10.0;
+        let top = top + panel_height * (idx / n_columns) as f64;
+        if has_names {
+            scene.text((left, top), space.panel_name(panel), HEAD, Anchor::Start);
         }
         for (idx, batch) in batches.iter().enumerate() {
-            let middle = top + CELL_HEIGHT * (idx as f64 + 0.5);
-            scene.text((left - 10.0, middle), batch, TEXT, Anchor::End);
+            let middle = top + head + CELL_HEIGHT * (idx as f64 + 0.5);
+            scene.text((left - 8.0, middle), batch, TEXT, Anchor::End);
         }
-        for duel in duels {
+        for duel in verdict.duels.iter().filter(|duel| duel.at[2..] == panel[..]) {
             let x = left + cell * duel.at[0] as f64;
-            let y = top + CELL_HEIGHT * duel.at[1] as f64;
+            let y = top + head + CELL_HEIGHT * duel.at[1] as f64;
             draw_cell(&mut scene, (x, y, x + cell - 2.0, y + CELL_HEIGHT - 2.0), duel);
         }
-        top += CELL_HEIGHT * batches.len() as f64;
+        let bottom = top + head + CELL_HEIGHT * batches.len() as f64;
         for (idx, context) in contexts.iter().enumerate() {
             let x = left + cell * (idx as f64 + 0.5) - 1.0;
-            scene.text((x, top + 10.0), context, TEXT, Anchor::Middle);
+            scene.text((x, bottom + 9.0), context, TEXT, Anchor::Middle);
         }
-        scene.text(
-            (20.0, top + 28.0),
-            "down: batch, sequences; across: context, tokens",
-            TEXT,
-            Anchor::Start,
-        );
-        top += 52.0;
     }
-    scene.height = top;
+    scene.height = top + panel_height * panels.len().div_ceil(n_columns) as f64;
     Figure { name: "best-split".to_owned(), label: TITLE.to_owned(), scene }
 }
 
 fn draw_cell(scene: &mut Scene, corners: (f64, f64, f64, f64), duel: &Duel<'_>) {
     let (left, top, right, _) = corners;
-    let center = f64::midpoint(left, right);
-    let color = match duel.margin {
-        Some(_) if duel.outcome == Outcome::Tie => NEUTRAL,
-        Some(margin) => shade(margin),
-        None => NO_RESULT,
-    };
-    scene.rect(corners, color);
+    scene.rect(corners, color_of(duel.margin));
+    for (idx, (line, size)) in lines(duel).into_iter().zip(SIZES).enumerate() {
+        let y = top + 12.0 + LINE * idx as f64;
+        scene.text_in((f64::midpoint(left, right), y), line, size, Anchor::Middle, ON_LIGHT);
+    }
+}
+
+/// What a cell says.
+fn lines(duel: &Duel<'_>) -> [String; 4] {
+    let none = || NONE.to_owned();
     let margin = match (duel.outcome, duel.margin) {
         (Outcome::Tie, Some(margin)) => format!("{} (tie)", signed_pct(margin)),
         (_, Some(margin)) => signed_pct(margin),
         (Outcome::NoBaseline, None) => "no baseline".to_owned(),
-        (_, None) => NONE.to_owned(),
+        (_, None) => none(),
     };
-    let best = duel.split.map_or_else(|| "no split".to_owned(), label);
-    let time =
-        duel.split.and_then(|row| row.tpot_us).map_or_else(|| NONE.to_owned(), |us| format!("{} ms", ms(us)));
-    for (idx, line) in [best, time, margin].into_iter().enumerate() {
-        let y = top + 11.0 + 17.0 * idx as f64;
-        scene.text_in((center, y), line, TEXT, Anchor::Middle, ON_LIGHT);
+    let time = duel.split.and_then(|row| row.tpot_us).map_or_else(none, |us| format!("{} ms", ms(us)));
+    let wait = duel.split.and_then(waits);
+    let wait =
+        wait.map_or_else(none, |waits| format!("{} {:.0} %", waits.cause.short(), waits.share * 100.0));
+    [duel.split.map_or_else(|| "no split".to_owned(), label), time, margin, wait]
+}
+
+/// The color of a cell with this margin.
+pub(super) fn color_of(margin: Option<f64>) -> Color {
+    match margin {
+        Some(margin) if outcome_of(margin) == Outcome::Tie => NEUTRAL,
+        Some(margin) => shade(margin),
+        None => NO_RESULT,
     }
 }
 
@@ -106,7 +123,7 @@ fn shade(margin: f64) -> Color {
 }
 
 /// The color scale at `top`; returns where it ends.
-fn scale(scene: &mut Scene, top: f64) -> f64 {
+pub(super) fn scale(scene: &mut Scene, top: f64) -> f64 {
     let margins = [-0.34, -0.2, -0.1, 0.0, 0.1, 0.25, 0.5];
     for (idx, margin) in margins.into_iter().enumerate() {
         let left = 20.0 + 72.0 * idx as f64;

@@ -11,15 +11,16 @@ pub(super) fn multiples(title: &str, keys: &[Key], y: &Axis, n: usize) -> (Scene
     let labels = y.ticks.iter().map(|(_, label)| text_width(label, TEXT));
     let left = labels.fold(20.0, f64::max) + 26.0;
     let (cell_width, cell_height) = (left + PLOT.0 + 16.0, 58.0 + PLOT.1 + 48.0);
-    let columns = n.clamp(1, N_COLUMNS);
+    // Four make two full rows.
+    let columns = if n == 4 { 2 } else { n.clamp(1, N_COLUMNS) };
     let width = (cell_width * columns as f64).max(text_width(title, HEAD) + 40.0).max(2.0 * cell_width);
     let mut scene = Scene::new(width, 0.0);
     scene.text((20.0, 20.0), title, HEAD, Anchor::Start);
     let top = 36.0 + scene.legend((20.0, 36.0), width - 40.0, keys);
-    scene.height = top + cell_height * n.div_ceil(N_COLUMNS) as f64;
+    scene.height = top + cell_height * n.div_ceil(columns) as f64;
     let corners = |idx: usize| {
-        let x = (idx % N_COLUMNS) as f64 * cell_width + left;
-        let y = (idx / N_COLUMNS) as f64 * cell_height + top + 58.0;
+        let x = (idx % columns) as f64 * cell_width + left;
+        let y = (idx / columns) as f64 * cell_height + top + 58.0;
         (x, y, x + PLOT.0, y + PLOT.1)
     };
     (scene, (0..n).map(corners).collect())

@@ -34,6 +34,33 @@ pub(crate) fn moves(space: &Space<'_>, verdict: &Verdict<'_>) -> Vec<Flip> {
     changes(space, verdict, |duel| duel.split.map(label))
 }
 
+/// How many attention GPUs the best split has over all points with one value of an axis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// The axis, as people read it.
+    pub(crate) dim: String,
+    /// Its value.
+    pub(crate) value: String,
+    /// The fewest and the most attention GPUs.
+    pub(crate) attention: (u32, u32),
+}
+
+/// One entry for each value of each axis that has several.
+pub(crate) fn spans(space: &Space<'_>, verdict: &Verdict<'_>) -> Vec<Span> {
+    let mut spans = Vec::new();
+    for (idx, dim) in space.dims.iter().enumerate().filter(|(_, dim)| dim.values.len() > 1) {
+        for (at, value) in dim.values.iter().enumerate() {
+            let here = verdict.duels.iter().filter(|duel| duel.at[idx] == at);
+            let counts: Vec<u32> = here.filter_map(|duel| duel.split?.n_attention_gpus).collect();
+            if let (Some(&fewest), Some(&most)) = (counts.iter().min(), counts.iter().max()) {
+                let (dim, value) = (dim.title.clone(), value.clone());
+                spans.push(Span { dim, value, attention: (fewest, most) });
+            }
+        }
+    }
+    spans
+}
+
 fn changes(
     space: &Space<'_>,
     verdict: &Verdict<'_>,
@@ -91,5 +118,8 @@ mod tests {
         assert_eq!((found[0].from.as_str(), found[0].to.as_str()), ("split", "dp_ep"));
         assert_eq!(found[0].between, ("2048".to_owned(), "4096".to_owned()));
         assert_eq!(moves(&space, &verdict)[0].to, "10:6 \u{d7}2");
+        let spans = spans(&space, &verdict);
+        let spans: Vec<_> = spans.iter().map(|span| (span.value.as_str(), span.attention)).collect();
+        assert_eq!(spans, [("2048", (12, 12)), ("4096", (10, 10))]);
     }
 }

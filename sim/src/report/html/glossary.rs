@@ -26,10 +26,29 @@ pub(super) const TERMS: &[(&str, &str)] = &[
         "tp_pp_literal",
         "The same with one batch in flight, as the paper reads literally. Shown, but no part of the verdict: it was given no chance to tune.",
     ),
-    ("dp_ep", "Baseline: data-parallel attention on every GPU, experts spread over the same GPUs."),
+    (
+        "dp_ep",
+        "Baseline: data-parallel attention on every GPU, experts spread over the same GPUs; the best of its variants (half-batches overlapped or not).",
+    ),
     ("co-location", "Attention and experts on the same GPUs: every baseline."),
+    ("fair baseline", "A baseline that is tuned as the splits are: every one but those called literal."),
+    (
+        "heads \u{d7} sequences \u{d7} replicas",
+        "How the attention pool is laid out: the heads of a layer over so many GPUs, the cache of one sequence over so many, and so many groups with sequences of their own.",
+    ),
+    (
+        "ep \u{d7} tp",
+        "How the expert pool is laid out: whole experts spread over ep groups, each expert sliced over the tp GPUs of a group.",
+    ),
+    (
+        "balanced, zipf(s)",
+        "Expert load: every expert gets as many tokens; or the i-th most popular expert gets a share proportional to i to the power of \u{2212}s.",
+    ),
     ("tie", "Two values of TPOT that differ by no more than 1 %."),
-    ("median", "By nearest rank: the value in the middle of the sorted list, the lower one of two."),
+    (
+        "median",
+        "The value in the middle of the sorted list; of an even number of values the mean of the two in the middle.",
+    ),
     ("busy", "A compute kernel ran."),
     ("waits: imbalance", "A slower peer of the same pool was waited for."),
     ("waits: dependency", "The other pool, or another stage, was waited for."),

@@ -2,9 +2,12 @@
 
 use super::{Cell, Table};
 use crate::report::charts::contenders;
-use crate::report::digest::{Flip, PaperPoint, accounts, paper, theory};
-use crate::report::number::{NONE, count, label, median, ms, or_dash, sig, signed_pct};
-use crate::report::space::Space;
+use crate::report::digest::{
+    Contrast, ContrastRow, Flip, accounts, best_split, contrasts, gap, longest_work, margin_against, theory,
+    waits,
+};
+use crate::report::number::{NONE, label, ms, or_dash, pct, sig, signed_pct};
+use crate::report::space::{Space, fastest};
 use crate::report::verdict::{Duel, Outcome, Verdict};
 use crate::sweep::RowJson;
 
@@ -29,12 +32,12 @@ fn name(row: Option<&RowJson>) -> String {
 pub(super) fn bests(space: &Space<'_>, verdict: &Verdict<'_>) -> Vec<Table> {
     let head = [
         "best split",
-        "heads \u{d7} sequences \u{d7} replicas",
-        "ep \u{d7} tp",
+        "attention: heads \u{d7} sequences \u{d7} replicas",
+        "experts: ep \u{d7} tp",
         "TPOT, ms",
         "tokens/s per GPU",
         "best fair baseline",
-        "TPOT, ms",
+        "its TPOT, ms",
         "split against baseline",
         "winner",
     ];
@@ -156,69 +159,106 @@ pub(super) fn theory_table(rows: &[RowJson]) -> Table {
     table
 }
 
-/// A time over another, minus 1.
-fn over(row: Option<&RowJson>, base: Option<&RowJson>) -> Option<f64> {
-    Some(tpot(row)? / tpot(base)? - 1.0)
+/// The best split and those that the paper names, against every baseline.
+pub(super) fn contrast_table(space: &Space<'_>) -> Table {
+    let (baselines, rows) = contrasts(space);
+    let head = ["split".to_owned()].into_iter().chain(baselines.iter().map(|name| format!("against {name}")));
+    let mut table = Table::new("", head, "No split and no baseline both run at any point.");
+    for ContrastRow { split, ratio, against } in rows {
+        let split = match ratio {
+            Some((a, e)) => format!("{split}\n({a}:{e} of the paper)"),
+            None => split,
+        };
+        let mut cells = vec![Cell::text(split)];
+        cells.extend(against.iter().map(contrast_cell));
+        table.rows.push(cells);
+    }
+    table
 }
 
-/// The table and one sentence about it.
-pub(super) fn paper_table(space: &Space<'_>) -> (Table, String) {
-    let points = paper(space);
-    let head = [
-        "tp_pp_literal, ms",
-        "tp_pp, ms",
-        "3:1, ms",
-        "1:1, ms",
-        "best split, ms",
-        "3:1 against literal",
-        "against tp_pp",
-        "1:1 against literal",
-        "against tp_pp",
-        "best against literal",
-        "against tp_pp",
-    ];
-    let head = dim_titles(space).chain(head.map(str::to_owned));
-    let mut table = Table::new("", head, "No baseline is called tp_pp_literal.");
-    for point in &points {
-        let splits = [point.three_to_one, point.one_to_one, point.best];
-        let times = [point.literal, point.tuned].into_iter().chain(splits);
+/// Such as `faster at 30 of 30` above `median -18.7 %, -47.4 % to -4.7 %`.
+fn contrast_cell(contrast: &Contrast) -> Cell {
+    let n = contrast.margins.len();
+    let (Some(median), Some((least, most))) = (contrast.median(), contrast.extremes()) else {
+        return Cell::text(NONE);
+    };
+    let ties = match contrast.n_tied {
+        0 => String::new(),
+        ties => format!(", ties at {ties}"),
+    };
+    let spread = format!("median {}, {} to {}", signed_pct(median), signed_pct(least), signed_pct(most));
+    let text = format!("faster at {} of {n}{ties}\n{spread}", contrast.n_faster);
+    let class = match (contrast.n_faster, contrast.n_slower()) {
+        (faster, slower) if faster > slower => "text win",
+        (faster, slower) if faster < slower => "text lose",
+        _ => "text",
+    };
+    Cell { text, class }
+}
+
+/// Times of every baseline and of the named splits at each point, then the margins of the splits.
+pub(super) fn point_table(space: &Space<'_>) -> Table {
+    let (baselines, rows) = contrasts(space);
+    let times = baselines.iter().chain(rows.iter().map(|row| &row.split)).map(|name| format!("{name}, ms"));
+    let margins =
+        rows.iter().flat_map(|row| baselines.iter().map(move |name| format!("{} against {name}", row.split)));
+    let head = dim_titles(space).chain(times).chain(margins);
+    let mut table = Table::new("", head, "No split and no baseline both run at any point.");
+    for point in space.points.iter().filter(|_| !rows.is_empty()) {
         let mut cells = coordinates(space, &point.at);
-        cells.extend(times.map(|row| Cell::number(or_dash(tpot(row), ms))));
-        for split in splits {
-            for base in [point.literal, point.tuned] {
-                cells.push(Cell::number(or_dash(over(split, base), signed_pct)));
-            }
+        let named = |name: &String| fastest(point.rows.iter().copied().filter(|row| row.name == *name));
+        cells.extend(baselines.iter().map(|name| Cell::number(or_dash(tpot(named(name)), ms))));
+        cells.extend(rows.iter().map(|row| Cell::number(or_dash(tpot(best_split(point, row.ratio)), ms))));
+        for row in &rows {
+            let margins = baselines.iter().map(|name| margin_against(point, row.ratio, name));
+            cells.extend(margins.map(|margin| Cell::number(or_dash(margin, signed_pct))));
         }
         table.rows.push(cells);
     }
-    (table, paper_note(&points))
+    table
 }
 
-type Pick<'a> = fn(&PaperPoint<'a>) -> Option<&'a RowJson>;
-
-fn paper_note<'a>(points: &[PaperPoint<'a>]) -> String {
-    let typical = |split: Pick<'a>, base: Pick<'a>| {
-        let margins: Vec<_> = points.iter().filter_map(|point| over(split(point), base(point))).collect();
-        let n = count(margins.len(), "point");
-        median(&margins).map(|margin| format!("{} at {n}", signed_pct(margin)))
-    };
-    let splits: [(&str, Pick<'a>); 3] = [
-        ("three attention GPUs to one expert GPU", |point| point.three_to_one),
-        ("one to one", |point| point.one_to_one),
-        ("the best split", |point| point.best),
+/// Why the best split takes longer than the best fair baseline, at every point.
+pub(super) fn cause_table(space: &Space<'_>, verdict: &Verdict<'_>) -> Table {
+    let head = [
+        "best split",
+        "against best fair baseline",
+        "of which kernels",
+        "of which waits",
+        "GPUs of the split wait",
+        "mostly for",
+        "longest work on its critical path",
+        "best fair baseline",
+        "its GPUs wait",
+        "mostly for",
     ];
-    let clause = |(words, split): (&str, Pick<'a>)| {
-        let literal = typical(split, |point| point.literal)?;
-        let tuned = typical(split, |point| point.tuned).unwrap_or_else(|| NONE.to_owned());
-        Some(format!("{words}: {literal} against the literal baseline, {tuned} against the tuned one"))
-    };
-    let clauses: Vec<_> = splits.into_iter().filter_map(clause).collect();
-    if clauses.is_empty() {
-        return "Nothing to compare.".to_owned();
+    let head = dim_titles(space).chain(head.map(str::to_owned));
+    let mut table = Table::new("", head, "No row carries accounts of its GPUs.");
+    for duel in &verdict.duels {
+        let Some(split) = duel.split else { continue };
+        let (Some(own), other) = (waits(split), duel.baseline.and_then(waits)) else { continue };
+        let parts = duel.baseline.and_then(|baseline| gap(split, baseline));
+        let work: Vec<_> = longest_work(split, 3)
+            .into_iter()
+            .map(|(work, share)| format!("{} {:.0} %", work.replace('_', " "), share * 100.0))
+            .collect();
+        let mut cells = coordinates(space, &duel.at);
+        cells.extend([
+            Cell::number(label(split)),
+            Cell::number(or_dash(duel.margin, signed_pct)),
+            Cell::number(or_dash(parts.map(|gap| gap.busy), signed_pct)),
+            Cell::number(or_dash(parts.map(|gap| gap.idle), signed_pct)),
+            Cell::number(pct(own.idle)),
+            Cell::text(format!("{} {}", own.cause.name(), pct(own.share))),
+            Cell::text(work.join(", ")),
+            Cell::number(name(duel.baseline)),
+            Cell::number(or_dash(other.map(|waits| waits.idle), pct)),
+            Cell::text(other.map_or_else(
+                || NONE.to_owned(),
+                |waits| format!("{} {}", waits.cause.name(), pct(waits.share)),
+            )),
+        ]);
+        table.rows.push(cells);
     }
-    format!(
-        "Median change of TPOT (negative is faster); {}. The literal baseline keeps one batch in flight, so \
-         that its stages wait for each other; only the tuned one is a fair opponent.",
-        clauses.join("; ")
-    )
+    table
 }

@@ -36,7 +36,7 @@ pub(super) fn assumptions(assumptions: &[Assumption]) -> Table {
     for assumption in assumptions {
         table.rows.push(vec![
             Cell::text(&assumption.what),
-            Cell::text(&assumption.value),
+            Cell::words(&assumption.value),
             Cell::words(&assumption.why),
         ]);
     }
@@ -55,12 +55,32 @@ pub(super) fn warnings(notes: &Notes<'_>) -> Table {
     table
 }
 
+/// How steady states were found; means that differ in their length alone stand in one line.
 pub(super) fn steady(notes: &Notes<'_>) -> Table {
     let mut table = Table::new("", ["how TPOT was settled", "rows"], "No row says how TPOT was settled.");
+    let mut means: Vec<(u32, f64, usize)> = Vec::new();
     for (how, n) in &notes.steady {
-        table.rows.push(vec![Cell::words(*how), Cell::number(n.to_string())]);
+        match mean_of(how) {
+            Some((n_steps, known)) => means.push((n_steps, known, *n)),
+            None => table.rows.push(vec![Cell::words(*how), Cell::number(n.to_string())]),
+        }
+    }
+    let (fewest, most) = (means.iter().map(|mean| mean.0).min(), means.iter().map(|mean| mean.0).max());
+    if let (Some(fewest), Some(most)) = (fewest, most) {
+        let worst = means.iter().map(|mean| mean.1).fold(0.0, f64::max);
+        let steps = if fewest == most { fewest.to_string() } else { format!("{fewest} to {most}") };
+        let how = format!("mean of {steps} steps, known to {worst:.2} % or better (95 % confidence)");
+        let n: usize = means.iter().map(|mean| mean.2).sum();
+        table.rows.push(vec![Cell::words(how), Cell::number(n.to_string())]);
     }
     table
+}
+
+/// Steps and percent of `mean of 10 steps, known to 0.13 % (95 % confidence)`.
+fn mean_of(how: &str) -> Option<(u32, f64)> {
+    let (n_steps, rest) = how.strip_prefix("mean of ")?.split_once(" steps, known to ")?;
+    let known = rest.strip_suffix(" % (95 % confidence)")?;
+    Some((n_steps.parse().ok()?, known.parse().ok()?))
 }
 
 /// Rows that do not fit or failed, with the reason.
@@ -77,4 +97,23 @@ pub(super) fn without_figures(rows: &[&RowJson], space: &Space<'_>) -> Table {
         ]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::digest::notes;
+    use crate::report::fixture::hand_made;
+
+    #[test]
+    fn means_of_different_lengths_share_a_line() {
+        let mut rows = [hand_made(0, "12:4", 1.0), hand_made(0, "10:6", 1.0), hand_made(0, "8:8", 1.0)];
+        rows[0].steady = Some("mean of 10 steps, known to 0.13 % (95 % confidence)".to_owned());
+        rows[1].steady = Some("mean of 73 steps, known to 0.50 % (95 % confidence)".to_owned());
+        let notes = notes(&rows);
+        let table = steady(&notes);
+        let lines: Vec<_> =
+            table.rows.iter().map(|row| (row[0].text.as_str(), row[1].text.as_str())).collect();
+        assert_eq!(lines[1], ("mean of 10 to 73 steps, known to 0.50 % or better (95 % confidence)", "2"));
+    }
 }
