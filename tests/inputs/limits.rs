@@ -83,12 +83,12 @@ fn a_cache_beyond_an_exbibyte_is_refused() {
     );
 }
 
-/// 65,536 experts x 2 matrices x 4096 x 1,048,576 x 2 B x 4 layers = 2^53 B and a little for attention.
+/// 65,536 experts x 2 matrices x 4096 x 1,048,576 x 2 B x 4 layers = 2^52 B and a little for attention.
 #[test]
 fn weights_beyond_any_machine_are_refused() {
     let experts = ("n_routed_experts: 16", "n_routed_experts: 65536");
     let width = ("expert_hidden: 16384", "expert_hidden: 1048576");
-    check(&[experts, width], "model: its weights are 8192 TiB; expected at most 256 TiB");
+    check(&[experts, width], "model: its weights are 4096 TiB; expected at most 256 TiB");
 }
 
 /// Balanced: 1,048,576 tokens x 4 layers x 16 choices are 2^26, the most. At random, each of the 2^23 choices
@@ -120,10 +120,10 @@ fn more_choices_than_can_be_drawn_are_refused() {
 fn more_messages_than_memory_holds_are_refused() {
     check(
         &[("batch: 1024", "batch: 8192"), ("n_micro_batches: auto", "n_micro_batches: 8192")],
-        "strategy: a step would have about 3145728 messages; expected at most 2097152",
+        "strategy: a step would have about 3145728 messages; expected at most 1048576",
     );
     check(
         &[("n_layers: 4", "n_layers: 10000")],
-        "strategy: a step would have about 3840000 messages; expected at most 2097152",
+        "strategy: a step would have about 3840000 messages; expected at most 1048576",
     );
 }

@@ -262,7 +262,7 @@ fn conditions_and_baselines_are_checked() {
 /// What is said of a column stands with a hint, which the one line of `check` does not show.
 #[test]
 fn a_misspelt_column_is_told_which_was_meant() {
-    let text = "base: decode.yaml\nbaselines: [{ name: b, best_of: tpot, strategy: [{ kind: dp_ep, dp: 16, ep: 16, tp: 1 }] }]\n";
+    let text = "base: decode.yaml\nbaselines: [{ name: b, best_of: tpot_ms, strategy: [{ kind: dp_ep, dp: 16, ep: 16, tp: 1 }] }]\n";
     let source = SourceText { path: "scenarios/x.yaml".to_owned(), text: text.to_owned() };
     let error = load_sweep(&source, &Shipped::default()).unwrap_err();
     assert_eq!(error.problems[0].position, Some((2, 33)));

@@ -19,8 +19,8 @@ const N_CHOICES_MAX: u128 = 1 << 26;
 /// Popularities that random choices of one step are weighed with, a nanosecond or two each.
 const N_WEIGHED_MAX: u128 = 1 << 32;
 
-/// Messages of one step, some hundred bytes each.
-const N_MESSAGES_MAX: u128 = 1 << 21;
+/// Messages of one step; a run of so many takes 2 GB.
+const N_MESSAGES_MAX: u128 = 1 << 20;
 
 /// The most micro-batches that are tried where their number is left open.
 const N_MICRO_BATCHES_AUTO: u32 = 4;
