@@ -19,7 +19,7 @@ const N_CHOICES_MAX: u128 = 1 << 26;
 /// Popularities that random choices of one step are weighed with, a nanosecond or two each.
 const N_WEIGHED_MAX: u128 = 1 << 32;
 
-/// Messages of one step; a run of so many takes 2 GB.
+/// Messages of one step; with a balanced load, a run of so many takes about 2 GB.
 const N_MESSAGES_MAX: u128 = 1 << 20;
 
 /// The most micro-batches that are tried where their number is left open.
