@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 // Inputs, already valid.
+mod params;
 pub mod input;
 pub mod topology;
 pub mod scenario;
@@ -16,14 +17,16 @@ pub mod topology_picture;
 // What work there is, and how long it takes alone.
 pub mod model;
 pub mod load;
+pub mod kernel;
+pub mod nccl;
+pub mod accuracy;
 pub mod cost;
+pub mod fitted;
 
 // Who does it, and when.
 pub mod plan;
 pub mod wires;
 pub mod collective;
-pub mod nccl;
-pub mod fitted;
 pub mod memory;
 pub mod theory;
 pub mod lower;
@@ -36,7 +39,6 @@ pub mod search;
 pub mod sweep;
 pub mod schema;
 pub mod network;
-pub mod accuracy;
 pub mod calibrate;
 pub mod validate;
 pub mod report;

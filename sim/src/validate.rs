@@ -79,7 +79,7 @@ fn of_band(
     rows: &[&Row],
 ) -> Option<BandAccuracy> {
     let in_band = rows.iter().filter(|row| name == BAND_ALL || band(&row.work) == name);
-    let error = |row: &&Row| Some(model?.predict_us(&row.work, &set.machine)? / row.time_us - 1.0);
+    let error = |row: &&Row| Some(model?.predict_us(&row.work, &set.site)? / row.time_us - 1.0);
     let all: Vec<_> = in_band.map(error).collect();
     if all.is_empty() && name != BAND_ALL {
         return None;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::exit::CliError;
+use super::library::Folders;
 use super::{files, terminal};
 use crate::input::InputError;
 use crate::measurement::{Family, MeasurementSet, RawSet, read_set};
@@ -12,7 +13,7 @@ use crate::profile::ProfileFile;
 pub(super) fn read_sets(folders: &[PathBuf]) -> Result<Vec<MeasurementSet>, CliError> {
     let (mut sets, mut problems) = (Vec::<MeasurementSet>::new(), Vec::<InputError>::new());
     for folder in folders {
-        match read_set(&raw_set(folder)?) {
+        match read_set(&raw_set(folder)?, &Folders) {
             Ok(set) => sets.push(set),
             Err(error) => problems.push(error),
         }

@@ -6,6 +6,7 @@ use super::*;
 use crate::calibrate::calibrate;
 use crate::input::SourceText;
 use crate::measurement::{RawSet, read_set};
+use crate::topology::testing::Shipped;
 
 fn set(name: &str, factor: f64) -> MeasurementSet {
     let text = |text: &str| SourceText { path: name.to_owned(), text: text.to_owned() };
@@ -16,8 +17,8 @@ fn set(name: &str, factor: f64) -> MeasurementSet {
         }
     }
     let description = text("gpu: a100-sxm4-80gb\nstack: s\nsource: s\nlicence: none\n");
-    read_set(&RawSet { name: name.to_owned(), description, tables: vec![(Family::P2p, text(&table))] })
-        .unwrap()
+    let tables = vec![(Family::P2p, text(&table))];
+    read_set(&RawSet { name: name.to_owned(), description, tables }, &Shipped).unwrap()
 }
 
 #[test]
