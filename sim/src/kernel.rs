@@ -4,5 +4,7 @@
 //! one card says something about another.
 
 mod chip;
+mod demand;
 
 pub use chip::Chip;
+pub use demand::{Demand, roofline_us};
