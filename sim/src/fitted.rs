@@ -3,14 +3,15 @@
 mod card;
 mod covered;
 mod form;
+mod regime;
 
 pub use card::{CardModels, FamilyModel, Origin};
 pub use covered::Covered;
 pub use form::{Form, SpecialParams};
+pub use regime::{regime, regimes};
 
 use std::collections::BTreeMap;
 
-use crate::accuracy::band;
 use crate::measurement::{Family, Site, Work};
 use crate::profile::{FamilyFile, ResidualFile};
 use crate::provenance::Provenance;
@@ -122,7 +123,7 @@ impl FittedModel {
         let provenance =
             if self.covered.contains(work) { Provenance::Fitted } else { Provenance::Extrapolated };
         let interval_us =
-            self.spread(band(work)).map(|(q05, q95)| (time_us * (1.0 + q05), time_us * (1.0 + q95)));
+            self.spread(regime(work)).map(|(q05, q95)| (time_us * (1.0 + q05), time_us * (1.0 + q95)));
         Some(Prediction { time_us, interval_us, provenance })
     }
 
