@@ -4,5 +4,10 @@
 //! one card says something about another.
 
 mod chip;
+mod heads;
+pub mod decode;
+pub mod prefill;
+pub mod mla;
 
 pub use chip::Chip;
+pub use heads::Heads;
