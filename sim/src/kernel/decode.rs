@@ -43,23 +43,25 @@ params! {
     /// The values to start from: fitted to vLLM 0.14 (FlashAttention-2) on an A100 of 80 GB, head dimension 128.
     DecodeParams {
         /// From the call to the kernel's start and back.
-        launch_us: 7.6,
+        launch_us: 7.65,
         /// What a block does before and after its keys.
-        prologue_us: 0.63,
+        prologue_us: 0.57,
         /// Share of an SM's matrix rate that a block reaches, rows that carry no query included.
-        matrix_share: 0.57,
+        matrix_share: 0.567,
         /// Share of the memory's rate.
-        memory_share: 0.85,
+        memory_share: 0.845,
         /// The last, late round of blocks as a share of a block's time.
-        tail: 0.74,
+        tail: 0.66,
+        /// How often queries and outputs cross memory while no keys do.
+        query_passes: 2.46,
         /// What it costs to bring the query heads of a group together.
-        grouped_us: 1.9,
+        grouped_us: 1.75,
         /// The same where queries and outputs are copied for it: more than one sequence and more than one key/value head.
-        regroup_us: 5.3,
+        regroup_us: 5.5,
         /// How often these copies carry the queries through memory.
-        regroup_passes: 10.2,
+        regroup_passes: 8.15,
         /// Start of the kernel that merges the parts of split sequences.
-        merge_us: 4.4,
+        merge_us: 4.5,
         /// What it takes for each part.
         merge_split_us: 0.19,
         /// Parts at most of a sequence whose query heads share no keys: FlashAttention-2 does not split it.
@@ -124,12 +126,12 @@ pub(super) fn kernels_us(params: &DecodeParams, batch: &DecodeBatch, heads: Head
     // A single group is split into most parts, and merging them can cost more than a few sequences would:
     // time does not fall where work is added.
     let alone_us = attention_us(params, &batch.longest(), heads.one_group(), chip);
-    let mut time_us = attention_us(params, batch, heads, chip).max(alone_us);
+    let pass_us = 0.5 * batch.n_sequences * heads.n_query() * batch.query_bytes / chip.memory;
+    let mut time_us = attention_us(params, batch, heads, chip).max(alone_us) + params.query_passes * pass_us;
     if heads.group() > 1.0 {
         time_us += params.grouped_us;
         if batch.n_sequences > 1.0 && heads.n_kv_heads > 1.0 {
-            let query_bytes = 0.5 * batch.n_sequences * heads.n_query() * batch.query_bytes;
-            time_us += params.regroup_us + params.regroup_passes * query_bytes / chip.memory;
+            time_us += params.regroup_us + params.regroup_passes * pass_us;
         }
     }
     time_us

@@ -17,22 +17,23 @@ fn time(work: &DecodeWork) -> f64 {
 }
 
 /// 2 sequences of 4 heads with own keys, 8192 keys each: 8 blocks on 108 SMs, not split.
-/// key:    2 * 64 * (128 + 128 + 32) FLOP * 108 / (312e6 * 0.57) = 0.022 387 us
-/// block:  0.63 + 8192 * 0.022 387                               = 184.022 us
-/// memory: 2 * 8192 * 4 * 2 * 128 * 2 B / (2.039e6 * 0.85)       = 19.36 us; (1 + (19.36/184.02)^4)^(1/4) = 1.000 031
-/// time:   7.6 + 184.022 * 1.000 031                             = 191.63 us
+/// key:     2 * 64 * (128 + 128 + 32) FLOP * 108 / (312e6 * 0.567) = 0.022 505 us
+/// block:   0.57 + 8192 * 0.022 505                                = 184.934 us
+/// memory:  2 * 8192 * 4 * 2 * 128 * 2 B / (2.039e6 * 0.845)       = 19.48 us; (1 + (19.48/184.93)^4)^(1/4) = 1.000 031
+/// queries: 2 * 4 * 128 * 2 B * 2.46 / 2.039e6                     = 0.002 us
+/// time:    7.65 + 184.934 * 1.000 031 + 0.002                     = 192.59 us
 #[test]
 fn few_blocks_that_are_not_split_take_their_own_time() {
     let found = time(&work(2, 8192, 4, 4, 128));
-    assert!((found - 191.63).abs() < 0.02, "{found}");
+    assert!((found - 192.59).abs() < 0.02, "{found}");
 }
 
 /// traffic: 1024 * 4096 * 8 * 2 * 128 * 2 B = 17.18 GB, 8426 us at 2039 GB/s
-/// at 0.85 of the rate                      = 9913 us; other costs below a tenth
+/// at 0.845 of the rate                     = 9971 us; other costs below a tenth
 #[test]
 fn a_large_batch_takes_the_time_of_its_keys() {
     let found = time(&work(1024, 4096, 64, 8, 128));
-    assert!(9913.0 < found && found < 1.1 * 9913.0, "{found}");
+    assert!(9971.0 < found && found < 1.1 * 9971.0, "{found}");
 }
 
 #[test]
