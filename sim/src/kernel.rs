@@ -4,10 +4,12 @@
 //! one card says something about another.
 
 mod chip;
+mod demand;
 mod heads;
 pub mod decode;
 pub mod prefill;
 pub mod mla;
 
 pub use chip::Chip;
+pub use demand::{Demand, roofline_us};
 pub use heads::Heads;

@@ -1,7 +1,7 @@
 //! Attention of one new token for each sequence.
 
-use super::Chip;
 use super::heads::{Heads, TILE_ROWS};
+use super::{Chip, Demand};
 use crate::measurement::DecodeWork;
 use crate::params::params;
 
@@ -116,9 +116,8 @@ pub fn decode_us(params: &DecodeParams, work: &DecodeWork, chip: &Chip) -> f64 {
 /// Total keys make the work of all SMs and the traffic, the longest sequence makes the time below which no number of SMs
 /// brings it.
 pub fn decode_batch_us(params: &DecodeParams, batch: &DecodeBatch, heads: Heads, chip: &Chip) -> f64 {
-    let compute_us = heads.pair_flop() * batch.kv_tokens / chip.matrix;
-    let floor_us = compute_us.max(batch.traffic(heads) / chip.memory);
-    (params.launch_us + kernels_us(params, batch, heads, chip)).max(floor_us)
+    let demand = Demand { flops: heads.pair_flop() * batch.kv_tokens, bytes: batch.traffic(heads) };
+    (params.launch_us + kernels_us(params, batch, heads, chip)).max(demand.bound_us(chip))
 }
 
 /// All but the launch.

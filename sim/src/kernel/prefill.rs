@@ -1,8 +1,8 @@
 //! Causal attention of many new tokens.
 
-use super::Chip;
 use super::decode::{self, DecodeBatch, DecodeParams};
 use super::heads::{Heads, TILE_ROWS};
+use super::{Chip, Demand};
 use crate::measurement::PrefillWork;
 use crate::params::params;
 
@@ -78,12 +78,14 @@ impl PrefillBatch {
         self.n_sequences * self.kv_len * heads.n_read * self.cache_bytes
     }
 
-    /// The bound of arithmetic and memory: the causal half alone, everything once.
-    fn floor_us(self, heads: Heads, chip: &Chip) -> f64 {
+    /// The causal half alone, and everything that crosses memory once.
+    fn demand(self, heads: Heads) -> Demand {
         let pairs = self.q_len * self.kv_len - 0.5 * self.q_len * (self.q_len - 1.0);
-        let queries = self.n_sequences * self.q_len * heads.n_query() * self.query_bytes;
-        let compute_us = self.n_sequences * pairs * heads.pair_flop() / chip.matrix;
-        compute_us.max((self.cache_traffic(heads) + queries) / chip.memory)
+        let query_bytes = self.n_sequences * self.q_len * heads.n_query() * self.query_bytes;
+        Demand {
+            flops: self.n_sequences * pairs * heads.pair_flop(),
+            bytes: self.cache_traffic(heads) + query_bytes,
+        }
     }
 
     /// As decode sees it.
@@ -112,7 +114,8 @@ pub fn prefill_batch_us(params: &PrefillParams, batch: &PrefillBatch, heads: Hea
         let decode = DecodeParams::from_values(DecodeParams::START);
         time_us = time_us.min(decode::kernels_us(&decode, &batch.decode(), heads, chip));
     }
-    (params.launch_us + traffic_us(params, batch, heads, chip) + time_us).max(batch.floor_us(heads, chip))
+    (params.launch_us + traffic_us(params, batch, heads, chip) + time_us)
+        .max(batch.demand(heads).bound_us(chip))
 }
 
 /// The products: blocks of 64 queries over all keys before them.

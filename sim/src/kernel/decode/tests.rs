@@ -1,4 +1,5 @@
 use super::*;
+use crate::measurement::Work;
 use crate::topology::Dtype;
 
 const A100: Chip = Chip { n_sms: 108.0, matrix: 312e6, memory: 2.039e6, l2: 41_943_040.0 };
@@ -47,12 +48,10 @@ fn nothing_is_below_the_bound() {
         for head_dim in [64, 128, 256] {
             for params in [params(), magic] {
                 let work = work(batch, kv_len, n_heads, n_kv_heads, head_dim);
-                let tokens = (batch * kv_len) as f64;
-                let bytes = tokens * (n_kv_heads * head_dim * 4) as f64;
-                let flop = tokens * (4 * n_heads * head_dim) as f64;
+                let (demand, _) = Demand::of(&Work::Decode(work)).unwrap();
                 for chip in [A100, H100] {
                     let found = decode_us(&params, &work, &chip);
-                    assert!(found >= bytes / chip.memory && found >= flop / chip.matrix, "{work:?}: {found}");
+                    assert!(found >= demand.bound_us(&chip), "{work:?}: {found}");
                 }
             }
         }

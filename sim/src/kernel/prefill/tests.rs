@@ -1,4 +1,5 @@
 use super::*;
+use crate::measurement::Work;
 use crate::topology::Dtype;
 
 const A100: Chip = Chip { n_sms: 108.0, matrix: 312e6, memory: 2.039e6, l2: 41_943_040.0 };
@@ -66,12 +67,10 @@ fn nothing_is_below_the_bound() {
             for head_dim in [64, 128, 256] {
                 for params in [params(), magic] {
                     let work = work(batch, q_len, kv_len, heads, head_dim);
-                    let pairs = batch * (q_len * kv_len - q_len * (q_len - 1) / 2);
-                    let flop = (pairs * heads.0 * 4 * head_dim) as f64;
-                    let bytes = (batch * kv_len * heads.1 * 4 * head_dim) as f64;
+                    let (demand, _) = Demand::of(&Work::Prefill(work)).unwrap();
                     for chip in [A100, H100] {
                         let found = prefill_us(&params, &work, &chip);
-                        let bound = (flop / chip.matrix).max(bytes / chip.memory);
+                        let bound = demand.bound_us(&chip);
                         assert!(found >= bound, "{work:?}: {found} < {bound}");
                     }
                 }
