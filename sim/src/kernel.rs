@@ -5,6 +5,11 @@
 
 mod chip;
 mod demand;
+mod heads;
+pub mod decode;
+pub mod prefill;
+pub mod mla;
 
 pub use chip::Chip;
 pub use demand::{Demand, roofline_us};
+pub use heads::Heads;
