@@ -222,9 +222,9 @@ fn fill_figures(row: &mut RowJson, found: &Found, metrics: &Metrics) {
         .iter()
         .map(|(work, time)| CriticalJson { work: (*work).to_owned(), time_us: time.as_us() / n })
         .collect();
-    let total: SimDuration = metrics.critical_path.by_provenance.values().copied().sum();
+    let by_provenance = metrics.critical_path.by_provenance();
+    let total: SimDuration = by_provenance.values().copied().sum();
     let share = |time: &SimDuration| time.as_ps() as f64 / total.as_ps() as f64;
-    let by_provenance = &metrics.critical_path.by_provenance;
     row.provenance_shares =
         by_provenance.iter().map(|(level, time)| (level.name().to_owned(), share(time))).collect();
 }
