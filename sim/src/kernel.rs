@@ -4,5 +4,6 @@
 //! one card says something about another.
 
 mod chip;
+pub mod moe;
 
 pub use chip::Chip;
