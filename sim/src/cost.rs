@@ -3,44 +3,17 @@
 use masim_units::SimDuration;
 
 use crate::model::Op;
+use crate::provenance::{Basis, Provenance};
 use crate::scenario::{Dtypes, Launch};
 use crate::topology::GpuCard;
-
-/// Where a time comes from, strong to weak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Provenance {
-    /// Measured in this very shape.
-    Measured,
-    /// From a model fitted to measurements that cover the shape.
-    Fitted,
-    /// From a fitted model outside the range or the machine it was fitted on.
-    Extrapolated,
-    /// From peak rates and assumed efficiencies.
-    Roofline,
-    /// From a figure that no source states.
-    Assumed,
-}
-
-impl Provenance {
-    /// The name in files.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Measured => "Measured",
-            Self::Fitted => "Fitted",
-            Self::Extrapolated => "Extrapolated",
-            Self::Roofline => "Roofline",
-            Self::Assumed => "Assumed",
-        }
-    }
-}
 
 /// A duration and where it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
     /// How long.
     pub time: SimDuration,
-    /// Why.
-    pub provenance: Provenance,
+    /// What that rests on.
+    pub basis: Basis,
 }
 
 /// A duration beyond the 213 days that simulated time can hold.
@@ -90,7 +63,7 @@ impl CostModel for RooflineCost {
         let secs = roofline_secs(op, card, &self.dtypes, card.roofline.matrix, card.roofline.memory);
         SimDuration::from_secs_ceil(secs)
             .and_then(|time| time.checked_add(self.launch(card)))
-            .map(|time| Cost { time, provenance: Provenance::Roofline })
+            .map(|time| Cost { time, basis: Basis::unjudged(Provenance::Roofline) })
             .ok_or(TooLong { op: op.kind.name() })
     }
 

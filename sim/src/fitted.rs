@@ -1,17 +1,20 @@
 //! Fitted models of families, as profiles hold them.
 
+mod card;
 mod covered;
 mod form;
+mod regime;
 
+pub use card::{CardModels, FamilyModel, Origin};
 pub use covered::Covered;
 pub use form::{Form, SpecialParams};
+pub use regime::{regime, regimes};
 
 use std::collections::BTreeMap;
 
-use crate::accuracy::band;
-use crate::cost::Provenance;
 use crate::measurement::{Family, Site, Work};
 use crate::profile::{FamilyFile, ResidualFile};
+use crate::provenance::Provenance;
 
 /// A model with its parameters, and what is known about its errors.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,8 +34,8 @@ pub struct FittedModel {
 pub struct Prediction {
     /// What is expected.
     pub time_us: f64,
-    /// 90 % of true times lie between these two.
-    pub interval_us: (f64, f64),
+    /// 90 % of true times lie between these two; none where nothing is known of the error.
+    pub interval_us: Option<(f64, f64)>,
     /// Where it comes from.
     pub provenance: Provenance,
 }
@@ -117,19 +120,20 @@ impl FittedModel {
     /// The time of `work` with its error bar and provenance; none as for [`FittedModel::predict_us`].
     pub fn predict(&self, work: &Work, site: &Site) -> Option<Prediction> {
         let time_us = self.predict_us(work, site)?;
-        let (q05, q95) = self.spread(band(work));
         let provenance =
             if self.covered.contains(work) { Provenance::Fitted } else { Provenance::Extrapolated };
-        Some(Prediction { time_us, interval_us: (time_us * (1.0 + q05), time_us * (1.0 + q95)), provenance })
+        let interval_us =
+            self.spread(regime(work)).map(|(q05, q95)| (time_us * (1.0 + q05), time_us * (1.0 + q95)));
+        Some(Prediction { time_us, interval_us, provenance })
     }
 
-    /// What 90 % of measured / predicted - 1 lie between in `regime`; the widest of all where none was seen there.
-    pub fn spread(&self, regime: &str) -> (f64, f64) {
-        let found = self.residuals.iter().filter(|it| it.regime == regime);
-        let own = found.map(|it| (it.q05, it.q95)).next();
-        own.unwrap_or_else(|| {
-            let widest = |(low, high): (f64, f64), it: &ResidualFile| (low.min(it.q05), high.max(it.q95));
-            self.residuals.iter().fold((0.0, 0.0), widest)
-        })
+    /// What 90 % of measured / predicted - 1 lie between in `regime`; the widest of all where none was seen there,
+    /// none where nothing is known.
+    pub fn spread(&self, regime: &str) -> Option<(f64, f64)> {
+        let own = self.residuals.iter().find(|it| it.regime == regime).map(|it| (it.q05, it.q95));
+        let widest = |(low, high): (f64, f64), (other_low, other_high): (f64, f64)| {
+            (low.min(other_low), high.max(other_high))
+        };
+        own.or_else(|| self.residuals.iter().map(|it| (it.q05, it.q95)).reduce(widest))
     }
 }

@@ -4,6 +4,13 @@
 //! one card says something about another.
 
 mod chip;
+mod demand;
+mod heads;
+pub mod decode;
+pub mod prefill;
+pub mod mla;
 pub mod moe;
 
 pub use chip::Chip;
+pub use demand::{Demand, roofline_us};
+pub use heads::Heads;

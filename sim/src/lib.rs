@@ -3,13 +3,22 @@
 //! The order of the `mod` lines is the dependency order: a module names only modules above it.
 #![forbid(unsafe_code)]
 
-// Inputs, already valid.
+// Machines, measurements made on them, and profiles fitted to measurements.
 mod params;
 pub mod input;
 pub mod topology;
-pub mod scenario;
 pub mod measurement;
 pub mod profile;
+
+// How long kernels and collectives take, and how well that is known.
+pub mod provenance;
+pub mod kernel;
+pub mod nccl;
+pub mod accuracy;
+pub mod fitted;
+
+// What is simulated, already valid.
+pub mod scenario;
 
 // Pictures of the inputs.
 pub mod topology_picture;
@@ -17,11 +26,7 @@ pub mod topology_picture;
 // What work there is, and how long it takes alone.
 pub mod model;
 pub mod load;
-pub mod kernel;
-pub mod nccl;
-pub mod accuracy;
 pub mod cost;
-pub mod fitted;
 
 // Who does it, and when.
 pub mod plan;
@@ -41,6 +46,7 @@ pub mod schema;
 pub mod network;
 pub mod calibrate;
 pub mod validate;
+pub mod predict;
 pub mod report;
 
 // The only module that touches files, the clock, the environment or the terminal.

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::input::{InputError, Problem, SourceText, Tree, parse_yaml};
+use crate::input::{InputError, Library, Problem, RefKind, SourceText, Tree, parse_yaml};
 
 /// The newest version of the format.
 pub const SCHEMA: u32 = 1;
 
 /// A profile, `topologies/profiles/<name>.yaml`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProfileFile {
     /// Version of the format; 1.
@@ -29,7 +30,7 @@ pub struct ProfileFile {
 }
 
 /// The fitted model of a family.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FamilyFile {
     /// The software that ran, for each set.
@@ -51,10 +52,13 @@ pub struct FamilyFile {
     pub error: ErrorsFile,
     /// Where the true time lies beside the predicted one.
     pub residuals: Vec<ResidualFile>,
+    /// Standard deviation of a time from run to run, as a share; null where nothing was measured several times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jitter: Option<f64>,
 }
 
 /// A set that was fitted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetReferenceFile {
     /// Name of its folder.
@@ -68,7 +72,7 @@ pub struct SetReferenceFile {
 }
 
 /// How groups of shapes are held out.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SplitFile {
     /// What the order of the groups depends on.
@@ -78,7 +82,7 @@ pub struct SplitFile {
 }
 
 /// Values that fitted rows have.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected two whole numbers, or names")]
 pub enum CoveredFile {
     /// The least and the greatest.
@@ -88,7 +92,7 @@ pub enum CoveredFile {
 }
 
 /// How far a model is from its rows.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ErrorsFile {
     /// From those that it was fitted to.
@@ -98,7 +102,7 @@ pub struct ErrorsFile {
 }
 
 /// Relative errors, as shares.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AccuracyFile {
     /// How many rows.
@@ -114,17 +118,26 @@ pub struct AccuracyFile {
 }
 
 /// Spread of measured / predicted - 1 in a band.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResidualFile {
     /// Name of the band.
     pub regime: String,
     /// 5 % of the rows are below.
     pub q05: f64,
+    /// A quarter is below.
+    pub q25: f64,
+    /// Half is below.
+    pub q50: f64,
+    /// A quarter is above.
+    pub q75: f64,
     /// 5 % of the rows are above.
     pub q95: f64,
-    /// How many rows.
+    /// How many rows; a regime with few of them has the spread of the family.
     pub n: u64,
+    /// Share of the rows of one half of the groups between the 5 % marks of the other half; null where rows are few.
+    #[serde(default)]
+    pub coverage: Option<f64>,
 }
 
 impl ProfileFile {
@@ -156,4 +169,14 @@ impl ProfileFile {
     pub fn to_yaml(&self) -> String {
         format!("# Written by `masim calibrate`; not to be edited by hand.\n{}", Tree::of(self).to_yaml())
     }
+}
+
+/// The profile of all stacks of the card `gpu` together, if `library` has one; `from` names the file that asks.
+///
+/// # Errors
+///
+/// As [`ProfileFile::read`].
+pub fn generic_of(gpu: &str, library: &dyn Library, from: &str) -> Result<Option<ProfileFile>, InputError> {
+    let text = library.load(RefKind::Profile, &format!("{gpu}-generic"), from);
+    text.ok().map(|text| ProfileFile::read(&text)).transpose()
 }

@@ -116,6 +116,8 @@ fn described(place: &SweepRow, scenario: &Scenario) -> RowJson {
     let mut row = RowJson {
         model: scenario.model.name.clone(),
         cluster: scenario.cluster.name.clone(),
+        profile: scenario.profiles.name.clone(),
+        warnings: scenario.profiles.warnings.clone(),
         batch: *batch,
         context_len: contexts.iter().map(|&len| f64::from(len)).sum::<f64>() / f64::from(*batch),
         context_len_kind: context_kind(context_len).to_owned(),
@@ -220,9 +222,9 @@ fn fill_figures(row: &mut RowJson, found: &Found, metrics: &Metrics) {
         .iter()
         .map(|(work, time)| CriticalJson { work: (*work).to_owned(), time_us: time.as_us() / n })
         .collect();
-    let total: SimDuration = metrics.critical_path.by_provenance.values().copied().sum();
+    let by_provenance = metrics.critical_path.by_provenance();
+    let total: SimDuration = by_provenance.values().copied().sum();
     let share = |time: &SimDuration| time.as_ps() as f64 / total.as_ps() as f64;
-    let by_provenance = &metrics.critical_path.by_provenance;
     row.provenance_shares =
         by_provenance.iter().map(|(level, time)| (level.name().to_owned(), share(time))).collect();
 }

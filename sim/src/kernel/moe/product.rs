@@ -86,7 +86,8 @@ fn tile_us(params: &MoeParams, rows: &ExpertRows, product: Product, tile: Tile, 
     // Alone on its SM a tile waits for memory at each step of its depth.
     let arithmetic = one_us * libm::hypot(params.lone_tile, per_sm);
     let traffic = bytes * (rows.n_activated * n * k + rows.rows * (n + k));
-    let last_wave = 1.0 + params.last_wave / per_sm.max(1.0);
+    let n_waves = rows.n_activated * n / tile.columns / chip.n_sms;
+    let last_wave = 1.0 + params.last_wave / n_waves.max(1.0);
     let memory = traffic / (chip.memory * params.memory_share.min(1.0)) * last_wave;
     longer(arithmetic, memory, params.overlap.max(1.0))
 }
