@@ -2,6 +2,7 @@
 
 use masim_units::SimDuration;
 
+use crate::comm::CommModel;
 use crate::model::Op;
 use crate::scenario::{Dtypes, Launch};
 use crate::topology::GpuCard;
@@ -62,6 +63,11 @@ pub trait CostModel: Send + Sync {
 
     /// What a kernel costs before it does anything.
     fn launch(&self, card: &GpuCard) -> SimDuration;
+
+    /// What is known of communication; without it wires alone decide.
+    fn comm(&self) -> &CommModel {
+        const { &CommModel::IDEAL }
+    }
 }
 
 /// The larger of arithmetic and memory time at the card's assumed efficiencies, plus the launch.

@@ -16,13 +16,14 @@ pub mod topology_picture;
 // What work there is, and how long it takes alone.
 pub mod model;
 pub mod load;
+pub mod nccl;
+pub mod comm;
 pub mod cost;
 
 // Who does it, and when.
 pub mod plan;
 pub mod wires;
 pub mod collective;
-pub mod nccl;
 pub mod fitted;
 pub mod memory;
 pub mod theory;

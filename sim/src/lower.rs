@@ -18,6 +18,7 @@ use masim_engine::{ShapeBuilder, StreamId};
 use masim_units::SimDuration;
 
 use crate::collective::Collectives;
+use crate::comm::capacities;
 use crate::cost::{CostModel, TooLong};
 use crate::load::{StepRouting, context_lens};
 use crate::model::LayerOps;
@@ -61,7 +62,7 @@ pub struct Lowering<'a> {
     cost: &'a dyn CostModel,
     ops: LayerOps<'a>,
     wires: Wires<'a>,
-    collectives: Collectives,
+    collectives: Collectives<'a>,
     /// Cached tokens of all sequences before the one at each position; one longer than the batch.
     cached_before: Vec<u64>,
     /// Collects tasks and edges of the first step.
@@ -83,8 +84,8 @@ impl<'a> Lowering<'a> {
             plan,
             cost,
             ops: LayerOps::new(&scenario.model),
-            wires: Wires::new(&scenario.cluster),
-            collectives: Collectives::default(),
+            wires: Wires::with_capacities(&scenario.cluster, capacities(&scenario.cluster, cost.comm())),
+            collectives: Collectives::new(cost.comm(), scenario.collectives, scenario.launch),
             cached_before,
             shape: Some(ShapeBuilder::new()),
         }

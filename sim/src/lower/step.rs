@@ -44,9 +44,7 @@ impl Activity {
             Self::Dispatch => "dispatch",
             Self::Combine => "combine",
             Self::CacheExchange => "cache_exchange",
-            Self::Collective(CollectiveKind::AllGather) => "all_gather",
-            Self::Collective(CollectiveKind::ReduceScatter) => "reduce_scatter",
-            Self::Collective(CollectiveKind::AllReduce) => "all_reduce",
+            Self::Collective(kind) => kind.name(),
             Self::StageSend => "stage_send",
             Self::Barrier => "barrier",
         }
@@ -191,16 +189,11 @@ impl Step {
     ) -> TaskId {
         let launch = lowering.launch(group[0]);
         let Lowering { wires, collectives, .. } = lowering;
-        let collective = collectives.fastest(kind, group, bytes, wires);
+        let collective = collectives.choose(kind, group, bytes, wires);
         let streams: Vec<_> = group.iter().map(|&gpu| collective_stream(gpu)).collect();
         let mut last = Vec::from(after);
-        for (idx, phase) in collective.phases.iter().enumerate() {
-            let mut flows = phase.clone();
-            if idx == 0 {
-                for flow in &mut flows {
-                    flow.latency += launch;
-                }
-            }
+        for idx in 0..collective.phases.len() {
+            let flows = collective.flows_with(idx, launch);
             last = vec![self.transfer(
                 (Activity::Collective(kind), place),
                 (None, None),

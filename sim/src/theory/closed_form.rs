@@ -7,6 +7,7 @@ use masim_units::{Bytes, SimDuration};
 
 use super::expected::group_loads;
 use crate::collective::{CollectiveKind, Collectives};
+use crate::comm::capacities;
 use crate::cost::{CostModel, TooLong};
 use crate::model::{LayerOps, Op};
 use crate::plan::{PipelinePlan, Plan, RoutedPlan};
@@ -20,7 +21,7 @@ pub struct ClosedForm<'a> {
     cost: &'a dyn CostModel,
     ops: LayerOps<'a>,
     wires: Wires<'a>,
-    collectives: Collectives,
+    collectives: Collectives<'a>,
     batch: u32,
     /// Mean over the sequences.
     context: f64,
@@ -51,8 +52,8 @@ impl<'a> ClosedForm<'a> {
             scenario,
             cost,
             ops: LayerOps::new(&scenario.model),
-            wires: Wires::new(&scenario.cluster),
-            collectives: Collectives::default(),
+            wires: Wires::with_capacities(&scenario.cluster, capacities(&scenario.cluster, cost.comm())),
+            collectives: Collectives::new(cost.comm(), scenario.collectives, scenario.launch),
             batch,
             context: mean_context,
         }
@@ -300,7 +301,7 @@ impl<'a> ClosedForm<'a> {
             return SimDuration::ZERO;
         }
         let launch = self.cost.launch(&self.scenario.cluster.gpu(group[0]).card);
-        sum([self.collectives.fastest(kind, group, bytes, &mut self.wires).time_alone, launch])
+        self.collectives.choose(kind, group, bytes, &mut self.wires).time_with(launch)
     }
 }
 
