@@ -28,7 +28,7 @@ fn time_us(
     for _ in &phases {
         last = vec![shape.task(&[], &last)];
     }
-    let works = phases.into_iter().map(|flows| Work::Transfer { flows }).collect();
+    let works = phases.into_iter().map(Work::transfer).collect();
     let resources =
         Resources { n_streams: 0, links: cluster.links.iter().map(|link| link.bandwidth).collect() };
     let graph = Graph { shape: Arc::new(shape.build().unwrap()), works: Arc::new(works), after: Vec::new() };
