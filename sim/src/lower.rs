@@ -7,6 +7,7 @@ mod attention;
 mod experts;
 mod head;
 mod m2n;
+mod movement;
 mod pipeline;
 mod routed;
 pub mod step;

@@ -14,7 +14,7 @@ mod tables;
 mod tests;
 
 pub use choice::{Choice, choose, choose_among};
-pub use collective::{collective_time, grouped_protocol, n_channels, way_time};
+pub use collective::{collective_time, grouped_protocol, n_channels, n_channels_max, way_time};
 pub use grouped::{GroupedSends, grouped_sends_time};
 pub use pairs::pairs_time;
 pub use params::{NcclParams, PairsParams};

@@ -77,6 +77,12 @@ pub fn n_channels(shard: f64) -> u32 {
     libm::ceil(channels_of(shard)) as u32
 }
 
+/// The most channels that a kernel has.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small whole number")]
+pub const fn n_channels_max() -> u32 {
+    N_CHANNELS as u32
+}
+
 /// The protocol of grouped messages of so many bytes.
 pub fn grouped_protocol(message: f64) -> Protocol {
     if message <= GROUPED_LL_MAX { Protocol::LowLatency } else { Protocol::Simple }
