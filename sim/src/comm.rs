@@ -1,16 +1,15 @@
 //! How long communication takes: by wires alone, or as profiles of the cards say.
 
-mod covered;
 mod machine;
 
 pub use machine::{capacities, machine_of};
 
 use std::collections::BTreeMap;
 
-use crate::measurement::{CollectiveWork, Family, Machine, PairsWork};
+use crate::fitted::{CardModels, Covered, FamilyModel, Origin};
+use crate::measurement::{CollectiveWork, Family, Machine, PairsWork, ScaleUp, Work};
 use crate::nccl::{NcclParams, NcclVersion, PairsParams};
-use crate::profile::{CoveredFile, FamilyFile, ProfileFile};
-use crate::scenario::Launch;
+use crate::scenario::{Launch, Profiles};
 use crate::topology::GpuCard;
 
 /// What is known of communication, by the card that it starts on; empty where wires alone decide.
@@ -28,58 +27,26 @@ pub struct Calibrated {
     pub params: NcclParams,
     /// Sends between pairs, where the profile has them.
     pub pairs: Option<PairsParams>,
-    covered: BTreeMap<String, CoveredFile>,
-    covered_pairs: BTreeMap<String, CoveredFile>,
-}
-
-/// Why a profile does not say how long communication takes.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CommError {
-    /// Another version may have written it.
-    #[error("`{family}` is modelled by `{found}`; expected `{expected}`")]
-    Form {
-        /// The family.
-        family: &'static str,
-        /// In the profile.
-        found: String,
-        /// What this version knows.
-        expected: &'static str,
-    },
-    /// A parameter is missing.
-    #[error("`{family}` has no parameter `{name}`")]
-    Parameter {
-        /// The family.
-        family: &'static str,
-        /// The parameter.
-        name: &'static str,
-    },
+    covered: Covered,
+    covered_pairs: Covered,
 }
 
 impl CommModel {
     /// Wires alone decide.
     pub const IDEAL: Self = Self { by_card: BTreeMap::new() };
 
-    /// What one profile says of its card; ideal where it has no collectives.
-    ///
-    /// # Errors
-    ///
-    /// [`CommError`] for a form or parameters that this version does not know.
-    pub fn of_profile(profile: &ProfileFile) -> Result<Self, CommError> {
-        Self::IDEAL.with_profile(&profile.gpu, profile)
+    /// What the profiles of a scenario say; for cards without collectives in theirs, wires alone decide.
+    pub fn of_profiles(profiles: &Profiles) -> Self {
+        let known = |(card, models): (&String, &std::sync::Arc<CardModels>)| {
+            Some((card.clone(), Calibrated::of_card(models)?))
+        };
+        Self { by_card: profiles.cards.iter().filter_map(known).collect() }
     }
 
-    /// This, and for communication that starts on `card` what `profile` says.
-    ///
-    /// # Errors
-    ///
-    /// [`CommError`] for a form or parameters that this version does not know.
-    pub fn with_profile(mut self, card: &str, profile: &ProfileFile) -> Result<Self, CommError> {
-        let family = |family: Family| profile.families.get(family.name());
-        if let Some(collective) = family(Family::Collective) {
-            let calibrated = Calibrated::of_families(collective, family(Family::P2p))?;
-            self.by_card.insert(card.to_owned(), calibrated);
-        }
-        Ok(self)
+    /// What one profile says of its card.
+    pub fn of_card(card: &str, models: &CardModels) -> Self {
+        let known = Calibrated::of_card(models).map(|known| (card.to_owned(), known));
+        Self { by_card: known.into_iter().collect() }
     }
 
     /// What is known of communication that starts on `card`.
@@ -89,32 +56,27 @@ impl CommModel {
 }
 
 impl Calibrated {
-    /// The models that a profile's families hold.
-    ///
-    /// # Errors
-    ///
-    /// [`CommError`] for a form or parameters that this version does not know.
-    pub fn of_families(collective: &FamilyFile, pairs: Option<&FamilyFile>) -> Result<Self, CommError> {
-        let params = values(Family::Collective, "nccl_protocols", NcclParams::NAMES, collective)?;
-        let of_pairs = |file| values(Family::P2p, "launch_and_wire", PairsParams::NAMES, file);
-        let of_pairs = pairs.map(of_pairs).transpose()?;
-        Ok(Self {
-            version: NcclVersion::of_stack(&collective.stack),
-            params: NcclParams::from_values(&params),
-            pairs: of_pairs.map(|values| PairsParams::from_values(&values)),
-            covered: collective.covered.clone(),
-            covered_pairs: pairs.map(|file| file.covered.clone()).unwrap_or_default(),
+    /// The models of a card; none where it has no fitted collectives.
+    pub fn of_card(models: &CardModels) -> Option<Self> {
+        let collective = Fitted::of(models.family(Family::Collective)?)?;
+        let pairs = models.family(Family::P2p).and_then(Fitted::of);
+        Some(Self {
+            version: NcclVersion::of_stack(collective.stack),
+            params: NcclParams::from_values(&collective.values(NcclParams::NAMES)),
+            covered: collective.covered,
+            pairs: pairs.as_ref().map(|pairs| PairsParams::from_values(&pairs.values(PairsParams::NAMES))),
+            covered_pairs: pairs.map(|pairs| pairs.covered).unwrap_or_default(),
         })
     }
 
-    /// Whether rows that were fitted cover a collective on such a machine.
+    /// Whether rows that were fitted cover a collective on such a machine; all machines that were fitted so far had switches.
     pub fn covers(&self, work: &CollectiveWork, machine: &Machine) -> bool {
-        covered::collective(&self.covered, work, machine)
+        machine.scale_up == ScaleUp::Switch && self.covered.contains(&Work::Collective(*work))
     }
 
     /// Whether rows that were fitted cover sends between pairs on such a machine.
     pub fn covers_pairs(&self, work: &PairsWork, machine: &Machine) -> bool {
-        covered::pairs(&self.covered_pairs, work, machine)
+        machine.scale_up == ScaleUp::Switch && self.covered_pairs.contains(&Work::Pairs(*work))
     }
 
     /// The share of the rate of NICs that any kind of communication reaches.
@@ -136,18 +98,30 @@ pub fn kept_launch_us(launch_us: f64, launch: Launch, card: &GpuCard) -> f64 {
     }
 }
 
-/// The parameters of a family in the order of `names`.
-fn values(
-    family: Family,
-    expected: &'static str,
-    names: &'static [&'static str],
-    file: &FamilyFile,
-) -> Result<Vec<f64>, CommError> {
-    if file.model != expected {
-        return Err(CommError::Form { family: family.name(), found: file.model.clone(), expected });
+/// A model that was fitted on the card itself.
+struct Fitted<'a> {
+    model: &'a FamilyModel,
+    stack: &'a str,
+    covered: Covered,
+}
+
+impl<'a> Fitted<'a> {
+    fn of(model: &'a FamilyModel) -> Option<Self> {
+        match &model.origin {
+            Origin::Profile { file, is_substitute, .. } => {
+                // What stands in for another stack covers nothing.
+                let covered =
+                    if *is_substitute { Covered::default() } else { Covered::new(file.covered.clone()) };
+                Some(Self { model, stack: &file.stack, covered })
+            }
+            Origin::Physics => None,
+        }
     }
-    let value = |&name: &&'static str| {
-        file.params.get(name).copied().ok_or(CommError::Parameter { family: family.name(), name })
-    };
-    names.iter().map(value).collect()
+
+    /// The parameters in the order of `names`.
+    fn values(&self, names: &[&str]) -> Vec<f64> {
+        let value =
+            |name: &&str| self.model.model.param(name).expect("a model has all parameters of its form");
+        names.iter().map(value).collect()
+    }
 }

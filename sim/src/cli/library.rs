@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::files;
 use crate::input::{Library, RefKind, SourceText, did_you_mean};
 
-/// The folders `topologies/`, `topologies/gpus/` and `scenarios/models/`, looked for in the current
+/// The folders `topologies/` (with `gpus/` and `profiles/`) and `scenarios/models/`, looked for in the current
 /// folder, then beside the file that refers and in the folders above it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Folders;
@@ -18,6 +18,7 @@ fn place(kind: RefKind) -> (&'static str, &'static str) {
         RefKind::Cluster => ("topologies", "cluster"),
         RefKind::Gpu => ("topologies/gpus", "GPU card"),
         RefKind::Model => ("scenarios/models", "model card"),
+        RefKind::Profile => ("topologies/profiles", "profile"),
         RefKind::Scenario => ("scenarios", "scenario"),
     }
 }

@@ -15,16 +15,16 @@ use crate::wires::Wires;
 
 /// The collectives of a simulation, each worked out once.
 #[derive(Debug)]
-pub struct Collectives<'a> {
-    comm: &'a CommModel,
+pub struct Collectives {
+    comm: Arc<CommModel>,
     rules: CollectiveRules,
     launch: Launch,
     known: BTreeMap<(CollectiveKind, u64, Vec<GpuIdx>), Arc<Collective>>,
 }
 
-impl<'a> Collectives<'a> {
+impl Collectives {
     /// None is known yet.
-    pub fn new(comm: &'a CommModel, rules: CollectiveRules, launch: Launch) -> Self {
+    pub fn new(comm: Arc<CommModel>, rules: CollectiveRules, launch: Launch) -> Self {
         Self { comm, rules, launch, known: BTreeMap::new() }
     }
 

@@ -7,11 +7,11 @@ use super::m2n::Message;
 use super::{Lowering, compute_stream};
 use crate::collective::{Collective, CollectiveKind, Grain, Timing, timed};
 use crate::comm::{Calibrated, kept_launch_us, machine_of};
-use crate::cost::Provenance;
 use crate::measurement::{PairsWork, Scope};
 use crate::nccl::{
     GroupedSends, TimeAlone, grouped_protocol, grouped_sends_time, n_channels, n_channels_max, pairs_time,
 };
+use crate::provenance::Provenance;
 use crate::scenario::Launch;
 use crate::topology::GpuIdx;
 use crate::wires::Wire;
@@ -51,8 +51,7 @@ impl Lowering<'_> {
     /// The messages of one group of sends, in their order.
     pub(super) fn grouped(&mut self, src: GpuIdx, messages: &[Message]) -> Vec<Movement> {
         let cluster = &self.scenario.cluster;
-        let cost = self.cost;
-        let Some(model) = cost.comm().of(&cluster.gpu(src).card.name) else {
+        let Some(model) = self.comm.of(&cluster.gpu(src).card.name) else {
             let launch = self.launch(src);
             let wires = &mut self.wires;
             let ideal = |it: &Message| Movement::on_wires(wires.pair(src, it.dst), it.bytes, launch);
@@ -115,8 +114,7 @@ impl Lowering<'_> {
     /// One message by itself.
     pub(super) fn single_send(&mut self, src: GpuIdx, message: Message) -> Movement {
         let cluster = &self.scenario.cluster;
-        let cost = self.cost;
-        let known = cost.comm().of(&cluster.gpu(src).card.name);
+        let known = self.comm.of(&cluster.gpu(src).card.name);
         let pairs = known.and_then(|model| Some((model, model.pairs?)));
         // A replayed graph hides the way from the host's call to the kernel, which is most of what pairs were measured to take.
         let (Some((model, pairs)), Launch::Eager) = (pairs, self.scenario.launch) else {

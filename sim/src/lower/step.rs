@@ -8,8 +8,9 @@ use masim_units::{Bytes, SimDuration};
 use super::movement::Movement;
 use super::{Lowering, collective_stream, compute_stream};
 use crate::collective::CollectiveKind;
-use crate::cost::{Provenance, TooLong};
+use crate::cost::TooLong;
 use crate::model::{Op, OpKind};
+use crate::provenance::Provenance;
 use crate::topology::GpuIdx;
 
 /// What a task is for.

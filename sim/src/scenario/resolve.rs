@@ -12,8 +12,8 @@ pub(super) use model::model_of;
 use size::Size;
 
 use super::count_file::CountFile;
-use super::file::{LaunchFile, ProfileFile, ScenarioFile};
-use super::{Choice, Launch, ModelSpec, Scenario};
+use super::file::{LaunchFile, ScenarioFile};
+use super::{Choice, Launch, ModelSpec, Profiles, Scenario};
 use crate::input::Problem;
 use crate::topology::Cluster;
 
@@ -72,10 +72,10 @@ pub(super) fn scenario_of(
     file: &ScenarioFile,
     cluster: &Arc<Cluster>,
     model: &Arc<ModelSpec>,
+    profiles: &Arc<Profiles>,
 ) -> Result<Scenario, Vec<Problem>> {
     let mut findings = Findings::default();
     findings.schema(file.schema);
-    check_profile(&file.profile, &mut findings);
     check_dtypes(cluster, model, &mut findings);
     let workload = workload::workload_of(&file.workload, &mut findings);
     let strategy = strategy::strategy_of(&file.strategy, cluster, model, &workload, &mut findings);
@@ -96,6 +96,7 @@ pub(super) fn scenario_of(
     findings.into_result(Scenario {
         cluster: Arc::clone(cluster),
         model: Arc::clone(model),
+        profiles: Arc::clone(profiles),
         workload,
         strategy,
         load,
@@ -104,15 +105,6 @@ pub(super) fn scenario_of(
         seed: file.seed,
         n_steps,
     })
-}
-
-fn check_profile(profile: &ProfileFile, findings: &mut Findings) {
-    match profile {
-        ProfileFile::Name(name) if name == "none" => {}
-        ProfileFile::Name(_) | ProfileFile::PerCard(_) => {
-            findings.add("profile", "calibrated profiles are not modelled yet; expected `none`");
-        }
-    }
 }
 
 /// Every card must be able to compute in the formats of the model.

@@ -116,6 +116,8 @@ fn described(place: &SweepRow, scenario: &Scenario) -> RowJson {
     let mut row = RowJson {
         model: scenario.model.name.clone(),
         cluster: scenario.cluster.name.clone(),
+        profile: scenario.profiles.name.clone(),
+        warnings: scenario.profiles.warnings.clone(),
         batch: *batch,
         context_len: contexts.iter().map(|&len| f64::from(len)).sum::<f64>() / f64::from(*batch),
         context_len_kind: context_kind(context_len).to_owned(),

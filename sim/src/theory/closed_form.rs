@@ -1,13 +1,14 @@
 //! Steady time per token from a handful of block times, nothing contending, nothing random.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use masim_engine::Flow;
 use masim_units::{Bytes, SimDuration};
 
 use super::expected::group_loads;
 use crate::collective::{CollectiveKind, Collectives};
-use crate::comm::capacities;
+use crate::comm::{CommModel, capacities};
 use crate::cost::{CostModel, TooLong};
 use crate::model::{LayerOps, Op};
 use crate::plan::{PipelinePlan, Plan, RoutedPlan};
@@ -21,7 +22,7 @@ pub struct ClosedForm<'a> {
     cost: &'a dyn CostModel,
     ops: LayerOps<'a>,
     wires: Wires<'a>,
-    collectives: Collectives<'a>,
+    collectives: Collectives,
     batch: u32,
     /// Mean over the sequences.
     context: f64,
@@ -48,12 +49,13 @@ impl<'a> ClosedForm<'a> {
     /// Prepares to estimate plans of `scenario`; `mean_context` is that of its sequences.
     pub fn new(scenario: &'a Scenario, cost: &'a dyn CostModel, mean_context: f64) -> Self {
         let Workload::Decode { batch, .. } = scenario.workload;
+        let comm = Arc::new(CommModel::of_profiles(&scenario.profiles));
         Self {
             scenario,
             cost,
             ops: LayerOps::new(&scenario.model),
-            wires: Wires::with_capacities(&scenario.cluster, capacities(&scenario.cluster, cost.comm())),
-            collectives: Collectives::new(cost.comm(), scenario.collectives, scenario.launch),
+            wires: Wires::with_capacities(&scenario.cluster, capacities(&scenario.cluster, &comm)),
+            collectives: Collectives::new(comm, scenario.collectives, scenario.launch),
             batch,
             context: mean_context,
         }
