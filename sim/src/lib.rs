@@ -27,6 +27,7 @@ pub mod topology_picture;
 // What work there is, and how long it takes alone.
 pub mod model;
 pub mod load;
+pub mod comm;
 pub mod cost;
 
 // Who does it, and when.
