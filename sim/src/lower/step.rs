@@ -5,10 +5,11 @@ use std::ops::Range;
 use masim_engine::{Flow, ShapeBuilder, StreamId, TaskId, Work};
 use masim_units::{Bytes, SimDuration};
 
-use super::{Lowering, collective_stream, compute_stream};
+use super::{Lowering, collective_stream, compute_stream, host_stream};
 use crate::collective::CollectiveKind;
-use crate::cost::{Provenance, TooLong};
+use crate::cost::{Cost, Provenance, TooLong};
 use crate::model::{Op, OpKind};
+use crate::scenario::Dtypes;
 use crate::topology::GpuIdx;
 
 /// What a task is for.
@@ -30,6 +31,8 @@ pub enum Activity {
     Collective(CollectiveKind),
     /// Hidden states to the next stage, or token ids to the first.
     StageSend,
+    /// The host schedules or launches.
+    Host,
     /// No work: others wait for it.
     Barrier,
 }
@@ -48,6 +51,7 @@ impl Activity {
             Self::Collective(CollectiveKind::ReduceScatter) => "reduce_scatter",
             Self::Collective(CollectiveKind::AllReduce) => "all_reduce",
             Self::StageSend => "stage_send",
+            Self::Host => "host",
             Self::Barrier => "barrier",
         }
     }
@@ -55,7 +59,7 @@ impl Activity {
     /// Whether data is on its way.
     pub const fn is_communication(self) -> bool {
         match self {
-            Self::Attention | Self::Experts | Self::Head | Self::Barrier => false,
+            Self::Attention | Self::Experts | Self::Head | Self::Host | Self::Barrier => false,
             Self::Dispatch | Self::Combine | Self::CacheExchange | Self::Collective(_) | Self::StageSend => {
                 true
             }
@@ -98,6 +102,23 @@ pub struct Part {
     pub time: SimDuration,
     /// Where that number comes from.
     pub provenance: Provenance,
+    /// Arithmetic of its matrix products.
+    pub flops: u64,
+    /// Its traffic to the device memory.
+    pub bytes: Bytes,
+}
+
+impl Part {
+    fn new(op: &Op, cost: Cost, dtypes: &Dtypes) -> Self {
+        let Cost { time, provenance } = cost;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a count of operations, of which 2^64 would take a GPU years"
+        )]
+        let flops = op.flops().0 as u64;
+        Self { kind: op.kind, time, provenance, flops, bytes: op.traffic(dtypes) }
+    }
 }
 
 /// The tasks of one step.
@@ -115,6 +136,8 @@ pub struct Step {
     pub carries: Vec<(TaskId, TaskId)>,
     /// The barrier at which each micro-batch has its token.
     pub done: Vec<TaskId>,
+    /// The scheduling that launches wait for.
+    pub(super) scheduled: Option<TaskId>,
 }
 
 impl Step {
@@ -148,11 +171,26 @@ impl Step {
         for op in ops.iter().filter(|op| !op.is_empty()) {
             let cost = lowering.cost.cost(op, card)?;
             time = time.checked_add(cost.time).ok_or(TooLong { op: op.kind.name() })?;
-            self.parts.push(Part { kind: op.kind, time: cost.time, provenance: cost.provenance });
+            self.parts.push(Part::new(op, cost, &lowering.scenario.model.dtype));
         }
         let parts = first..self.n_parts();
+        let launched = self.launch(lowering, place, gpu, self.n_parts() - first);
         let info = TaskInfo { activity, gpu: Some(gpu), to: None, place, bytes: Bytes::ZERO, parts };
-        Ok(self.push(&[compute_stream(gpu)], after, Work::Compute { time }, info))
+        let after: Vec<TaskId> = after.iter().copied().chain(launched).collect();
+        Ok(self.push(&[compute_stream(gpu)], &after, Work::Compute { time }, info))
+    }
+
+    /// The host of `gpu` at work for `time`.
+    pub(super) fn host(
+        &mut self,
+        place: Place,
+        gpu: GpuIdx,
+        time: SimDuration,
+        after: &[TaskId],
+    ) -> TaskId {
+        let (gpu_of, bytes) = (Some(gpu), Bytes::ZERO);
+        let info = TaskInfo { activity: Activity::Host, gpu: gpu_of, to: None, place, bytes, parts: 0..0 };
+        self.push(&[host_stream(gpu)], after, Work::Delay { time }, info)
     }
 
     /// A point that others wait for.
@@ -190,10 +228,12 @@ impl Step {
         after: &[TaskId],
     ) -> TaskId {
         let launch = lowering.launch(group[0]);
+        let launched: Vec<TaskId> =
+            group.iter().filter_map(|&gpu| self.launch(lowering, place, gpu, 1)).collect();
         let Lowering { wires, collectives, .. } = lowering;
         let collective = collectives.fastest(kind, group, bytes, wires);
         let streams: Vec<_> = group.iter().map(|&gpu| collective_stream(gpu)).collect();
-        let mut last = Vec::from(after);
+        let mut last: Vec<TaskId> = after.iter().copied().chain(launched).collect();
         for (idx, phase) in collective.phases.iter().enumerate() {
             let mut flows = phase.clone();
             if idx == 0 {

@@ -79,7 +79,8 @@ impl<'a> Timeline<'a> {
             self.show_barrier(info, span);
             return;
         }
-        if span.start == span.end {
+        // Hosts have no row of their own: what they delay shows as a gap.
+        if span.start == span.end || info.activity == Activity::Host {
             return;
         }
         let streams = self.run.shape.streams(task.task);
