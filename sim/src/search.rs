@@ -9,7 +9,8 @@ use crate::plan::share::factor_pairs;
 use crate::plan::{AttentionLayout, ExpertLayout, PipelinePlan, Plan, RoutedPlan, placement};
 use crate::run::{Run, RunError, Verdict, Watch, run_once};
 use crate::scenario::{
-    Choice, ContextLen, Dispatch, DpEp, ExpertSplit, Forward, MaSeparation, Scenario, Schedule, Strategy, TpPp, Workload,
+    Choice, ContextLen, Dispatch, DpEp, ExpertSplit, Forward, MaSeparation, Scenario, Schedule, Strategy,
+    TpPp, Workload,
 };
 use crate::theory::ClosedForm;
 use crate::topology::GpuIdx;

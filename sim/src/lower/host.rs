@@ -27,7 +27,8 @@ impl Step {
             Launch::Eager => SimDuration::ZERO,
             Launch::Graph => host.per_launch,
         };
-        let times = host.per_sequence.checked_mul(n_sequences).and_then(|time| time.checked_add(host.per_step));
+        let times =
+            host.per_sequence.checked_mul(n_sequences).and_then(|time| time.checked_add(host.per_step));
         let time = times.and_then(|time| time.checked_add(graph)).ok_or(TooLong { op: "scheduling" })?;
         let scheduled = self.host(place, gpu, time, &[]);
         self.scheduled = Some(scheduled);

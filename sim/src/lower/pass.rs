@@ -104,10 +104,7 @@ mod tests {
         let passes = Pass::all(&workload, &(2..5));
         let lens: Vec<_> = passes.iter().map(|pass| (pass.n_tokens(), pass.tokens)).collect();
         let chunk = |q_len, kv_len, is_last| Tokens::Chunk { q_len, kv_len, is_last };
-        assert_eq!(
-            lens,
-            [(12, chunk(4, 4, false)), (12, chunk(4, 8, false)), (6, chunk(2, 10, true))]
-        );
+        assert_eq!(lens, [(12, chunk(4, 4, false)), (12, chunk(4, 8, false)), (6, chunk(2, 10, true))]);
         assert_eq!(passes[2].choosing(), 4..10);
     }
 }

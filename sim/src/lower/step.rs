@@ -181,13 +181,7 @@ impl Step {
     }
 
     /// The host of `gpu` at work for `time`.
-    pub(super) fn host(
-        &mut self,
-        place: Place,
-        gpu: GpuIdx,
-        time: SimDuration,
-        after: &[TaskId],
-    ) -> TaskId {
+    pub(super) fn host(&mut self, place: Place, gpu: GpuIdx, time: SimDuration, after: &[TaskId]) -> TaskId {
         let (gpu_of, bytes) = (Some(gpu), Bytes::ZERO);
         let info = TaskInfo { activity: Activity::Host, gpu: gpu_of, to: None, place, bytes, parts: 0..0 };
         self.push(&[host_stream(gpu)], after, Work::Delay { time }, info)

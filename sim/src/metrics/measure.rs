@@ -111,7 +111,9 @@ pub fn measure(scenario: &Scenario, plan: &Plan, run: &Run, routing: &RoutingSou
         energy_j,
         request: match scenario.workload {
             Workload::Decode { .. } | Workload::Inference { .. } => None,
-            Workload::Prefill { .. } => Some(Request { ttft_us: period_us, makespan_us: period_us, energy_j }),
+            Workload::Prefill { .. } => {
+                Some(Request { ttft_us: period_us, makespan_us: period_us, energy_j })
+            }
         },
         critical_path: critical_path(run),
         gpus,

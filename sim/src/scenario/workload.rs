@@ -47,7 +47,9 @@ impl Workload {
     /// Sequences in the whole system.
     pub const fn batch(&self) -> u32 {
         match self {
-            Self::Decode { batch, .. } | Self::Prefill { batch, .. } | Self::Inference { batch, .. } => *batch,
+            Self::Decode { batch, .. } | Self::Prefill { batch, .. } | Self::Inference { batch, .. } => {
+                *batch
+            }
         }
     }
 
@@ -88,9 +90,8 @@ impl Workload {
     pub fn tokens_at_once(&self) -> u32 {
         match *self {
             Self::Decode { .. } => 1,
-            Self::Prefill { prompt_len, chunk_len: Choice::Auto, .. } | Self::Inference { prompt_len, .. } => {
-                prompt_len
-            }
+            Self::Prefill { prompt_len, chunk_len: Choice::Auto, .. }
+            | Self::Inference { prompt_len, .. } => prompt_len,
             Self::Prefill { prompt_len, chunk_len: Choice::Fixed(chunk), .. } => chunk.min(prompt_len),
         }
     }

@@ -24,7 +24,9 @@ pub fn simulate(scenario: &Scenario, pool: &RoutingPool) -> Outcome {
     let cost = RooflineCost { dtypes: scenario.model.dtype, launch: scenario.device_launch() };
     let found = search(scenario, &routing, &cost)?;
     let metrics = measure(scenario, &found.plan, &found.run, &routing);
-    let Workload::Inference { batch, output_len, .. } = scenario.workload else { return Ok((found, metrics)) };
+    let Workload::Inference { batch, output_len, .. } = scenario.workload else {
+        return Ok((found, metrics));
+    };
     let prompts = prompts(scenario, &found.plan, &cost, pool)?;
     Ok((found, metrics.with_prompts(&prompts, batch, output_len)))
 }

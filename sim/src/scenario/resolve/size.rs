@@ -111,8 +111,7 @@ impl Size<'_> {
     /// Choices of experts in one step, and the popularities that they are drawn from.
     fn choices(&self) -> (u128, u128) {
         let moe = self.model.ffn.as_moe();
-        let n_choices =
-            self.n_tokens() * u128::from(self.model.n_layers) * u128::from(moe.experts_per_token);
+        let n_choices = self.n_tokens() * u128::from(self.model.n_layers) * u128::from(moe.experts_per_token);
         match self.load {
             ExpertLoad::Balanced => (n_choices, 0),
             ExpertLoad::Uniform

@@ -3,9 +3,7 @@
 use masim_units::SimDuration;
 
 use super::Findings;
-use crate::scenario::file::{
-    ContextLenFile, DistributionFile, HostOverheadFile, LoadFile, WorkloadFile,
-};
+use crate::scenario::file::{ContextLenFile, DistributionFile, HostOverheadFile, LoadFile, WorkloadFile};
 use crate::scenario::{ContextLen, ExpertLoad, HostOverhead, ModelSpec, Workload};
 
 /// Bounds far beyond any cluster; those of products of counts stand in `size`.
@@ -40,7 +38,10 @@ pub(super) fn workload_of(file: &WorkloadFile, findings: &mut Findings) -> Workl
     }
 }
 
-pub(super) fn host_overhead_of(file: Option<&HostOverheadFile>, findings: &mut Findings) -> Option<HostOverhead> {
+pub(super) fn host_overhead_of(
+    file: Option<&HostOverheadFile>,
+    findings: &mut Findings,
+) -> Option<HostOverhead> {
     let HostOverheadFile { per_launch, per_step, per_sequence, source } = file?;
     if source.trim().is_empty() {
         findings.add("host_overhead.source", "is empty; expected where the figures come from");
