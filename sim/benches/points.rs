@@ -26,6 +26,7 @@ impl Library for Shipped {
             RefKind::Cluster => "topologies",
             RefKind::Gpu => "topologies/gpus",
             RefKind::Model => "scenarios/models",
+            RefKind::Profile => "topologies/profiles",
             RefKind::Scenario => "scenarios",
         };
         text(&format!("{folder}/{reference}.yaml"))

@@ -6,16 +6,34 @@ use crate::profile::AccuracyFile;
 /// The band of every row.
 pub const BAND_ALL: &str = "all";
 
-/// The bands of `family`, small to large; KB and MB are powers of ten.
+/// The bands of `family`; KB and MB are powers of ten.
 pub const fn bands(family: Family) -> &'static [&'static str] {
     match family {
+        Family::Gemm => &["nk_ge_1024", "nk_lt_1024"],
+        Family::AttentionPrefill => &["q_ge_256", "q_lt_256"],
+        Family::AttentionDecode => &["kv_ge_1024", "kv_lt_1024"],
+        Family::Moe => &["ep_1", "ep_gt_1"],
+        Family::Elementwise => &["tokens_ge_128", "tokens_lt_128"],
         Family::Collective | Family::P2p => &["lt_64KB", "64KB_to_8MB", "gt_8MB"],
     }
 }
 
 /// The band of `work` among those of its family.
 pub fn band(work: &Work) -> &'static str {
-    match work.bytes() {
+    let one_of = |is_first: bool| bands(work.family())[usize::from(!is_first)];
+    match work {
+        Work::Gemm(work) => one_of(work.n >= 1024 && work.k >= 1024),
+        Work::Prefill(work) => one_of(work.q_len >= 256),
+        Work::Decode(work) => one_of(work.kv_len >= 1024),
+        Work::Moe(work) => one_of(work.ep == 1),
+        Work::Elementwise(work) => one_of(work.tokens >= 128),
+        Work::Collective(work) => band_of_bytes(work.bytes),
+        Work::Pairs(work) => band_of_bytes(work.bytes_per_pair),
+    }
+}
+
+fn band_of_bytes(bytes: u64) -> &'static str {
+    match bytes {
         0..64_000 => "lt_64KB",
         64_000..=8_000_000 => "64KB_to_8MB",
         8_000_001.. => "gt_8MB",

@@ -8,14 +8,11 @@ mod tests;
 
 pub use split::{HELD_OUT, Split};
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::accuracy::{accuracy, band, bands, quantile, rounded};
-use crate::fitted::{FittedModel, Form};
-use crate::measurement::{Family, MeasurementSet, Row, Table, Work};
+use crate::fitted::{Covered, FittedModel, Form};
+use crate::measurement::{Family, MeasurementSet, Row, Table};
 use crate::profile::{
-    AccuracyFile, CoveredFile, ErrorsFile, FamilyFile, ProfileFile, ResidualFile, SCHEMA, SetReferenceFile,
-    SplitFile,
+    AccuracyFile, ErrorsFile, FamilyFile, ProfileFile, ResidualFile, SCHEMA, SetReferenceFile, SplitFile,
 };
 
 /// The seed of every split, unless a profile says otherwise.
@@ -71,8 +68,8 @@ pub fn calibrate(
     for family in Family::ALL {
         let sources: Sources<'_> =
             sets.iter().filter_map(|set| set.table(family).map(|table| (set, table))).collect();
-        if !sources.is_empty() {
-            families.insert(family.name().to_owned(), calibrate_family(family, &sources));
+        if let Some(fitted) = calibrate_family(family, &sources) {
+            families.insert(family.name().to_owned(), fitted);
             n_fitted += 1;
         }
     }
@@ -83,11 +80,14 @@ pub fn calibrate(
     Ok(ProfileFile { schema: SCHEMA, name: name.to_owned(), gpu, source, date: None, families })
 }
 
-fn calibrate_family(family: Family, sources: &Sources<'_>) -> FamilyFile {
+fn calibrate_family(family: Family, sources: &Sources<'_>) -> Option<FamilyFile> {
+    if sources.is_empty() {
+        return None;
+    }
     let mut stacks: Vec<&str> = sources.iter().map(|(set, _)| set.stack.as_str()).collect();
     stacks.dedup();
     let stack = stacks.join("; ");
-    let form = Form::new(family, &stack);
+    let form = Form::new(family, &stack)?;
     let splits: Vec<_> = sources.iter().map(|(set, table)| Split::new(SEED, &set.name, table)).collect();
     let parts = |is_held_out: bool| {
         sources.iter().zip(&splits).flat_map(move |(&(set, table), split)| {
@@ -100,20 +100,20 @@ fn calibrate_family(family: Family, sources: &Sources<'_>) -> FamilyFile {
     let assumed = assumed(form, &fitted);
     let model = fit::fit(form, &fitted, &assumed);
     let judged = if held_out.is_empty() { &fitted } else { &held_out };
-    FamilyFile {
+    Some(FamilyFile {
         stack,
         sets: sources.iter().map(|&(set, table)| reference(set, table)).collect(),
         split: SplitFile { seed: SEED, held_out: HELD_OUT },
         model: form.name().to_owned(),
         params: model.params(),
         assumed,
-        covered: covered(family, &fitted),
+        covered: Covered::by(fitted.iter().map(|(_, row)| &row.work)).into_file(),
         error: ErrorsFile {
             fit: accuracy_of(&model, &fitted).expect("a split leaves rows to fit"),
             held_out: accuracy_of(&model, &held_out),
         },
         residuals: residuals(family, &model, judged),
-    }
+    })
 }
 
 fn reference(set: &MeasurementSet, table: &Table) -> SetReferenceFile {
@@ -135,37 +135,9 @@ fn assumed(form: Form, rows: &[Sample<'_>]) -> Vec<String> {
     special.flat_map(|(names, _)| names.iter().map(|name| (*name).to_owned())).collect()
 }
 
-/// Ranges of the columns.
-fn covered(family: Family, rows: &[Sample<'_>]) -> BTreeMap<String, CoveredFile> {
-    let mut ranges = BTreeMap::<&str, [u64; 2]>::new();
-    let mut names = BTreeSet::new();
-    let mut widen = |column, value: u64| {
-        let range = ranges.entry(column).or_insert([value, value]);
-        *range = [range[0].min(value), range[1].max(value)];
-    };
-    for (_, row) in rows {
-        match row.work {
-            Work::Collective(work) => {
-                names.insert(work.operation.name());
-                widen("bytes", work.bytes);
-                widen("n_gpus", work.n_gpus.into());
-                widen("n_nodes", work.n_nodes.into());
-            }
-            Work::Pairs(work) => {
-                names.insert(work.scope.name());
-                widen("bytes_per_pair", work.bytes_per_pair);
-                widen("n_pairs", work.n_pairs.into());
-            }
-        }
-    }
-    let names = CoveredFile::Names(names.into_iter().map(str::to_owned).collect());
-    let ranges = ranges.into_iter().map(|(column, range)| (column.to_owned(), CoveredFile::Range(range)));
-    ranges.chain([(family.group_columns()[0].to_owned(), names)]).collect()
-}
-
 fn errors<'a>(model: &FittedModel, rows: impl Iterator<Item = Sample<'a>>) -> Vec<f64> {
     let predicted =
-        |(set, row): Sample<'a>| Some(model.predict_us(&row.work, &set.machine)? / row.time_us - 1.0);
+        |(set, row): Sample<'a>| Some(model.predict_us(&row.work, &set.site)? / row.time_us - 1.0);
     rows.filter_map(predicted).collect()
 }
 

@@ -21,6 +21,7 @@ mod sweep;
 mod measurements;
 mod calibrate;
 mod validate;
+mod predict;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
@@ -67,6 +68,9 @@ enum Command {
     /// Say how far a profile is from measurements that it was not fitted to
     #[command(after_help = validate::AFTER_HELP)]
     Validate(validate::ValidateArgs),
+    /// Say how long the work in a list takes, how sure that is, and where it comes from
+    #[command(after_help = predict::AFTER_HELP)]
+    Predict(predict::PredictArgs),
     /// Show a cluster: its GPUs, its links, and the routes between them
     Topology(topology::TopologyArgs),
     /// Print the script that lets a shell complete masim's arguments
@@ -85,6 +89,7 @@ impl Command {
             Self::Network(network) => network.run(),
             Self::Calibrate(calibrate) => calibrate.run(),
             Self::Validate(validate) => validate.run(),
+            Self::Predict(predict) => predict.run(),
             Self::Topology(topology) => topology.run(),
             Self::Completions(completions) => completions.run(),
         }

@@ -3,36 +3,9 @@
 use masim_units::SimDuration;
 
 use crate::model::Op;
+use crate::provenance::Provenance;
 use crate::scenario::{Dtypes, Launch};
 use crate::topology::GpuCard;
-
-/// Where a time comes from, strong to weak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Provenance {
-    /// Measured in this very shape.
-    Measured,
-    /// From a model fitted to measurements that cover the shape.
-    Fitted,
-    /// From a fitted model outside the range or the machine it was fitted on.
-    Extrapolated,
-    /// From peak rates and assumed efficiencies.
-    Roofline,
-    /// From a figure that no source states.
-    Assumed,
-}
-
-impl Provenance {
-    /// The name in files.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Measured => "Measured",
-            Self::Fitted => "Fitted",
-            Self::Extrapolated => "Extrapolated",
-            Self::Roofline => "Roofline",
-            Self::Assumed => "Assumed",
-        }
-    }
-}
 
 /// A duration and where it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

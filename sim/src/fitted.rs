@@ -1,97 +1,53 @@
 //! Fitted models of families, as profiles hold them.
 
+mod card;
+mod covered;
+mod form;
+
+pub use card::{CardModels, FamilyModel, Origin};
+pub use covered::Covered;
+pub use form::{Form, SpecialParams};
+
 use std::collections::BTreeMap;
 
-use crate::measurement::{Family, Machine, Operation, Scope, Work};
-use crate::nccl::{NcclParams, NcclVersion, PairsParams, collective_time, pairs_time};
-use crate::profile::FamilyFile;
+use crate::accuracy::band;
+use crate::measurement::{Family, Site, Work};
+use crate::profile::{FamilyFile, ResidualFile};
+use crate::provenance::Provenance;
 
-/// Names of parameters, and whether work depends on them.
-pub type SpecialParams = (&'static [&'static str], fn(&Work) -> bool);
-
-/// The form of a family's model: what a fit varies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Form {
-    family: Family,
-    version: NcclVersion,
-}
-
-impl Form {
-    /// The form for `family`, measured with `stack`.
-    pub fn new(family: Family, stack: &str) -> Self {
-        Self { family, version: NcclVersion::of_stack(stack) }
-    }
-
-    /// Its name in profiles.
-    pub const fn name(self) -> &'static str {
-        match self.family {
-            Family::Collective => "nccl_protocols",
-            Family::P2p => "launch_and_wire",
-        }
-    }
-
-    /// The names of its parameters.
-    pub const fn names(self) -> &'static [&'static str] {
-        match self.family {
-            Family::Collective => NcclParams::NAMES,
-            Family::P2p => PairsParams::NAMES,
-        }
-    }
-
-    /// Where a fit begins.
-    pub const fn start(self) -> &'static [f64] {
-        match self.family {
-            Family::Collective => NcclParams::START,
-            Family::P2p => PairsParams::START,
-        }
-    }
-
-    /// The time of `work` in microseconds under parameters in the order of [`Form::names`]; none for work of
-    /// another family.
-    pub fn predict_us(self, values: &[f64], work: &Work, machine: &Machine) -> Option<f64> {
-        let time = match (self.family, work) {
-            (Family::Collective, Work::Collective(work)) => {
-                collective_time(&NcclParams::from_values(values), self.version, work, machine)
-            }
-            (Family::P2p, Work::Pairs(work)) => pairs_time(&PairsParams::from_values(values), work, machine),
-            (Family::Collective, Work::Pairs(_)) | (Family::P2p, Work::Collective(_)) => return None,
-        };
-        Some(time.total_us())
-    }
-
-    /// Parameters that matter only for some work: their names, and whether `work` is of that kind.
-    pub const fn special_params(self) -> &'static [SpecialParams] {
-        match self.family {
-            Family::Collective => &[
-                (&["grouped_start_us", "grouped_peers_us", "grouped_rate"], is_grouped),
-                (&["net_start_us", "nic_efficiency"], leaves_the_node),
-            ],
-            Family::P2p => &[(&["net_us", "nic_efficiency"], leaves_the_node)],
-        }
-    }
-}
-
-fn is_grouped(work: &Work) -> bool {
-    matches!(work, Work::Collective(work) if work.operation == Operation::AllToAll)
-}
-
-fn leaves_the_node(work: &Work) -> bool {
-    match work {
-        Work::Collective(work) => work.n_nodes > 1,
-        Work::Pairs(work) => work.scope == Scope::InterNode,
-    }
-}
-
-/// A model with its parameters.
+/// A model with its parameters, and what is known about its errors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FittedModel {
     form: Form,
     values: Vec<f64>,
+    covered: Covered,
+    residuals: Vec<ResidualFile>,
+}
+
+/// A time with its error bar.
+///
+/// # Units
+///
+/// Microseconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Prediction {
+    /// What is expected.
+    pub time_us: f64,
+    /// 90 % of true times lie between these two; none where nothing is known of the error.
+    pub interval_us: Option<(f64, f64)>,
+    /// Where it comes from.
+    pub provenance: Provenance,
 }
 
 /// Why a profile's family is no model of ours.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnknownModel {
+    /// There is no model yet.
+    #[error("`{family}` has no model in this version")]
+    Family {
+        /// The family.
+        family: &'static str,
+    },
     /// Another version may have written it.
     #[error("`{family}` is modelled by `{found}`; expected `{expected}`")]
     Form {
@@ -113,9 +69,9 @@ pub enum UnknownModel {
 }
 
 impl FittedModel {
-    /// A form with values in the order of its names.
+    /// A form with values in the order of its names, of which nothing else is known yet.
     pub fn new(form: Form, values: Vec<f64>) -> Self {
-        Self { form, values }
+        Self { form, values, covered: Covered::default(), residuals: Vec::new() }
     }
 
     /// The model that a profile holds for `family`.
@@ -124,7 +80,7 @@ impl FittedModel {
     ///
     /// A form or parameters that this version does not know.
     pub fn of_file(family: Family, file: &FamilyFile) -> Result<Self, UnknownModel> {
-        let form = Form::new(family, &file.stack);
+        let form = Form::new(family, &file.stack).ok_or(UnknownModel::Family { family: family.name() })?;
         if file.model != form.name() {
             let (found, expected) = (file.model.clone(), form.name());
             return Err(UnknownModel::Form { family: family.name(), found, expected });
@@ -133,7 +89,14 @@ impl FittedModel {
             let missing = UnknownModel::Parameter { family: family.name(), name };
             file.params.get(name).copied().ok_or(missing)
         };
-        Ok(Self { form, values: form.names().iter().map(value).collect::<Result<_, _>>()? })
+        let values = form.names().iter().map(value).collect::<Result<_, _>>()?;
+        let covered = Covered::new(file.covered.clone());
+        Ok(Self { form, values, covered, residuals: file.residuals.clone() })
+    }
+
+    /// What is fitted.
+    pub fn form(&self) -> Form {
+        self.form
     }
 
     /// The parameters by name.
@@ -142,8 +105,34 @@ impl FittedModel {
         names.zip(self.values.iter().copied()).collect()
     }
 
-    /// The time of `work` in microseconds; none for work of another family.
-    pub fn predict_us(&self, work: &Work, machine: &Machine) -> Option<f64> {
-        self.form.predict_us(&self.values, work, machine)
+    /// The value of the parameter `name`.
+    pub fn param(&self, name: &str) -> Option<f64> {
+        let at = self.form.names().iter().position(|it| *it == name)?;
+        Some(self.values[at])
+    }
+
+    /// The time of `work` in microseconds; none for work of another family, or on a card that cannot do it.
+    pub fn predict_us(&self, work: &Work, site: &Site) -> Option<f64> {
+        self.form.predict_us(&self.values, work, site)
+    }
+
+    /// The time of `work` with its error bar and provenance; none as for [`FittedModel::predict_us`].
+    pub fn predict(&self, work: &Work, site: &Site) -> Option<Prediction> {
+        let time_us = self.predict_us(work, site)?;
+        let provenance =
+            if self.covered.contains(work) { Provenance::Fitted } else { Provenance::Extrapolated };
+        let interval_us =
+            self.spread(band(work)).map(|(q05, q95)| (time_us * (1.0 + q05), time_us * (1.0 + q95)));
+        Some(Prediction { time_us, interval_us, provenance })
+    }
+
+    /// What 90 % of measured / predicted - 1 lie between in `regime`; the widest of all where none was seen there,
+    /// none where nothing is known.
+    pub fn spread(&self, regime: &str) -> Option<(f64, f64)> {
+        let own = self.residuals.iter().find(|it| it.regime == regime).map(|it| (it.q05, it.q95));
+        let widest = |(low, high): (f64, f64), (other_low, other_high): (f64, f64)| {
+            (low.min(other_low), high.max(other_high))
+        };
+        own.or_else(|| self.residuals.iter().map(|it| (it.q05, it.q95)).reduce(widest))
     }
 }

@@ -31,6 +31,8 @@ pub enum RefKind {
     Gpu,
     /// A file in `scenarios/models/`.
     Model,
+    /// A file in `topologies/profiles/`.
+    Profile,
     /// A scenario.
     Scenario,
 }

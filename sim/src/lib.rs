@@ -3,12 +3,22 @@
 //! The order of the `mod` lines is the dependency order: a module names only modules above it.
 #![forbid(unsafe_code)]
 
-// Inputs, already valid.
+// Machines, measurements made on them, and profiles fitted to measurements.
+mod params;
 pub mod input;
 pub mod topology;
-pub mod scenario;
 pub mod measurement;
 pub mod profile;
+
+// How long kernels and collectives take, and how well that is known.
+pub mod provenance;
+pub mod kernel;
+pub mod nccl;
+pub mod accuracy;
+pub mod fitted;
+
+// What is simulated, already valid.
+pub mod scenario;
 
 // Pictures of the inputs.
 pub mod topology_picture;
@@ -22,8 +32,6 @@ pub mod cost;
 pub mod plan;
 pub mod wires;
 pub mod collective;
-pub mod nccl;
-pub mod fitted;
 pub mod memory;
 pub mod theory;
 pub mod lower;
@@ -36,9 +44,9 @@ pub mod search;
 pub mod sweep;
 pub mod schema;
 pub mod network;
-pub mod accuracy;
 pub mod calibrate;
 pub mod validate;
+pub mod predict;
 pub mod report;
 
 // The only module that touches files, the clock, the environment or the terminal.

@@ -1,16 +1,38 @@
 //! Measurement sets: what other laboratories, or we, measured on real machines.
 
+mod columns;
+mod communication;
 mod file;
+mod kernel;
 mod machine;
 mod read;
 mod table;
+mod work;
 #[cfg(test)]
 mod tests;
 
-pub use file::SetFile;
+pub use columns::Value;
+pub use communication::{CollectiveWork, Operation, PairsWork, Scope};
+pub use kernel::{
+    DecodeWork, Distribution, ElementwiseKind, ElementwiseWork, GemmWork, MoeWork, PrefillWork,
+};
 pub use machine::{Machine, ScaleUp};
 pub use read::{RawSet, read_set};
-pub use table::{CollectiveWork, Family, Operation, PairsWork, Row, Scope, Table, Work};
+pub use table::{Family, Row, Table, Work};
+pub use work::{Fields, Mistake};
+
+use std::sync::Arc;
+
+use crate::topology::GpuCard;
+
+/// What times depend on beside the work itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Site {
+    /// The card; none for a card that is not known, which only communication can do without.
+    pub card: Option<Arc<GpuCard>>,
+    /// How cards are joined.
+    pub machine: Machine,
+}
 
 /// A folder of measurements, made on one machine with one software stack.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +48,7 @@ pub struct MeasurementSet {
     /// What their licence is.
     pub licence: String,
     /// Where it ran.
-    pub machine: Machine,
+    pub site: Site,
     /// Measurements, one table for each family, in the order of [`Family::ALL`].
     pub tables: Vec<Table>,
     /// What to check before trusting the set.

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::input::{InputError, Problem, SourceText, Tree, parse_yaml};
+use crate::input::{InputError, Library, Problem, RefKind, SourceText, Tree, parse_yaml};
 
 /// The newest version of the format.
 pub const SCHEMA: u32 = 1;
 
 /// A profile, `topologies/profiles/<name>.yaml`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProfileFile {
     /// Version of the format; 1.
@@ -29,7 +30,7 @@ pub struct ProfileFile {
 }
 
 /// The fitted model of a family.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FamilyFile {
     /// The software that ran, for each set.
@@ -54,7 +55,7 @@ pub struct FamilyFile {
 }
 
 /// A set that was fitted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetReferenceFile {
     /// Name of its folder.
@@ -68,7 +69,7 @@ pub struct SetReferenceFile {
 }
 
 /// How groups of shapes are held out.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SplitFile {
     /// What the order of the groups depends on.
@@ -78,7 +79,7 @@ pub struct SplitFile {
 }
 
 /// Values that fitted rows have.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected two whole numbers, or names")]
 pub enum CoveredFile {
     /// The least and the greatest.
@@ -88,7 +89,7 @@ pub enum CoveredFile {
 }
 
 /// How far a model is from its rows.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ErrorsFile {
     /// From those that it was fitted to.
@@ -98,7 +99,7 @@ pub struct ErrorsFile {
 }
 
 /// Relative errors, as shares.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AccuracyFile {
     /// How many rows.
@@ -114,7 +115,7 @@ pub struct AccuracyFile {
 }
 
 /// Spread of measured / predicted - 1 in a band.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResidualFile {
     /// Name of the band.
@@ -156,4 +157,14 @@ impl ProfileFile {
     pub fn to_yaml(&self) -> String {
         format!("# Written by `masim calibrate`; not to be edited by hand.\n{}", Tree::of(self).to_yaml())
     }
+}
+
+/// The profile of all stacks of the card `gpu` together, if `library` has one; `from` names the file that asks.
+///
+/// # Errors
+///
+/// As [`ProfileFile::read`].
+pub fn generic_of(gpu: &str, library: &dyn Library, from: &str) -> Result<Option<ProfileFile>, InputError> {
+    let text = library.load(RefKind::Profile, &format!("{gpu}-generic"), from);
+    text.ok().map(|text| ProfileFile::read(&text)).transpose()
 }

@@ -8,6 +8,7 @@ pub mod count_file;
 pub mod strategy_file;
 pub mod model_file;
 pub mod file;
+pub mod profiles;
 mod resolve;
 pub mod load;
 pub mod patch;
@@ -18,6 +19,7 @@ pub use load::{
 };
 pub use model_file::ModelFile;
 pub use patch::Patcher;
+pub use profiles::Profiles;
 
 pub use model::{AttentionSpec, Dtypes, FfnSpec, ModelSpec, MoeSpec};
 pub use strategy::{
@@ -39,6 +41,8 @@ pub struct Scenario {
     pub model: Arc<ModelSpec>,
     /// The requests.
     pub workload: Workload,
+    /// Calibrated models of its cards.
+    pub profiles: Arc<Profiles>,
     /// Who does what.
     pub strategy: Strategy,
     /// How tokens spread over experts.

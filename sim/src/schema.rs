@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 
+use crate::profile::ProfileFile;
 use crate::scenario::{ModelFile, ScenarioFile};
 use crate::sweep::file::SweepFile;
 use crate::topology::{ClusterFile, GpuFile};
@@ -15,6 +16,7 @@ pub fn schemas() -> Vec<(&'static str, String)> {
         ("model", schema::<ModelFile>()),
         ("scenario", schema::<ScenarioFile>()),
         ("sweep", schema::<SweepFile>()),
+        ("profile", schema::<ProfileFile>()),
     ]
 }
 

@@ -5,9 +5,9 @@ mod tests;
 
 use crate::accuracy::{BAND_ALL, accuracy, band, bands};
 use crate::calibrate::Split;
-use crate::fitted::{FittedModel, UnknownModel};
+use crate::fitted::{CardModels, Origin};
 use crate::measurement::{Family, MeasurementSet, Row, Table};
-use crate::profile::{AccuracyFile, ProfileFile};
+use crate::profile::AccuracyFile;
 
 /// Which rows are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,40 +33,31 @@ pub struct BandAccuracy {
     pub accuracy: Option<AccuracyFile>,
 }
 
-/// How far `profile` is from `sets`, by set, family and band; bands without rows are left out.
-///
-/// # Errors
-///
-/// A family of the profile that this version cannot read.
-pub fn validate(
-    sets: &[MeasurementSet],
-    profile: &ProfileFile,
-    rows: Rows,
-) -> Result<Vec<BandAccuracy>, UnknownModel> {
+/// How far `models` are from `sets`, by set, family and band; bands without rows are left out.
+pub fn validate(sets: &[MeasurementSet], models: &CardModels, rows: Rows) -> Vec<BandAccuracy> {
     let mut found = Vec::new();
     for set in sets {
         for table in &set.tables {
-            let file = profile.families.get(table.family.name());
-            let model = file.map(|file| FittedModel::of_file(table.family, file)).transpose()?;
             let compared = match rows {
                 Rows::All => table.rows.iter().collect(),
-                Rows::Unfitted => unfitted(set, table, profile),
+                Rows::Unfitted => unfitted(set, table, models),
             };
             let names = std::iter::once(&BAND_ALL).chain(bands(table.family));
-            found
-                .extend(names.filter_map(|name| of_band(set, table.family, name, model.as_ref(), &compared)));
+            found.extend(names.filter_map(|name| of_band(set, table.family, name, models, &compared)));
         }
     }
-    Ok(found)
+    found
 }
 
-/// The rows that `profile` was not fitted to.
-fn unfitted<'a>(set: &MeasurementSet, table: &'a Table, profile: &ProfileFile) -> Vec<&'a Row> {
-    let family = profile.families.get(table.family.name());
-    let Some(family) = family.filter(|family| family.sets.iter().any(|fitted| fitted.name == set.name))
+/// The rows that `models` were not fitted to.
+fn unfitted<'a>(set: &MeasurementSet, table: &'a Table, models: &CardModels) -> Vec<&'a Row> {
+    let Some(Origin::Profile { file: family, .. }) = models.family(table.family).map(|found| &found.origin)
     else {
         return table.rows.iter().collect();
     };
+    if family.sets.iter().all(|fitted| fitted.name != set.name) {
+        return table.rows.iter().collect();
+    }
     let split = Split::new(family.split.seed, &set.name, table);
     table.rows.iter().filter(|row| split.is_held_out(row)).collect()
 }
@@ -75,11 +66,11 @@ fn of_band(
     set: &MeasurementSet,
     family: Family,
     name: &'static str,
-    model: Option<&FittedModel>,
+    models: &CardModels,
     rows: &[&Row],
 ) -> Option<BandAccuracy> {
     let in_band = rows.iter().filter(|row| name == BAND_ALL || band(&row.work) == name);
-    let error = |row: &&Row| Some(model?.predict_us(&row.work, &set.machine)? / row.time_us - 1.0);
+    let error = |row: &&Row| Some(models.predict(&row.work, &set.site)?.time_us / row.time_us - 1.0);
     let all: Vec<_> = in_band.map(error).collect();
     if all.is_empty() && name != BAND_ALL {
         return None;

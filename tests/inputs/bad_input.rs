@@ -115,9 +115,8 @@ fn what_is_planned_is_told_apart_from_what_is_wrong() {
     );
     check(
         "\nload:",
-        "\nprofile: a100\nfaults: [{ at: 2 s, resource: n0, speed: 0.5 }]\nload:",
-        "x.yaml:8:10: `profile`: calibrated profiles are not modelled yet; expected `none`\n\
-         x.yaml:9:1: `faults`: faults are not modelled yet; expected `[]`",
+        "\nfaults: [{ at: 2 s, resource: n0, speed: 0.5 }]\nload:",
+        "x.yaml:8:1: `faults`: faults are not modelled yet; expected `[]`",
     );
 }
 
@@ -263,5 +262,24 @@ fn a_model_in_place_is_checked_like_a_card() {
         "paper-4l",
         dense,
         "x.yaml:2:1: `model`: its weights are fp8, for which GPU card `a100-sxm4-80gb` has no peak rate; it has bf16, fp16, fp32, int8",
+    );
+}
+
+#[test]
+fn a_profile_must_exist_and_belong_to_the_cards() {
+    check(
+        "\nload:",
+        "\nprofile: a100\nload:",
+        "x.yaml:8:10: `profile`: there is no file `topologies/profiles/a100.yaml`",
+    );
+    check(
+        "\nload:",
+        "\nprofile: a100-sxm4-40gb-abci\nload:",
+        "x.yaml:8:10: `profile`: `a100-sxm4-40gb-abci` is a profile of card `a100-sxm4-40gb`; the cluster has a100-sxm4-80gb",
+    );
+    check(
+        "\nload:",
+        "\nprofile: { a100-sxm4-40gb: a100-sxm4-80gb-generic }\nload:",
+        "x.yaml:8:28: `profile.a100-sxm4-40gb`: `a100-sxm4-80gb-generic` is a profile of card `a100-sxm4-80gb`; the cluster has a100-sxm4-80gb",
     );
 }

@@ -1,7 +1,8 @@
 //! The smallest separation: one GPU for attention, one for experts, and times that are chosen.
 
-use masim::cost::{Cost, CostModel, Provenance, TooLong};
+use masim::cost::{Cost, CostModel, TooLong};
 use masim::model::{Op, OpKind};
+use masim::provenance::Provenance;
 use masim::run::{Run, run_plan};
 use masim::scenario::Scenario;
 use masim::topology::GpuCard;

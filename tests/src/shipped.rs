@@ -39,6 +39,7 @@ impl Library for Shipped {
             RefKind::Cluster => "topologies",
             RefKind::Gpu => "topologies/gpus",
             RefKind::Model => "scenarios/models",
+            RefKind::Profile => "topologies/profiles",
             RefKind::Scenario => "scenarios",
         };
         self.text(&format!("{folder}/{reference}.yaml"))

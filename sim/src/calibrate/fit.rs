@@ -35,8 +35,7 @@ pub(super) fn fit(form: Form, rows: &[Sample<'_>], fixed: &[String]) -> FittedMo
         let values = values_at(logs);
         let mut sum = 0.0;
         for &((set, row), weight) in &rows {
-            let predicted =
-                form.predict_us(&values, &row.work, &set.machine).expect("rows are of the family");
+            let predicted = form.predict_us(&values, &row.work, &set.site).expect("rows are of the family");
             sum += weight * libm::log(predicted / row.time_us).abs();
         }
         let pull: f64 = logs.iter().zip(&start).map(|(log, start)| (log - start) * (log - start)).sum();
@@ -49,8 +48,10 @@ pub(super) fn fit(form: Form, rows: &[Sample<'_>], fixed: &[String]) -> FittedMo
 /// What rows are counted by: their set, and what is done.
 fn kind((set, row): Sample<'_>) -> (&str, &'static str) {
     let what = match row.work {
+        Work::Elementwise(work) => work.kind.name(),
         Work::Collective(work) => work.operation.name(),
         Work::Pairs(work) => work.scope.name(),
+        Work::Gemm(_) | Work::Prefill(_) | Work::Decode(_) | Work::Moe(_) => "",
     };
     (&set.name, what)
 }

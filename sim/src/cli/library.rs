@@ -8,7 +8,7 @@ use super::files;
 use crate::input::{Library, RefKind, SourceText, did_you_mean, parse_yaml};
 use crate::scenario::ModelFile;
 
-/// The folders `topologies/`, `topologies/gpus/` and `scenarios/models/`, looked for in the current
+/// The folders `topologies/` (with `gpus/` and `profiles/`) and `scenarios/models/`, looked for in the current
 /// folder, then beside the file that refers and in the folders above it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Folders;
@@ -19,6 +19,7 @@ fn place(kind: RefKind) -> (&'static str, &'static str) {
         RefKind::Cluster => ("topologies", "cluster"),
         RefKind::Gpu => ("topologies/gpus", "GPU card"),
         RefKind::Model => ("scenarios/models", "model card"),
+        RefKind::Profile => ("topologies/profiles", "profile"),
         RefKind::Scenario => ("scenarios", "scenario"),
     }
 }

@@ -3,16 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use super::exit::CliError;
+use super::library::Folders;
 use super::{files, terminal};
-use crate::input::InputError;
+use crate::fitted::CardModels;
+use crate::input::{InputError, Library, RefKind};
 use crate::measurement::{Family, MeasurementSet, RawSet, read_set};
-use crate::profile::ProfileFile;
+use crate::profile::{ProfileFile, generic_of};
 
 /// Reads every set, says its warnings, and names all files that have problems.
 pub(super) fn read_sets(folders: &[PathBuf]) -> Result<Vec<MeasurementSet>, CliError> {
     let (mut sets, mut problems) = (Vec::<MeasurementSet>::new(), Vec::<InputError>::new());
     for folder in folders {
-        match read_set(&raw_set(folder)?) {
+        match read_set(&raw_set(folder)?, &Folders) {
             Ok(set) => sets.push(set),
             Err(error) => problems.push(error),
         }
@@ -56,10 +58,27 @@ fn raw_set(folder: &Path) -> Result<RawSet, CliError> {
 /// The profile at a path, or of that name in `topologies/profiles/`.
 pub(super) fn read_profile(profile: &str) -> Result<ProfileFile, CliError> {
     let is_path = profile.contains('/') || Path::new(profile).is_file();
-    let path = if is_path {
-        PathBuf::from(profile)
+    let text = if is_path {
+        files::read_text(Path::new(profile))?
     } else {
-        Path::new("topologies/profiles").join(format!("{profile}.yaml"))
+        Folders.load(RefKind::Profile, profile, "").map_err(|message| CliError::usage(message, None))?
     };
-    Ok(ProfileFile::read(&files::read_text(&path)?)?)
+    Ok(ProfileFile::read(&text)?)
+}
+
+/// The models of a profile, completed by those of all stacks of its card, and said to be so.
+pub(super) fn models_of(profile: &ProfileFile) -> Result<CardModels, CliError> {
+    let generic = generic_of(&profile.gpu, &Folders, "")?.filter(|generic| generic.name != profile.name);
+    let models = CardModels::new(profile, generic.as_ref())
+        .map_err(|error| CliError::usage(format!("profile `{}`: {error}", profile.name), None))?;
+    let taken: Vec<_> = models.substitutes().map(|(family, _)| family.name()).collect();
+    if let Some(generic) = generic.filter(|_| !taken.is_empty()) {
+        terminal::warn(&format!(
+            "profile `{}` lacks {}: taken from `{}`, at best Extrapolated",
+            profile.name,
+            taken.join(", "),
+            generic.name
+        ));
+    }
+    Ok(models)
 }

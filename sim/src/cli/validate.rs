@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::calibrate::percent;
 use super::exit::CliError;
-use super::measurements::{read_profile, read_sets};
+use super::measurements::{models_of, read_profile, read_sets};
 use super::table::Plain;
 use super::terminal;
 use crate::accuracy::BAND_ALL;
@@ -60,8 +60,7 @@ impl ValidateArgs {
             RowsArg::Unfitted => Rows::Unfitted,
             RowsArg::All => Rows::All,
         };
-        let found = validate(&sets, &profile, rows)
-            .map_err(|error| CliError::usage(format!("profile `{}`: {error}", profile.name), None))?;
+        let found = validate(&sets, &models_of(&profile)?, rows);
         for it in found.iter().filter(|it| it.band == BAND_ALL) {
             warn_of(it, &profile.name);
         }

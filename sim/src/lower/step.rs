@@ -7,8 +7,9 @@ use masim_units::{Bytes, SimDuration};
 
 use super::{Lowering, collective_stream, compute_stream, host_stream};
 use crate::collective::CollectiveKind;
-use crate::cost::{Cost, Provenance, TooLong};
+use crate::cost::{Cost, TooLong};
 use crate::model::{Op, OpKind};
+use crate::provenance::Provenance;
 use crate::scenario::Dtypes;
 use crate::topology::GpuIdx;
 

@@ -1,13 +1,14 @@
 //! What `set.yaml` says.
 
 use masim_units::Bandwidth;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::machine::{Machine, ScaleUp, nvlink_of};
+use crate::topology::ReferenceFile;
 
 /// The description of a set; keys beyond these are for readers.
 #[derive(Clone, Debug, Deserialize)]
-pub struct SetFile {
+pub(super) struct SetFile {
     /// Name of the GPU card.
     pub gpu: String,
     /// The software that ran.
@@ -16,12 +17,12 @@ pub struct SetFile {
     pub source: String,
     /// What their licence is.
     pub licence: String,
-    /// The machine.
-    pub(super) cluster: Option<MachineFile>,
+    /// The machine, or the name of a cluster whose nodes are like it.
+    pub(super) cluster: Option<ReferenceFile<MachineFile>>,
 }
 
 /// The machine of a set.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MachineFile {
     gpu: String,

@@ -1,5 +1,10 @@
 //! The machine on which communication was measured, as far as its time depends on it.
 
+use masim_units::Bandwidth;
+
+use crate::topology::ClusterFile;
+use crate::topology::file::ScaleUpKind;
+
 /// How the GPUs of a node are joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -39,6 +44,25 @@ impl Machine {
             n_nics_per_node: 8,
             nic: 25.0,
         }
+    }
+
+    /// The nodes of a cluster of the regular form; none for the explicit one.
+    pub fn of_cluster(file: &ClusterFile) -> Option<Self> {
+        let n_gpus_per_node = file.n_gpus_per_node?;
+        let rate = |bandwidth: Bandwidth| bandwidth.bytes_per_sec() as f64 / 1e9;
+        let links = f64::from(n_gpus_per_node.max(2) - 1);
+        let (scale_up, nvlink) = match &file.scale_up {
+            Some(links_up) if links_up.kind == ScaleUpKind::Mesh => {
+                (ScaleUp::Mesh, links * rate(links_up.bandwidth))
+            }
+            Some(links_up) => (ScaleUp::Switch, rate(links_up.bandwidth)),
+            None => (ScaleUp::Switch, f64::INFINITY),
+        };
+        let (n_nics_per_node, nic) = file
+            .scale_out
+            .as_ref()
+            .map_or((1, f64::INFINITY), |out| (out.n_nics_per_node, rate(out.bandwidth)));
+        Some(Self { n_gpus_per_node, scale_up, nvlink, n_nics_per_node, nic })
     }
 
     /// The rate at which one of `n` GPUs of a node can reach the others.

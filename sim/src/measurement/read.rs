@@ -1,14 +1,17 @@
 //! From the files of a set to its meaning.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::MeasurementSet;
 use super::file::SetFile;
 use super::machine::Machine;
-use super::table::{CollectiveWork, Family, Operation, PairsWork, Row, Scope, Table, Work};
-use crate::input::{InputError, Problem, SourceText, did_you_mean, parse_yaml};
+use super::table::{Family, Row, Table, Work};
+use super::work::{Fields, Mistake, time_us};
+use super::{MeasurementSet, Site};
+use crate::input::{InputError, Library, Problem, RefKind, SourceText, did_you_mean, parse_yaml};
+use crate::topology::{ClusterFile, GpuCard, Place, ReferenceFile, load_gpu, read_cluster};
 
 /// Errors beyond this many in one table are not shown.
 const N_PROBLEMS_MAX: usize = 20;
@@ -24,34 +27,66 @@ pub struct RawSet {
     pub tables: Vec<(Family, SourceText)>,
 }
 
-/// Reads a set.
+/// Reads a set; its card, and a cluster that it names, come from `library`.
 ///
 /// # Errors
 ///
 /// What is wrong with `set.yaml`, or all mistakes (up to twenty) of the first broken table, with their lines.
-pub fn read_set(raw: &RawSet) -> Result<MeasurementSet, InputError> {
+pub fn read_set(raw: &RawSet, library: &dyn Library) -> Result<MeasurementSet, InputError> {
     let file: SetFile = parse_yaml(&raw.description)?;
     let mut warnings = Vec::new();
-    let machine = if let Some(cluster) = &file.cluster {
-        if let Some((key, message)) = cluster.mistake() {
-            let problem = Problem::new(&format!("cluster.{key}"), message);
-            return Err(InputError::new(&raw.description, vec![problem]));
-        }
-        cluster.machine()
-    } else {
-        warnings.push(format!(
-            "set `{}` does not describe its cluster: 8 GPUs a node, NVSwitch and one 25 GB/s NIC for each GPU are assumed",
-            raw.name
-        ));
-        Machine::assumed(&file.gpu)
-    };
+    let machine = machine_of(&file, raw, library, &mut warnings)?;
+    let card = card_of(&file, raw, library)?;
     let mut tables = Vec::new();
     for (family, source) in &raw.tables {
         tables.push(read_table(*family, source, &machine, &mut warnings)?);
     }
     tables.sort_by_key(|table| table.family);
-    let SetFile { gpu, stack, source, licence, .. } = file;
-    Ok(MeasurementSet { name: raw.name.clone(), gpu, stack, source, licence, machine, tables, warnings })
+    let (name, SetFile { gpu, stack, source, licence, .. }) = (raw.name.clone(), file);
+    Ok(MeasurementSet { name, gpu, stack, source, licence, site: Site { card, machine }, tables, warnings })
+}
+
+fn machine_of(
+    file: &SetFile,
+    raw: &RawSet,
+    library: &dyn Library,
+    warnings: &mut Vec<String>,
+) -> Result<Machine, InputError> {
+    match &file.cluster {
+        Some(ReferenceFile::Inline(cluster)) => match cluster.mistake() {
+            Some((key, message)) => {
+                let problem = Problem::new(&format!("cluster.{key}"), message);
+                Err(InputError::new(&raw.description, vec![problem]))
+            }
+            None => Ok(cluster.machine()),
+        },
+        Some(ReferenceFile::Name(name)) => {
+            let wrong =
+                |message: String| InputError::new(&raw.description, vec![Problem::new("cluster", message)]);
+            let text = library.load(RefKind::Cluster, name, &raw.description.path).map_err(&wrong)?;
+            read_cluster(&text, library)?;
+            let cluster: ClusterFile = parse_yaml(&text)?;
+            Machine::of_cluster(&cluster)
+                .ok_or_else(|| wrong(format!("`{name}` is not of the regular form; expected equal nodes")))
+        }
+        None => {
+            warnings.push(format!(
+                "set `{}` does not describe its cluster: 8 GPUs a node, NVSwitch and one 25 GB/s NIC for each GPU are assumed",
+                raw.name
+            ));
+            Ok(Machine::assumed(&file.gpu))
+        }
+    }
+}
+
+/// Times of kernels say nothing without the figures of the card; communication does without.
+fn card_of(file: &SetFile, raw: &RawSet, library: &dyn Library) -> Result<Option<Arc<GpuCard>>, InputError> {
+    let needs_card = raw.tables.iter().any(|(family, _)| !matches!(family, Family::Collective | Family::P2p));
+    if library.load(RefKind::Gpu, &file.gpu, &raw.description.path).is_err() && !needs_card {
+        return Ok(None);
+    }
+    let place = Place { source: &raw.description, key: "gpu" };
+    load_gpu(&ReferenceFile::Name(file.gpu.clone()), place, library).map(Some)
 }
 
 /// Reads one table; columns that the family does not have are named in one warning.
@@ -117,7 +152,8 @@ struct Columns {
 impl Columns {
     fn of(family: Family, header: &csv::StringRecord, source: &SourceText) -> Result<Self, InputError> {
         let (mut places, mut problems) = (Vec::new(), Vec::new());
-        for &name in family.columns().iter().chain(family.optional_columns()) {
+        let required = family.work_columns().iter().chain([&"time_us"]);
+        for &name in required.chain(family.optional_columns()) {
             match header.iter().position(|found| found == name) {
                 Some(at) => places.push((name, at)),
                 None if family.optional_columns().contains(&name) => {}
@@ -139,86 +175,25 @@ impl Columns {
     }
 }
 
-/// A column and what is wrong with its cell.
-type Mistake = (&'static str, String);
-
 /// One record, by names of columns.
 struct Cells<'a> {
     columns: &'a Columns,
     record: &'a csv::StringRecord,
 }
 
-impl<'a> Cells<'a> {
-    fn row(&self, line: u64, machine: &Machine) -> Result<Row, Mistake> {
-        let work = match self.columns.family {
-            Family::Collective => Work::Collective(self.collective(machine)?),
-            Family::P2p => Work::Pairs(self.pairs(machine)?),
-        };
-        let time_us = self.time()?;
-        let group = self.columns.family.group_columns().iter().map(|name| self.text(name).to_owned());
-        Ok(Row { line, work, time_us, group: group.collect() })
-    }
-
-    fn collective(&self, machine: &Machine) -> Result<CollectiveWork, Mistake> {
-        let operation = self.one_of("kind", &Operation::ALL, Operation::name)?;
-        let bytes = self.count("bytes", 1 << 50)?;
-        let n_gpus = self.small("n_gpus")?;
-        let nodes_by_size = n_gpus.div_ceil(machine.n_gpus_per_node);
-        let n_nodes = if self.text("n_nodes").is_empty() { nodes_by_size } else { self.small("n_nodes")? };
-        if n_gpus < 2 {
-            return Err(("n_gpus", "found 1; a collective needs two GPUs or more".to_owned()));
-        }
-        if n_nodes < nodes_by_size || n_gpus < n_nodes {
-            let per_node = machine.n_gpus_per_node;
-            let message = format!("{n_gpus} GPUs do not fill {n_nodes} nodes of {per_node}");
-            return Err(("n_nodes", message));
-        }
-        Ok(CollectiveWork { operation, bytes, n_gpus, n_nodes })
-    }
-
-    fn pairs(&self, machine: &Machine) -> Result<PairsWork, Mistake> {
-        let scope = self.one_of("scope", &Scope::ALL, Scope::name)?;
-        let n_pairs = self.small("n_pairs")?;
-        if n_pairs > machine.n_gpus_per_node {
-            let per_node = machine.n_gpus_per_node;
-            return Err(("n_pairs", format!("{n_pairs} pairs, but a node has {per_node} GPUs")));
-        }
-        Ok(PairsWork { scope, bytes_per_pair: self.count("bytes_per_pair", 1 << 50)?, n_pairs })
-    }
-
-    /// The cell of a column; empty where the table does not have it.
-    fn text(&self, column: &str) -> &'a str {
+impl Fields for Cells<'_> {
+    fn text(&self, column: &str) -> &str {
         let place = self.columns.places.iter().find(|(name, _)| *name == column);
         place.and_then(|&(_, at)| self.record.get(at)).unwrap_or("")
     }
+}
 
-    fn one_of<T: Copy>(
-        &self,
-        column: &'static str,
-        all: &[T],
-        name: impl Fn(T) -> &'static str,
-    ) -> Result<T, Mistake> {
-        let found = self.text(column);
-        all.iter().copied().find(|&it| name(it) == found).ok_or_else(|| {
-            let names: Vec<_> = all.iter().map(|&it| name(it)).collect();
-            (column, format!("found `{found}`; expected one of {}", names.join(", ")))
-        })
-    }
-
-    fn count(&self, column: &'static str, max: u64) -> Result<u64, Mistake> {
-        let found = self.text(column);
-        let count = found.parse::<u64>().ok().filter(|count| (1..=max).contains(count));
-        count.ok_or_else(|| (column, format!("found `{found}`; expected a whole number from 1 to {max}")))
-    }
-
-    fn small(&self, column: &'static str) -> Result<u32, Mistake> {
-        let count = self.count(column, 1 << 20)?;
-        Ok(u32::try_from(count).expect("at most 2^20"))
-    }
-
-    fn time(&self) -> Result<f64, Mistake> {
-        let found = self.text("time_us");
-        let time = found.parse::<f64>().ok().filter(|time| time.is_finite() && *time > 0.0);
-        time.ok_or_else(|| ("time_us", format!("found `{found}`; expected microseconds above 0")))
+impl Cells<'_> {
+    fn row(&self, line: u64, machine: &Machine) -> Result<Row, Mistake> {
+        let family = self.columns.family;
+        let work = Work::read(family, self, machine)?;
+        let time_us = time_us(self)?;
+        let group = family.group_columns().iter().map(|name| self.text(name).to_owned());
+        Ok(Row { line, work, time_us, group: group.collect() })
     }
 }

@@ -1,8 +1,21 @@
-//! Families of measurements, and what one row of each says.
+//! Families of measurements and their tables.
+
+use super::communication::{CollectiveWork, PairsWork};
+use super::kernel::{DecodeWork, ElementwiseWork, GemmWork, MoeWork, PrefillWork};
 
 /// A kind of work that is measured and modelled by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Family {
+    /// A product with weights.
+    Gemm,
+    /// Causal attention of many tokens.
+    AttentionPrefill,
+    /// Attention of one token of each sequence.
+    AttentionDecode,
+    /// The experts of one rank, with their routing.
+    Moe,
+    /// Norms, rotations, activations and sums.
+    Elementwise,
     /// A group of GPUs does something together.
     Collective,
     /// Pairs of GPUs send at the same time.
@@ -11,35 +24,79 @@ pub enum Family {
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Collective, Self::P2p];
+    pub const ALL: [Self; 7] = [
+        Self::Gemm,
+        Self::AttentionPrefill,
+        Self::AttentionDecode,
+        Self::Moe,
+        Self::Elementwise,
+        Self::Collective,
+        Self::P2p,
+    ];
 
     /// The name in files, which is that of its table too.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Gemm => "gemm",
+            Self::AttentionPrefill => "attention_prefill",
+            Self::AttentionDecode => "attention_decode",
+            Self::Moe => "moe",
+            Self::Elementwise => "elementwise",
             Self::Collective => "collective",
             Self::P2p => "p2p",
         }
     }
 
-    /// The columns that every table of the family has.
-    pub(super) const fn columns(self) -> &'static [&'static str] {
+    /// The family of that name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|family| family.name() == name)
+    }
+
+    /// The columns of what was done, in every table of the family.
+    pub const fn work_columns(self) -> &'static [&'static str] {
         match self {
-            Self::Collective => &["kind", "bytes", "n_gpus", "time_us"],
-            Self::P2p => &["scope", "bytes_per_pair", "n_pairs", "time_us"],
+            Self::Gemm => &["dtype", "m", "n", "k"],
+            Self::AttentionPrefill => {
+                &["dtype", "batch", "q_len", "kv_len", "n_heads", "n_kv_heads", "head_dim"]
+            }
+            Self::AttentionDecode => &["dtype", "batch", "kv_len", "n_heads", "n_kv_heads", "head_dim"],
+            Self::Moe => &[
+                "dtype",
+                "tokens",
+                "hidden",
+                "expert_hidden",
+                "top_k",
+                "n_experts",
+                "tp",
+                "ep",
+                "distribution",
+            ],
+            Self::Elementwise => &["dtype", "kind", "tokens", "width"],
+            Self::Collective => &["kind", "bytes", "n_gpus"],
+            Self::P2p => &["scope", "bytes_per_pair", "n_pairs"],
         }
     }
 
     /// The columns that may be missing.
-    pub(super) const fn optional_columns(self) -> &'static [&'static str] {
+    pub const fn optional_columns(self) -> &'static [&'static str] {
         match self {
             Self::Collective => &["n_nodes"],
-            Self::P2p => &[],
+            Self::Gemm
+            | Self::AttentionPrefill
+            | Self::AttentionDecode
+            | Self::Moe
+            | Self::Elementwise
+            | Self::P2p => &[],
         }
     }
 
     /// The columns whose values together name a group of shapes, which is fitted or held out as a whole.
     pub const fn group_columns(self) -> &'static [&'static str] {
         match self {
+            Self::Gemm => &["n", "k"],
+            Self::AttentionPrefill | Self::AttentionDecode => &["n_heads", "n_kv_heads", "head_dim"],
+            Self::Moe => &["hidden", "expert_hidden", "top_k", "n_experts", "tp", "ep"],
+            Self::Elementwise => &["kind", "width"],
             Self::Collective => &["kind", "n_gpus", "n_nodes"],
             Self::P2p => &["scope", "n_pairs"],
         }
@@ -49,7 +106,12 @@ impl Family {
     pub const fn coarse_group_columns(self) -> &'static [&'static str] {
         match self {
             Self::Collective => &["n_gpus"],
-            Self::P2p => self.group_columns(),
+            Self::Gemm
+            | Self::AttentionPrefill
+            | Self::AttentionDecode
+            | Self::Moe
+            | Self::Elementwise
+            | Self::P2p => self.group_columns(),
         }
     }
 }
@@ -79,8 +141,18 @@ pub struct Row {
 }
 
 /// What was measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Work {
+    /// A product with weights.
+    Gemm(GemmWork),
+    /// Causal attention of many tokens.
+    Prefill(PrefillWork),
+    /// Attention of one token of each sequence.
+    Decode(DecodeWork),
+    /// The experts of one rank.
+    Moe(MoeWork),
+    /// Something element by element.
+    Elementwise(ElementwiseWork),
     /// A collective.
     Collective(CollectiveWork),
     /// Sends between disjoint pairs.
@@ -88,89 +160,16 @@ pub enum Work {
 }
 
 impl Work {
-    /// Bytes as the family counts them, by which it is divided into bands.
-    pub const fn bytes(&self) -> u64 {
+    /// Its family.
+    pub const fn family(&self) -> Family {
         match self {
-            Self::Collective(work) => work.bytes,
-            Self::Pairs(work) => work.bytes_per_pair,
-        }
-    }
-}
-
-/// A collective of `n_gpus` GPUs that fill `n_nodes` nodes evenly.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CollectiveWork {
-    /// What they do.
-    pub operation: Operation,
-    /// The whole buffer, as nccl-tests counts it.
-    pub bytes: u64,
-    /// How many take part.
-    pub n_gpus: u32,
-    /// In how many nodes.
-    pub n_nodes: u32,
-}
-
-/// Sends of `bytes_per_pair` from one GPU to another in each of `n_pairs` pairs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PairsWork {
-    /// Over which network.
-    pub scope: Scope,
-    /// What each sender sends.
-    pub bytes_per_pair: u64,
-    /// How many pairs send at the same time.
-    pub n_pairs: u32,
-}
-
-/// Where the two GPUs of a pair are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Scope {
-    /// In one node.
-    IntraNode,
-    /// In two.
-    InterNode,
-}
-
-impl Scope {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::IntraNode, Self::InterNode];
-
-    /// The name in files.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::IntraNode => "intra_node",
-            Self::InterNode => "inter_node",
-        }
-    }
-}
-
-/// What a group of GPUs does together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Operation {
-    /// Everyone gets the sum of everything.
-    AllReduce,
-    /// Everyone gets every shard.
-    AllGather,
-    /// Everyone gets the sum of one shard.
-    ReduceScatter,
-    /// Everyone gets what one has.
-    Broadcast,
-    /// Everyone sends another part to everyone.
-    AllToAll,
-}
-
-impl Operation {
-    /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::AllReduce, Self::AllGather, Self::ReduceScatter, Self::Broadcast, Self::AllToAll];
-
-    /// The name in files.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::AllReduce => "all_reduce",
-            Self::AllGather => "all_gather",
-            Self::ReduceScatter => "reduce_scatter",
-            Self::Broadcast => "broadcast",
-            Self::AllToAll => "all_to_all",
+            Self::Gemm(_) => Family::Gemm,
+            Self::Prefill(_) => Family::AttentionPrefill,
+            Self::Decode(_) => Family::AttentionDecode,
+            Self::Moe(_) => Family::Moe,
+            Self::Elementwise(_) => Family::Elementwise,
+            Self::Collective(_) => Family::Collective,
+            Self::Pairs(_) => Family::P2p,
         }
     }
 }

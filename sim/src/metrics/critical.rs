@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use masim_engine::{GraphId, TaskRef};
 use masim_units::{SimDuration, SimTime};
 
-use crate::cost::Provenance;
 use crate::lower::Activity;
+use crate::provenance::Provenance;
 use crate::run::Run;
 
 /// What the critical path consists of.

@@ -23,7 +23,7 @@ pub struct ScenarioFile {
     pub schema: Option<u32>,
     /// A file stem in `topologies/`, a path with a `/`, or the cluster itself.
     pub cluster: ReferenceFile<ClusterFile>,
-    /// Calibrated profiles; only `none` is modelled yet.
+    /// Calibrated profiles: a file stem in `topologies/profiles/`, one for each card, or `none`.
     #[serde(default)]
     pub profile: ProfileFile,
     /// A file stem in `scenarios/models/`, a path with a `/`, or the model itself.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::file::ScenarioFile;
 use super::model_file::ModelFile;
+use super::profiles::{Profiles, load_profiles};
 use super::resolve::{model_of, scenario_of};
 use super::{ModelSpec, Scenario};
 use crate::input::{InputError, Library, Problem, RefKind, SourceText, Tree, parse_yaml};
@@ -53,12 +54,14 @@ pub struct Loader<'a> {
     library: &'a dyn Library,
     clusters: BTreeMap<String, Result<Arc<Cluster>, InputError>>,
     models: BTreeMap<String, Result<Arc<ModelSpec>, InputError>>,
+    /// By profile and cluster.
+    profiles: BTreeMap<(String, String), Result<Arc<Profiles>, InputError>>,
 }
 
 impl<'a> Loader<'a> {
     /// A loader that takes files from `library`.
     pub fn new(library: &'a dyn Library) -> Self {
-        Self { library, clusters: BTreeMap::new(), models: BTreeMap::new() }
+        Self { library, clusters: BTreeMap::new(), models: BTreeMap::new(), profiles: BTreeMap::new() }
     }
 
     /// The scenario that `file`, which was read from `source`, describes.
@@ -71,7 +74,9 @@ impl<'a> Loader<'a> {
         let model = self.model(file, source);
         match (cluster, model) {
             (Ok(cluster), Ok(model)) => {
-                scenario_of(file, &cluster, &model).map_err(|problems| InputError::new(source, problems))
+                let profiles = self.profiles(file, &cluster, source)?;
+                scenario_of(file, &cluster, &model, &profiles)
+                    .map_err(|problems| InputError::new(source, problems))
             }
             // Both may be problems of the scenario itself, and then belong into one report.
             (Err(mut cluster), Err(model)) if cluster.source == model.source => {
@@ -90,6 +95,21 @@ impl<'a> Loader<'a> {
         let cluster = load_cluster(&file.cluster, Place { source, key: "cluster" }, self.library);
         self.clusters.insert(key, cluster.clone());
         cluster
+    }
+
+    fn profiles(
+        &mut self,
+        file: &ScenarioFile,
+        cluster: &Cluster,
+        source: &SourceText,
+    ) -> Result<Arc<Profiles>, InputError> {
+        let key = (Tree::of(&file.profile).to_json(), cache_key(&file.cluster, source));
+        if let Some(known) = self.profiles.get(&key) {
+            return known.clone();
+        }
+        let profiles = load_profiles(&file.profile, cluster, source, self.library).map(Arc::new);
+        self.profiles.insert(key, profiles.clone());
+        profiles
     }
 
     fn model(&mut self, file: &ScenarioFile, source: &SourceText) -> Result<Arc<ModelSpec>, InputError> {

@@ -12,8 +12,8 @@ pub(super) use model::model_of;
 use size::Size;
 
 use super::count_file::CountFile;
-use super::file::{LaunchFile, ProfileFile, ScenarioFile};
-use super::{Choice, HostOverhead, Launch, ModelSpec, Scenario, Strategy, Workload};
+use super::file::{LaunchFile, ScenarioFile};
+use super::{Choice, HostOverhead, Launch, ModelSpec, Profiles, Scenario, Strategy, Workload};
 use crate::input::Problem;
 use crate::topology::Cluster;
 
@@ -72,10 +72,10 @@ pub(super) fn scenario_of(
     file: &ScenarioFile,
     cluster: &Arc<Cluster>,
     model: &Arc<ModelSpec>,
+    profiles: &Arc<Profiles>,
 ) -> Result<Scenario, Vec<Problem>> {
     let mut findings = Findings::default();
     findings.schema(file.schema);
-    check_profile(&file.profile, &mut findings);
     check_dtypes(cluster, model, &mut findings);
     let workload = workload::workload_of(&file.workload, &mut findings);
     let host_overhead = workload::host_overhead_of(file.host_overhead.as_ref(), &mut findings);
@@ -98,6 +98,7 @@ pub(super) fn scenario_of(
     findings.into_result(Scenario {
         cluster: Arc::clone(cluster),
         model: Arc::clone(model),
+        profiles: Arc::clone(profiles),
         workload,
         strategy,
         load,
@@ -134,15 +135,6 @@ fn check_modelled(
             "host_overhead",
             format_args!("is not modelled yet for `{kind}`; expected none, or the strategy `tp_pp`"),
         );
-    }
-}
-
-fn check_profile(profile: &ProfileFile, findings: &mut Findings) {
-    match profile {
-        ProfileFile::Name(name) if name == "none" => {}
-        ProfileFile::Name(_) | ProfileFile::PerCard(_) => {
-            findings.add("profile", "calibrated profiles are not modelled yet; expected `none`");
-        }
     }
 }
 

@@ -132,6 +132,8 @@ fn described(place: &SweepRow, scenario: &Scenario) -> RowJson {
         phase: workload.phase().to_owned(),
         model: scenario.model.name.clone(),
         cluster: scenario.cluster.name.clone(),
+        profile: scenario.profiles.name.clone(),
+        warnings: scenario.profiles.warnings.clone(),
         batch,
         context_len: contexts.iter().map(|&len| f64::from(len)).sum::<f64>() / f64::from(batch),
         context_len_kind: context_kind(&context_len).to_owned(),

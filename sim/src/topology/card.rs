@@ -23,6 +23,9 @@ pub enum Dtype {
 }
 
 impl Dtype {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Bf16, Self::Fp16, Self::Fp32, Self::Fp8, Self::Int8];
+
     /// Bytes of one element.
     pub const fn bytes(self) -> u64 {
         match self {

@@ -4,8 +4,11 @@ use std::fmt::Write as _;
 
 use super::*;
 use crate::calibrate::calibrate;
+use crate::fitted::UnknownModel;
 use crate::input::SourceText;
 use crate::measurement::{RawSet, read_set};
+use crate::profile::ProfileFile;
+use crate::topology::testing::Shipped;
 
 fn set(name: &str, factor: f64) -> MeasurementSet {
     let text = |text: &str| SourceText { path: name.to_owned(), text: text.to_owned() };
@@ -16,16 +19,20 @@ fn set(name: &str, factor: f64) -> MeasurementSet {
         }
     }
     let description = text("gpu: a100-sxm4-80gb\nstack: s\nsource: s\nlicence: none\n");
-    read_set(&RawSet { name: name.to_owned(), description, tables: vec![(Family::P2p, text(&table))] })
-        .unwrap()
+    let tables = vec![(Family::P2p, text(&table))];
+    read_set(&RawSet { name: name.to_owned(), description, tables }, &Shipped).unwrap()
+}
+
+fn models(profile: &ProfileFile) -> Result<CardModels, UnknownModel> {
+    CardModels::new(profile, None)
 }
 
 #[test]
 fn rows_of_the_fit_count_only_when_asked_for() {
     let own = set("own", 1.0);
-    let profile = calibrate("p", std::slice::from_ref(&own), None).unwrap();
+    let models = models(&calibrate("p", std::slice::from_ref(&own), None).unwrap()).unwrap();
     let n_of = |sets: &[MeasurementSet], rows| {
-        let found = validate(sets, &profile, rows).unwrap();
+        let found = validate(sets, &models, rows);
         found.iter().map(|it| (it.band, it.accuracy.map_or(0, |is| is.n))).collect::<Vec<_>>()
     };
     let thirds = |n| vec![("all", 3 * n), ("lt_64KB", n), ("64KB_to_8MB", n), ("gt_8MB", n)];
@@ -38,7 +45,7 @@ fn rows_of_the_fit_count_only_when_asked_for() {
 #[test]
 fn a_slower_laboratory_shows_as_bias() {
     let profile = calibrate("p", &[set("own", 1.0)], None).unwrap();
-    let found = validate(&[set("slow", 2.0)], &profile, Rows::Unfitted).unwrap();
+    let found = validate(&[set("slow", 2.0)], &models(&profile).unwrap(), Rows::Unfitted);
     let all = found[0].accuracy.unwrap();
     assert!((all.bias + 0.5).abs() < 0.03 && (all.mape + all.bias).abs() < 1e-12, "{all:?}");
 }
@@ -47,10 +54,10 @@ fn a_slower_laboratory_shows_as_bias() {
 fn families_without_a_model_are_counted_as_missing() {
     let mut profile = calibrate("p", &[set("own", 1.0)], None).unwrap();
     let fitted = profile.families.remove("p2p").unwrap();
-    let found = validate(&[set("own", 1.0)], &profile, Rows::Unfitted).unwrap();
+    let found = validate(&[set("own", 1.0)], &models(&profile).unwrap(), Rows::Unfitted);
     assert_eq!((found[0].n_missing, found[0].accuracy), (9, None));
     let model = "other".to_owned();
     profile.families.insert("p2p".to_owned(), crate::profile::FamilyFile { model, ..fitted });
-    let error = validate(&[set("own", 1.0)], &profile, Rows::All).unwrap_err().to_string();
+    let error = models(&profile).unwrap_err().to_string();
     assert_eq!(error, "`p2p` is modelled by `other`; expected `launch_and_wire`");
 }

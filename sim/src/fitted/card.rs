@@ -1,0 +1,116 @@
+//! The models of one card: those of its profile, and where that has none, those of all stacks together.
+
+use std::collections::BTreeMap;
+
+use super::{FittedModel, Form, Prediction, UnknownModel};
+use crate::kernel::roofline_us;
+use crate::measurement::{Family, Site, Work};
+use crate::profile::{FamilyFile, ProfileFile};
+use crate::provenance::Provenance;
+
+/// A model and where it comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FamilyModel {
+    /// What predicts.
+    pub model: FittedModel,
+    /// Where its parameters come from.
+    pub origin: Origin,
+}
+
+/// Where the parameters of a model come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Origin {
+    /// A profile of the card.
+    Profile {
+        /// Its name.
+        name: String,
+        /// What it says of the family.
+        file: Box<FamilyFile>,
+        /// Whether it stands in for a profile that lacks the family.
+        is_substitute: bool,
+    },
+    /// Another card: the parameters with which fits begin, beside this card's figures.
+    Physics,
+}
+
+impl Origin {
+    /// The provenance of a time that its own model calls `found`.
+    fn weaken(&self, found: Provenance) -> Provenance {
+        match self {
+            Self::Profile { is_substitute: false, .. } => found,
+            Self::Profile { is_substitute: true, .. } => found.max(Provenance::Extrapolated),
+            // Of another card no more is known than of a roofline.
+            Self::Physics => Provenance::Roofline,
+        }
+    }
+}
+
+/// The models of a card by family.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CardModels {
+    families: BTreeMap<Family, FamilyModel>,
+}
+
+impl CardModels {
+    /// The models of `own`; families that it lacks come from `generic`.
+    ///
+    /// # Errors
+    ///
+    /// A model that this version does not know.
+    pub fn new(own: &ProfileFile, generic: Option<&ProfileFile>) -> Result<Self, UnknownModel> {
+        let mut families = BTreeMap::new();
+        for family in Family::ALL {
+            let of_profile = |profile: &ProfileFile, is_substitute| {
+                profile.families.get(family.name()).map(|file| {
+                    let (name, model) = (profile.name.clone(), FittedModel::of_file(family, file)?);
+                    let origin = Origin::Profile { name, file: Box::new(file.clone()), is_substitute };
+                    Ok(FamilyModel { model, origin })
+                })
+            };
+            let found = of_profile(own, false).or_else(|| of_profile(generic?, true));
+            if let Some(found) = found.transpose()? {
+                families.insert(family, found);
+            }
+        }
+        Ok(Self { families })
+    }
+
+    /// Models of a card that nobody has measured: the same physics with the card's own figures.
+    pub fn physical() -> Self {
+        let of_family = |family| {
+            let form = Form::new(family, "")?;
+            let model = FittedModel::new(form, form.start().to_vec());
+            Some((family, FamilyModel { model, origin: Origin::Physics }))
+        };
+        Self { families: Family::ALL.into_iter().filter_map(of_family).collect() }
+    }
+
+    /// The model of `family`.
+    pub fn family(&self, family: Family) -> Option<&FamilyModel> {
+        self.families.get(&family)
+    }
+
+    /// The families whose models stand in, and the profile that they are from.
+    pub fn substitutes(&self) -> impl Iterator<Item = (Family, &str)> {
+        self.families.iter().filter_map(|(family, found)| match &found.origin {
+            Origin::Profile { name, is_substitute: true, .. } => Some((*family, name.as_str())),
+            Origin::Profile { .. } | Origin::Physics => None,
+        })
+    }
+
+    /// The time of `work`: fitted, else the roofline of the card; none where neither can say.
+    pub fn predict(&self, work: &Work, site: &Site) -> Option<Prediction> {
+        let Some(found) = self.families.get(&work.family()) else {
+            return roofline(work, site);
+        };
+        let prediction = found.model.predict(work, site)?;
+        let provenance = found.origin.weaken(prediction.provenance);
+        Some(Prediction { provenance, ..prediction })
+    }
+}
+
+/// A roofline has no error bar: nothing says how far off it is.
+fn roofline(work: &Work, site: &Site) -> Option<Prediction> {
+    let time_us = roofline_us(work, site.card.as_deref()?)?;
+    Some(Prediction { time_us, interval_us: None, provenance: Provenance::Roofline })
+}

@@ -1,0 +1,93 @@
+//! The forms of models: what a fit varies.
+
+use crate::measurement::{Family, Operation, Scope, Site, Work};
+use crate::nccl::{NcclParams, NcclVersion, PairsParams, collective_time, pairs_time};
+
+/// Names of parameters, and whether work depends on them.
+pub type SpecialParams = (&'static [&'static str], fn(&Work) -> bool);
+
+/// The form of a family's model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Collectives by NCCL.
+    Collective(NcclVersion),
+    /// Sends between pairs.
+    Pairs,
+}
+
+impl Form {
+    /// The form for `family`, measured with `stack`.
+    pub fn new(family: Family, stack: &str) -> Option<Self> {
+        match family {
+            Family::Collective => Some(Self::Collective(NcclVersion::of_stack(stack))),
+            Family::P2p => Some(Self::Pairs),
+            Family::Gemm
+            | Family::AttentionPrefill
+            | Family::AttentionDecode
+            | Family::Moe
+            | Family::Elementwise => None,
+        }
+    }
+
+    /// Its name in profiles.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Collective(_) => "nccl_protocols",
+            Self::Pairs => "launch_and_wire",
+        }
+    }
+
+    /// The names of its parameters.
+    pub const fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Collective(_) => NcclParams::NAMES,
+            Self::Pairs => PairsParams::NAMES,
+        }
+    }
+
+    /// Where a fit begins.
+    pub const fn start(self) -> &'static [f64] {
+        match self {
+            Self::Collective(_) => NcclParams::START,
+            Self::Pairs => PairsParams::START,
+        }
+    }
+
+    /// The time of `work` in microseconds under parameters in the order of [`Form::names`]; none for work of
+    /// another family, or on a card that is not known or cannot do it.
+    pub fn predict_us(self, values: &[f64], work: &Work, site: &Site) -> Option<f64> {
+        let machine = &site.machine;
+        match (self, work) {
+            (Self::Collective(version), Work::Collective(work)) => {
+                Some(collective_time(&NcclParams::from_values(values), version, work, machine).total_us())
+            }
+            (Self::Pairs, Work::Pairs(work)) => {
+                Some(pairs_time(&PairsParams::from_values(values), work, machine).total_us())
+            }
+            (Self::Collective(_) | Self::Pairs, _) => None,
+        }
+    }
+
+    /// Parameters that matter only for some work: their names, and whether `work` is of that kind.
+    pub const fn special_params(self) -> &'static [SpecialParams] {
+        match self {
+            Self::Collective(_) => &[
+                (&["grouped_start_us", "grouped_peers_us", "grouped_rate"], is_grouped),
+                (&["net_start_us", "nic_efficiency"], leaves_the_node),
+            ],
+            Self::Pairs => &[(&["net_us", "nic_efficiency"], leaves_the_node)],
+        }
+    }
+}
+
+fn is_grouped(work: &Work) -> bool {
+    matches!(work, Work::Collective(work) if work.operation == Operation::AllToAll)
+}
+
+fn leaves_the_node(work: &Work) -> bool {
+    match work {
+        Work::Collective(work) => work.n_nodes > 1,
+        Work::Pairs(work) => work.scope == Scope::InterNode,
+        Work::Gemm(_) | Work::Prefill(_) | Work::Decode(_) | Work::Moe(_) | Work::Elementwise(_) => false,
+    }
+}

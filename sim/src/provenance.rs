@@ -1,0 +1,29 @@
+//! Where times come from.
+
+/// Where a time comes from, strong to weak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Provenance {
+    /// Measured in this very shape.
+    Measured,
+    /// From a model fitted to measurements that cover the shape.
+    Fitted,
+    /// From a fitted model outside the range or the machine it was fitted on.
+    Extrapolated,
+    /// From peak rates and assumed efficiencies.
+    Roofline,
+    /// From a figure that no source states.
+    Assumed,
+}
+
+impl Provenance {
+    /// The name in files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Measured => "Measured",
+            Self::Fitted => "Fitted",
+            Self::Extrapolated => "Extrapolated",
+            Self::Roofline => "Roofline",
+            Self::Assumed => "Assumed",
+        }
+    }
+}
