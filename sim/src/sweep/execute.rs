@@ -10,7 +10,7 @@ use crate::load::RoutingPool;
 use crate::metrics::{Metrics, measure};
 use crate::plan::Plan;
 use crate::progress::Progress;
-use crate::run::{RunError, run_once};
+use crate::run::{RunError, run_once, run_plan};
 use crate::scenario::{Scenario, Workload};
 use crate::search::{Found, routing_of, search};
 
@@ -21,7 +21,7 @@ use crate::search::{Found, routing_of, search};
 /// [`crate::search::SearchError`] when no plan is possible, none fits, or a run fails.
 pub fn simulate(scenario: &Scenario, pool: &RoutingPool) -> Outcome {
     let routing = routing_of(scenario, pool);
-    let cost = RooflineCost { dtypes: scenario.model.dtype, launch: scenario.device_launch() };
+    let cost = cost_of(scenario);
     let found = search(scenario, &routing, &cost)?;
     let metrics = measure(scenario, &found.plan, &found.run, &routing);
     let Workload::Inference { batch, output_len, .. } = scenario.workload else {
@@ -29,6 +29,28 @@ pub fn simulate(scenario: &Scenario, pool: &RoutingPool) -> Outcome {
     };
     let prompts = prompts(scenario, &found.plan, &cost, pool)?;
     Ok((found, metrics.with_prompts(&prompts, batch, output_len)))
+}
+
+/// Measures one plan, without asking whether it fits or whether another is faster.
+///
+/// # Errors
+///
+/// [`RunError`] when simulated time cannot hold the run.
+pub fn simulate_plan(scenario: &Scenario, plan: &Plan, pool: &RoutingPool) -> Result<Metrics, RunError> {
+    let (routing, cost) = (routing_of(scenario, pool), cost_of(scenario));
+    let run = match scenario.workload {
+        Workload::Prefill { .. } => run_once(scenario, plan, &routing, &cost)?,
+        Workload::Decode { .. } | Workload::Inference { .. } => run_plan(scenario, plan, &routing, &cost)?,
+    };
+    let metrics = measure(scenario, plan, &run, &routing);
+    let Workload::Inference { batch, output_len, .. } = scenario.workload else { return Ok(metrics) };
+    let prompts = prompts(scenario, plan, &cost, pool)?;
+    Ok(metrics.with_prompts(&prompts, batch, output_len))
+}
+
+/// How long the kernels of `scenario` take.
+fn cost_of(scenario: &Scenario) -> RooflineCost {
+    RooflineCost { dtypes: scenario.model.dtype, launch: scenario.device_launch() }
 }
 
 /// The prompts of an inference on the GPUs of `plan`.
