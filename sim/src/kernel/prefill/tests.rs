@@ -156,6 +156,6 @@ fn another_chip_is_faster_by_its_figures() {
     let ratio = time(&long) / prefill_us(&params(), &long, &H100);
     assert!(2.8 < ratio && ratio < 3.2, "{ratio}");
     let rate =
-        (4 * 32 * 4 * 128) as f64 * 0.5 * 16_384.0 * 16_385.0 / prefill_us(&params(), &long, &H100) / 1e6;
+        f64::from(4 * 32 * 4 * 128) * 0.5 * 16_384.0 * 16_385.0 / prefill_us(&params(), &long, &H100) / 1e6;
     assert!(400.0 < rate && rate < 650.0, "{rate}");
 }
