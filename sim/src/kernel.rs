@@ -9,6 +9,7 @@ mod heads;
 pub mod decode;
 pub mod prefill;
 pub mod mla;
+pub mod moe;
 
 pub use chip::Chip;
 pub use demand::{Demand, roofline_us};

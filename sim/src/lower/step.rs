@@ -9,7 +9,7 @@ use super::{Lowering, collective_stream, compute_stream};
 use crate::collective::CollectiveKind;
 use crate::cost::TooLong;
 use crate::model::{Op, OpKind};
-use crate::provenance::Provenance;
+use crate::provenance::Basis;
 use crate::topology::GpuIdx;
 
 /// What a task is for.
@@ -97,8 +97,8 @@ pub struct Part {
     pub kind: OpKind,
     /// How long it takes alone, launch included.
     pub time: SimDuration,
-    /// Where that number comes from.
-    pub provenance: Provenance,
+    /// What that number rests on.
+    pub basis: Basis,
 }
 
 /// The tasks of one step.
@@ -149,7 +149,7 @@ impl Step {
         for op in ops.iter().filter(|op| !op.is_empty()) {
             let cost = lowering.cost.cost(op, card)?;
             time = time.checked_add(cost.time).ok_or(TooLong { op: op.kind.name() })?;
-            self.parts.push(Part { kind: op.kind, time: cost.time, provenance: cost.provenance });
+            self.parts.push(Part { kind: op.kind, time: cost.time, basis: cost.basis });
         }
         let parts = first..self.n_parts();
         let info = TaskInfo { activity, gpu: Some(gpu), to: None, place, bytes: Bytes::ZERO, parts };

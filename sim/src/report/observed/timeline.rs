@@ -154,7 +154,7 @@ impl<'a> Timeline<'a> {
                 layer: Some(info.place.layer),
                 micro_batch: Some(info.place.micro_batch),
                 bytes: None,
-                provenance: Some(part.provenance.name().to_owned()),
+                provenance: Some(part.basis.provenance.name().to_owned()),
                 wait: None,
                 wait_for: None,
             };
