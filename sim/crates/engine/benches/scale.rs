@@ -7,7 +7,9 @@ use std::fs;
 use std::hint::black_box;
 use std::time::Instant;
 
-use masim_engine::{Flow, Graph, Hop, LinkId, PathId, Resources, ShapeBuilder, Trace, Work, run_graph};
+use masim_engine::{
+    Engine, Flow, Graph, Hop, Limits, LinkId, PathId, Pause, Resources, ShapeBuilder, Trace, Work,
+};
 use masim_units::{Bandwidth, Bytes, SimDuration};
 
 /// GPUs of a machine; each has a NIC.
@@ -48,7 +50,8 @@ impl Fabric {
         let links = if src / N_LOCAL == dst / N_LOCAL {
             vec![own(src, 0), own(dst, 1)]
         } else {
-            let trunks = if leaf(src) == leaf(dst) { vec![] } else { vec![trunk(leaf(src), 0), trunk(leaf(dst), 1)] };
+            let trunks =
+                if leaf(src) == leaf(dst) { vec![] } else { vec![trunk(leaf(src), 0), trunk(leaf(dst), 1)] };
             let out = [2, 3, 4].map(|idx| own(src, idx));
             let into = [5, 6, 7].map(|idx| own(dst, idx));
             [out.to_vec(), trunks, into.to_vec()].concat()
@@ -136,10 +139,30 @@ fn cases() -> Vec<Case> {
         ("by_destination_256".to_owned(), Box::new(move || all_to_all(256, |_, dst| by_dst(dst)))),
         ("by_destination_1024".to_owned(), Box::new(move || all_to_all(1024, |_, dst| by_dst(dst)))),
     ];
+    // Every pair has a size of its own: as many changes of rates as flows.
+    let by_pair =
+        |src: u32, dst: u32| 500_000 + u64::from((src * 1_021 + dst).wrapping_mul(2_654_435_761) >> 12);
+    cases.push(("by_pair_64".to_owned(), Box::new(move || all_to_all(64, by_pair))));
     for n_flows in [100, 1_000, 10_000, 100_000] {
         cases.push((format!("at_once_{n_flows}"), Box::new(move || at_once(64, n_flows))));
     }
     cases
+}
+
+/// Runs `load`; ends of flows are noticed at multiples of `grain`.
+fn run(load: &Load, grain: Option<SimDuration>) -> Trace {
+    let mut engine = Engine::new(load.resources.clone(), Limits::NONE);
+    for path in &load.paths {
+        engine.add_path(path);
+    }
+    if let Some(grain) = grain {
+        engine.coalesce(grain);
+    }
+    engine.submit(load.graph.clone()).expect("no limits");
+    match engine.advance(None).expect("within 213 days") {
+        Pause::Finished { trace, .. } => trace,
+        Pause::Reached | Pause::Stalled { .. } => panic!("a graph at full speed finishes"),
+    }
 }
 
 /// CPU seconds of this thread, where the system tells.
@@ -157,17 +180,36 @@ fn peak_gb() -> f64 {
 
 fn main() {
     let words: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
-    println!("case,flows,cpu_s,clock_s,peak_gb,last_end_s");
+    let grain = |us: u64| SimDuration::from_ps(us * 1_000_000);
+    println!("case,flows,coalesced,cpu_s,clock_s,peak_gb,last_end_s,worst_relative,last_relative");
     for (name, make) in cases() {
         if !words.is_empty() && !words.iter().any(|word| name.contains(word.as_str())) {
             continue;
         }
-        let Load { resources, paths, graph } = make();
-        let n_flows = graph.works.len();
-        let (cpu, clock) = (cpu_s(), Instant::now());
-        let Trace { spans, .. } = black_box(run_graph(resources, &paths, graph)).expect("within 213 days");
-        let last = spans.iter().map(|span| span.end.as_secs()).fold(0.0, f64::max);
-        let (cpu, clock) = (cpu_s() - cpu, clock.elapsed().as_secs_f64());
-        println!("{name},{n_flows},{cpu:.3},{clock:.3},{:.2},{last:.9}", peak_gb());
+        let load = make();
+        let exact = measured(&name, &load, None, None);
+        // What coalescing costs in accuracy is measured where the exact answer is at hand.
+        if name.contains("pair_64") || name.contains("destination_64") {
+            for us in [1, 10, 100] {
+                measured(&name, &load, Some(grain(us)), Some(&exact));
+            }
+        }
     }
+}
+
+/// Prints a line, with how far the ends are from `exact`.
+fn measured(name: &str, load: &Load, grain: Option<SimDuration>, exact: Option<&Trace>) -> Trace {
+    let (cpu, clock) = (cpu_s(), Instant::now());
+    let trace = black_box(run(load, grain));
+    let (cpu, clock) = (cpu_s() - cpu, clock.elapsed().as_secs_f64());
+    let ends = |trace: &Trace| trace.spans.iter().map(|span| span.end.as_secs()).collect::<Vec<_>>();
+    let last = |ends: &[f64]| ends.iter().copied().fold(0.0, f64::max);
+    let ours = ends(&trace);
+    let exact = exact.map_or_else(|| ours.clone(), ends);
+    let worst = ours.iter().zip(&exact).map(|(ours, exact)| (ours / exact - 1.0).abs()).fold(0.0, f64::max);
+    let of_last = last(&ours) / last(&exact) - 1.0;
+    let (n, last, gb) = (ours.len(), last(&ours), peak_gb());
+    let grain = grain.map_or_else(|| "exact".to_owned(), |grain| format!("{} us", grain.as_us()));
+    println!("{name},{n},{grain},{cpu:.3},{clock:.3},{gb:.2},{last:.9},{worst:.2e},{of_last:.2e}");
+    trace
 }

@@ -20,7 +20,7 @@ mod textbook;
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BinaryHeap};
 
-use masim_units::{Bandwidth, Bytes, SimTime};
+use masim_units::{Bandwidth, Bytes, SimDuration, SimTime};
 
 use crate::graph::{Hop, LinkId, PathId};
 use crate::network::end_queue::EndQueue;
@@ -36,7 +36,8 @@ pub struct Network {
     /// The route of each registered path.
     paths: Vec<u32>,
     routes: Vec<Route>,
-    routes_by_hops: BTreeMap<Vec<Hop>, u32>,
+    /// By a hash of the hops, and the next free number where two hashes are equal.
+    routes_by_hash: BTreeMap<u64, u32>,
     classes: Vec<Class>,
     solver: Solver,
     ends: EndQueue,
@@ -45,6 +46,8 @@ pub struct Network {
     /// Flows started so far.
     n_started: u64,
     n_flows: u64,
+    /// Ends are noticed at multiples of this.
+    grain_ps: u64,
 }
 
 /// The earliest end lies beyond the representable range of time (213 days).
@@ -59,7 +62,7 @@ pub struct EndBeyondTime {
 #[derive(Debug)]
 struct Route {
     /// Ordered by link, each link once.
-    hops: Vec<Hop>,
+    hops: Box<[Hop]>,
     /// By rate cap.
     classes: Vec<(u64, u32)>,
 }
@@ -107,16 +110,20 @@ impl Class {
     }
 
     /// When the next flow ends at the present rate: `None` if it never does, `u64::MAX` if beyond all time.
-    fn next_end(&self, now: SimTime) -> Option<u64> {
+    fn next_end(&self, now: SimTime, grain_ps: u64) -> Option<u64> {
         let Reverse(next) = self.flows.peek()?;
-        if next.service <= self.service || self.rate == UNLIMITED {
+        if self.rate == UNLIMITED {
             return Some(now.as_ps());
+        }
+        if next.service <= self.service {
+            return Some(noticed(now.as_ps(), grain_ps));
         }
         if self.rate == 0 {
             return None;
         }
         let after = time_for(next.service - self.service, self.rate);
-        Some(after.and_then(|ps| self.since.as_ps().checked_add(ps)).unwrap_or(u64::MAX))
+        let end = after.and_then(|ps| self.since.as_ps().checked_add(ps));
+        Some(end.map_or(u64::MAX, |end| noticed(end, grain_ps)))
     }
 }
 
@@ -133,7 +140,7 @@ impl Network {
             now: SimTime::ZERO,
             paths: Vec::new(),
             routes: Vec::new(),
-            routes_by_hops: BTreeMap::new(),
+            routes_by_hash: BTreeMap::new(),
             classes: Vec::new(),
             solver: Solver::new(nominal.iter().copied()),
             nominal,
@@ -141,6 +148,7 @@ impl Network {
             touched: Vec::new(),
             n_started: 0,
             n_flows: 0,
+            grain_ps: 1,
         }
     }
 
@@ -153,22 +161,40 @@ impl Network {
     ///
     /// When a link does not exist or a multiplicity is zero.
     pub fn add_path(&mut self, hops: &[Hop]) -> PathId {
-        let mut merged = BTreeMap::<LinkId, u32>::new();
         for hop in hops {
             assert!((hop.link.0 as usize) < self.nominal.len(), "link {} of a path exists", hop.link.0);
             assert!(hop.multiplicity > 0, "link {} is crossed at least once per byte", hop.link.0);
-            let multiplicity = merged.entry(hop.link).or_default();
-            *multiplicity =
-                multiplicity.checked_add(hop.multiplicity).expect("a multiplicity is a small number");
         }
-        let hops: Vec<_> =
-            merged.into_iter().map(|(link, multiplicity)| Hop { link, multiplicity }).collect();
-        let route = *self.routes_by_hops.entry(hops).or_insert_with_key(|hops| {
-            self.routes.push(Route { hops: hops.clone(), classes: Vec::new() });
-            index(self.routes.len() - 1)
-        });
+        let route = self.route(merged(hops));
         self.paths.push(route);
         PathId(index(self.paths.len() - 1))
+    }
+
+    /// Ends of flows are noticed at multiples of `grain` only, so that those close to each other cost one
+    /// change of rates; each is late by less than that, and its flow holds its share until then.
+    ///
+    /// # Panics
+    ///
+    /// When `grain` is zero or flows are under way.
+    pub fn coalesce(&mut self, grain: SimDuration) {
+        assert!(grain > SimDuration::ZERO && self.n_flows == 0, "ends are coalesced from the beginning");
+        self.grain_ps = grain.as_ps();
+    }
+
+    /// The route over `hops`, made when it is new.
+    fn route(&mut self, hops: Vec<Hop>) -> u32 {
+        let mut hash = hash(&hops);
+        loop {
+            match self.routes_by_hash.get(&hash) {
+                Some(&route) if *self.routes[route as usize].hops == *hops => return route,
+                Some(_) => hash = hash.wrapping_add(1),
+                None => break,
+            }
+        }
+        let route = index(self.routes.len());
+        self.routes.push(Route { hops: hops.into(), classes: Vec::new() });
+        self.routes_by_hash.insert(hash, route);
+        route
     }
 
     /// Flows under way.
@@ -284,7 +310,7 @@ impl Network {
 
     /// Solves rates and finds ends after the starts and ends of this instant.
     fn settle(&mut self) {
-        let Self { now, classes, solver, ends, touched, .. } = self;
+        let Self { now, classes, solver, ends, touched, grain_ps, .. } = self;
         let n_touched = touched.len();
         solver.solve(touched);
         for &class in &touched[n_touched..] {
@@ -292,7 +318,7 @@ impl Network {
         }
         for class in touched.drain(..) {
             classes[class as usize].is_touched = false;
-            ends.set(class, classes[class as usize].next_end(*now));
+            ends.set(class, classes[class as usize].next_end(*now, *grain_ps));
         }
     }
 
@@ -310,13 +336,42 @@ impl Network {
             Err(at) => {
                 let class = self.solver.add_class(hops, cap);
                 classes.insert(at, (cap, class));
-                let flows = BinaryHeap::new();
+                // Most classes of a large set have one flow at a time.
+                let flows = BinaryHeap::with_capacity(1);
                 self.classes.push(Class { rate: 0, service: 0, since: self.now, flows, is_touched: false });
                 self.ends.add_class();
                 class
             }
         }
     }
+}
+
+/// The first multiple of the grain from `end` on.
+fn noticed(end: u64, grain_ps: u64) -> u64 {
+    if grain_ps == 1 { end } else { end.checked_next_multiple_of(grain_ps).unwrap_or(u64::MAX) }
+}
+
+/// Each link once, in order.
+fn merged(hops: &[Hop]) -> Vec<Hop> {
+    let mut merged = hops.to_vec();
+    merged.sort_unstable();
+    merged.dedup_by(|next, kept| {
+        if next.link != kept.link {
+            return false;
+        }
+        kept.multiplicity =
+            kept.multiplicity.checked_add(next.multiplicity).expect("a multiplicity is a small number");
+        true
+    });
+    merged
+}
+
+/// FNV-1a over the numbers in `hops`.
+fn hash(hops: &[Hop]) -> u64 {
+    let numbers = hops.iter().flat_map(|hop| [hop.link.0, hop.multiplicity]);
+    numbers.fold(0xcbf2_9ce4_8422_2325, |hash: u64, number| {
+        (hash ^ u64::from(number)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 /// A position as it is stored.
