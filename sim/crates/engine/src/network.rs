@@ -11,6 +11,7 @@ mod fill;
 mod rate;
 mod solver;
 mod spread;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -26,7 +27,10 @@ use crate::graph::{Hop, LinkId, PathId};
 use crate::network::end_queue::EndQueue;
 use crate::network::rate::{UNLIMITED, rate_at, rate_of, served, service_of, time_for};
 use crate::network::solver::Solver;
+use crate::network::watch::Watch;
 use crate::speed::Speed;
+
+pub use watch::{Limit, LinkLoad};
 
 /// Links, paths over them, and the flows under way.
 #[derive(Debug)]
@@ -48,6 +52,7 @@ pub struct Network {
     n_flows: u64,
     /// Ends are noticed at multiples of this.
     grain_ps: u64,
+    watch: Option<Watch>,
 }
 
 /// The earliest end lies beyond the representable range of time (213 days).
@@ -149,6 +154,7 @@ impl Network {
             n_started: 0,
             n_flows: 0,
             grain_ps: 1,
+            watch: None,
         }
     }
 
@@ -179,6 +185,26 @@ impl Network {
     pub fn coalesce(&mut self, grain: SimDuration) {
         assert!(grain > SimDuration::ZERO && self.n_flows == 0, "ends are coalesced from the beginning");
         self.grain_ps = grain.as_ps();
+    }
+
+    /// Notes from now on what links carry and which of them hold flows back; costs about as much as the rates do.
+    ///
+    /// # Panics
+    ///
+    /// When flows are under way.
+    pub fn watch(&mut self) {
+        assert!(self.n_flows == 0, "a network is watched from the beginning");
+        self.watch = Some(Watch::new(self.nominal.len()));
+    }
+
+    /// What each link carried since it is watched; empty if it is not.
+    pub fn loads(&self) -> Vec<LinkLoad> {
+        self.watch.iter().flat_map(|watch| watch.loads(&self.nominal)).collect()
+    }
+
+    /// Which link held back each flow that has ended since this was last asked.
+    pub fn take_limits(&mut self) -> Vec<Limit> {
+        self.watch.as_mut().map(|watch| std::mem::take(&mut watch.limits)).unwrap_or_default()
     }
 
     /// The route over `hops`, made when it is new.
@@ -267,9 +293,16 @@ impl Network {
             let state = &mut self.classes[class as usize];
             let service = if state.rate == UNLIMITED { u128::MAX } else { state.service_at(now) };
             while state.flows.peek().is_some_and(|Reverse(flow)| flow.service <= service) {
-                ended.extend(state.flows.pop().map(|Reverse(flow)| (flow.start_idx, flow.tag)));
+                let Some(Reverse(flow)) = state.flows.pop() else { break };
+                ended.push((flow.start_idx, flow.tag));
                 self.solver.remove_flow(class);
                 self.n_flows -= 1;
+                if let Some(watch) = &mut self.watch {
+                    watch.end(class, now, flow.tag);
+                }
+            }
+            if let (Some(watch), true) = (&mut self.watch, state.flows.is_empty()) {
+                watch.clear(class);
             }
             self.touch(class);
         }
@@ -310,11 +343,18 @@ impl Network {
 
     /// Solves rates and finds ends after the starts and ends of this instant.
     fn settle(&mut self) {
-        let Self { now, classes, solver, ends, touched, grain_ps, .. } = self;
+        let Self { now, classes, solver, ends, touched, grain_ps, watch, .. } = self;
         let n_touched = touched.len();
         solver.solve(touched);
         for &class in &touched[n_touched..] {
             classes[class as usize].set_rate(*now, solver.rate(class));
+        }
+        if let Some(watch) = watch {
+            for &class in touched.iter() {
+                let (rate, by, hops) = solver.load(class);
+                watch.note((class, *now), rate, by, hops);
+            }
+            watch.settle(*now);
         }
         for class in touched.drain(..) {
             classes[class as usize].is_touched = false;
