@@ -4,6 +4,7 @@ pub mod account;
 pub mod critical;
 pub(crate) mod energy;
 pub mod measure;
+pub mod network;
 
 pub use account::{Account, accounts};
 pub use critical::{CriticalPath, critical_path};

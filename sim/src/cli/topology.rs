@@ -98,7 +98,7 @@ impl ShowArgs {
 }
 
 /// A cluster by its name, or by the path of its file.
-fn load(reference: &str) -> Result<Arc<Cluster>, CliError> {
+pub(super) fn load(reference: &str) -> Result<Arc<Cluster>, CliError> {
     let is_path =
         reference.contains('/') || Path::new(reference).extension().is_some_and(|end| end == "yaml");
     let source = if is_path {
