@@ -49,7 +49,7 @@ pub struct Bottleneck {
     pub n_flows: u64,
     /// Their bytes, counted once whatever they cross.
     pub bytes: f64,
-    /// The link that held back most of their time; `None` where nothing did.
+    /// The link that held back most of their time, of a chain of equal links the first; `None` where nothing did.
     pub link: Option<LinkId>,
     /// The share of their time in flows that this link held back.
     pub share: f64,
