@@ -96,7 +96,8 @@ fn settle(counts: &mut [u64], leftover: i64, to_idle: bool, order: &mut Vec<(u64
 fn hottest(work: &MoeWork, counts: &[u64]) -> ExpertRows {
     let first = |rank: u64| (rank * work.n_experts / work.ep) as usize;
     let of = |rank: u64| &counts[first(rank)..first(rank + 1)];
-    let hottest = (0..work.ep).max_by_key(|&rank| (of(rank).iter().sum::<u64>(), u64::MAX - rank)).unwrap_or(0);
+    let hottest =
+        (0..work.ep).max_by_key(|&rank| (of(rank).iter().sum::<u64>(), u64::MAX - rank)).unwrap_or(0);
     ExpertRows::new(work.tokens, of(hottest))
 }
 
@@ -129,7 +130,9 @@ fn binomial(n: f64, chance: f64) -> [f64; N_QUANTILES] {
     let deviation = (mean * (1.0 - chance)).sqrt();
     let middle = |idx: usize| (idx as f64 + 0.5) / N_QUANTILES as f64;
     if MEAN_SUMMED < mean || 1.0 <= chance {
-        return std::array::from_fn(|idx| (mean + deviation * normal_quantile(middle(idx))).round().clamp(0.0, n));
+        return std::array::from_fn(|idx| {
+            (mean + deviation * normal_quantile(middle(idx))).round().clamp(0.0, n)
+        });
     }
     let mut density = libm::exp(n * libm::log1p(-chance));
     let (mut sum, mut count) = (density, 0.0);
