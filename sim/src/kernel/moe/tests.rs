@@ -137,7 +137,7 @@ fn one_expert_by_hand() {
         ..start()
     };
     let rows = ExpertRows::new(64, &[64]);
-    let product = Product { n: 128.0, k: 64.0, bytes: 2.0, tuned: false };
+    let product = Product { n: 128, k: 64, bytes: 2, tuned: false };
     let time = product_us(&params, &rows, product, &chip);
     assert!((time - 25_067.52).abs() < 1e-3, "{time}");
 }
@@ -147,9 +147,9 @@ fn one_expert_by_hand() {
 #[test]
 fn rows_are_padded_to_tiles_expert_by_expert() {
     let rows = ExpertRows::new(140, &[0, 1, 16, 130]);
-    assert_eq!((rows.rows, rows.n_activated, rows.n_experts), (147.0, 3.0, 4.0));
-    assert_eq!(rows.blocks, [11.0, 7.0, 5.0, 4.0]);
     assert_eq!(TILE_ROWS, [16, 32, 64, 128]);
+    let blocks = [11.0, 7.0, 5.0, 4.0];
+    assert_eq!(rows, ExpertRows { n_experts: 4.0, tokens: 140.0, rows: 147.0, n_activated: 3.0, blocks });
 }
 
 /// 3 tokens x 8 choices over 8 ranks of 32 experts: 3 rows for 3 experts of a rank.
@@ -158,10 +158,10 @@ fn rows_are_padded_to_tiles_expert_by_expert() {
 fn a_balanced_load_is_exact() {
     let few = MoeWork { tokens: 3, distribution: Distribution::Balanced, ..DEEPSEEK };
     let rows = hottest_rank(&few, 0.5);
-    assert_eq!((rows.rows, rows.n_activated), (3.0, 3.0));
+    assert_eq!(rows, ExpertRows { rows: 3.0, n_activated: 3.0, blocks: [3.0; 4], ..rows });
     let rows = hottest_rank(&MoeWork { tokens: 4000, ..few }, 0.5);
-    assert_eq!((rows.rows, rows.n_activated), (4000.0, 32.0));
-    assert_eq!(rows.blocks, [256.0, 128.0, 64.0, 32.0]);
+    let blocks = [256.0, 128.0, 64.0, 32.0];
+    assert_eq!(rows, ExpertRows { rows: 4000.0, n_activated: 32.0, blocks, ..rows });
 }
 
 /// An expert is idle with probability `(1 - k/E)^tokens`: 256 (1 - (1 - 1/32)^16) = 101.95 of 256 are active for 16
