@@ -157,13 +157,13 @@ impl<'a> Watch<'a> {
         let mut lowering = Lowering::new(scenario, plan, cost);
         let Step { shape, works, infos, parts, carries, done } = lowering.step(&routing.step(0))?;
         let shape = shape.expect("the first step has the shape").build().expect("lowering makes no cycle");
-        let links = &scenario.cluster.links;
+        let links = lowering.wires().capacities();
         let resources = Resources {
             n_streams: n_streams(scenario.cluster.n_gpus()),
-            links: links.iter().map(|link| link.bandwidth).collect(),
+            links: links.to_vec(),
         };
         // Every step uses the paths of the first, and no link changes its speed during a run.
-        let paths = essential(lowering.wires().paths(), |link| links[link.0 as usize].bandwidth);
+        let paths = essential(lowering.wires().paths(), |link| links[link.0 as usize]);
         let mut engine = Engine::new(resources.clone(), Limits::NONE);
         for path in &paths {
             engine.add_path(path);

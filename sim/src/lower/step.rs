@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use masim_engine::{Flow, ShapeBuilder, StreamId, TaskId, Work};
+use masim_engine::{ShapeBuilder, StreamId, TaskId, Work};
 use masim_units::{Bytes, SimDuration};
 
+use super::movement::Movement;
 use super::{Lowering, collective_stream, compute_stream};
 use crate::collective::CollectiveKind;
 use crate::cost::TooLong;
@@ -45,9 +46,7 @@ impl Activity {
             Self::Dispatch => "dispatch",
             Self::Combine => "combine",
             Self::CacheExchange => "cache_exchange",
-            Self::Collective(CollectiveKind::AllGather) => "all_gather",
-            Self::Collective(CollectiveKind::ReduceScatter) => "reduce_scatter",
-            Self::Collective(CollectiveKind::AllReduce) => "all_reduce",
+            Self::Collective(kind) => kind.name(),
             Self::StageSend => "stage_send",
             Self::Barrier => "barrier",
         }
@@ -88,6 +87,16 @@ pub struct TaskInfo {
     pub bytes: Bytes,
     /// Its kernels, in [`Step::parts`].
     pub parts: Range<u32>,
+    /// Where its latencies and rates come from, if it is communication; kernels have their own.
+    pub provenance: Provenance,
+}
+
+impl TaskInfo {
+    /// A task of one GPU that moves nothing and has no kernels.
+    fn new((activity, place): (Activity, Place), gpu: Option<GpuIdx>) -> Self {
+        let provenance = Provenance::Roofline;
+        Self { activity, gpu, to: None, place, bytes: Bytes::ZERO, parts: 0..0, provenance }
+    }
 }
 
 /// One kernel of a task.
@@ -152,29 +161,29 @@ impl Step {
             self.parts.push(Part { kind: op.kind, time: cost.time, basis: cost.basis });
         }
         let parts = first..self.n_parts();
-        let info = TaskInfo { activity, gpu: Some(gpu), to: None, place, bytes: Bytes::ZERO, parts };
+        let info = TaskInfo { parts, ..TaskInfo::new((activity, place), Some(gpu)) };
         Ok(self.push(&[compute_stream(gpu)], after, Work::Compute { time }, info))
     }
 
     /// A point that others wait for.
     pub(super) fn barrier(&mut self, place: Place, gpu: Option<GpuIdx>, after: &[TaskId]) -> TaskId {
-        let info =
-            TaskInfo { activity: Activity::Barrier, gpu, to: None, place, bytes: Bytes::ZERO, parts: 0..0 };
+        let info = TaskInfo::new((Activity::Barrier, place), gpu);
         self.push(&[], after, Work::Barrier, info)
     }
 
-    /// Data under way over `flows` at once; without any byte, no kernel is launched.
+    /// Data under way; without any byte, no kernel is launched.
     pub(super) fn transfer(
         &mut self,
         (activity, place): (Activity, Place),
         (src, dst): (Option<GpuIdx>, Option<GpuIdx>),
         streams: &[StreamId],
-        flows: Vec<Flow>,
+        movement: Movement,
         after: &[TaskId],
     ) -> TaskId {
+        let Movement { flows, provenance, slows } = movement;
         let bytes = flows.iter().map(|flow| flow.bytes).sum();
-        let work = if bytes == Bytes::ZERO { Work::Barrier } else { Work::Transfer { flows } };
-        let info = TaskInfo { activity, gpu: src, to: dst, place, bytes, parts: 0..0 };
+        let work = if bytes == Bytes::ZERO { Work::Barrier } else { Work::Transfer { flows, slows } };
+        let info = TaskInfo { to: dst, bytes, provenance, ..TaskInfo::new((activity, place), src) };
         self.push(streams, after, work, info)
     }
 
@@ -190,23 +199,16 @@ impl Step {
         bytes: Bytes,
         after: &[TaskId],
     ) -> TaskId {
-        let launch = lowering.launch(group[0]);
         let Lowering { wires, collectives, .. } = lowering;
-        let collective = collectives.fastest(kind, group, bytes, wires);
+        let collective = collectives.choose(kind, group, bytes, wires);
         let streams: Vec<_> = group.iter().map(|&gpu| collective_stream(gpu)).collect();
         let mut last = Vec::from(after);
-        for (idx, phase) in collective.phases.iter().enumerate() {
-            let mut flows = phase.clone();
-            if idx == 0 {
-                for flow in &mut flows {
-                    flow.latency += launch;
-                }
-            }
+        for movement in lowering.phases(&collective, (kind, bytes), group) {
             last = vec![self.transfer(
                 (Activity::Collective(kind), place),
                 (None, None),
                 &streams,
-                flows,
+                movement,
                 &last,
             )];
         }

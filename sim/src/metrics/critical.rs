@@ -50,8 +50,7 @@ pub fn critical_path(run: &Run) -> CriticalPath {
         let (info, span) = run.task(task);
         let start = span.start.max(from);
         if info.activity.is_communication() {
-            // Rates of links come from datasheets, as peak rates do.
-            path.add(info.activity.name(), Basis::unjudged(Provenance::Roofline), open.since(start));
+            path.add(info.activity.name(), Basis::unjudged(info.provenance), open.since(start));
         } else if info.activity != Activity::Barrier {
             let parts = &run.steps[usize::try_from(task.graph.0).expect("few graphs")].parts;
             let mut part_start = span.start;
@@ -59,6 +58,11 @@ pub fn critical_path(run: &Run) -> CriticalPath {
                 let part_end = part_start.checked_add(part.time).expect("inside a finished task");
                 path.add(part.kind.name(), part.basis, overlap((part_start, part_end), (start, open)));
                 part_start = part_end;
+            }
+            // Kernels of NCCL beside it took a share of the GPU.
+            let slowed = overlap((part_start, span.end), (start, open));
+            if slowed > SimDuration::ZERO {
+                path.add("slowed_by_communication", Basis::unjudged(Provenance::Assumed), slowed);
             }
         }
         open = start;

@@ -101,6 +101,7 @@ pub(super) fn scenario_of(
         strategy,
         load,
         launch,
+        collectives: file.collectives.into(),
         seed: file.seed,
         n_steps,
     })

@@ -130,7 +130,7 @@ impl<'a> Timeline<'a> {
             layer: Some(info.place.layer),
             micro_batch: Some(info.place.micro_batch),
             bytes: info.activity.is_communication().then_some(info.bytes.0),
-            provenance: info.activity.is_communication().then(|| "Roofline".to_owned()),
+            provenance: info.activity.is_communication().then(|| info.provenance.name().to_owned()),
             wait,
             wait_for,
         };
