@@ -8,7 +8,7 @@ mod regime;
 pub use card::{CardModels, FamilyModel, Origin};
 pub use covered::Covered;
 pub use form::{Form, SpecialParams};
-pub use regime::{regime, regimes};
+pub use regime::{regime, regime_of_bytes, regimes};
 
 use std::collections::BTreeMap;
 
@@ -124,7 +124,7 @@ impl FittedModel {
         let provenance =
             if self.covered.contains(work) { Provenance::Fitted } else { Provenance::Extrapolated };
         let interval_us =
-            self.spread(regime(work)).map(|it| (time_us * (1.0 + it.q05), time_us * (1.0 + it.q95)));
+            self.spread(regime(work).name).map(|it| (time_us * (1.0 + it.q05), time_us * (1.0 + it.q95)));
         Some(Prediction { time_us, interval_us, provenance })
     }
 

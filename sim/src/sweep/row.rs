@@ -26,11 +26,11 @@ pub struct RowJson {
     pub cluster: String,
     /// Calibrated profile, or `none`.
     pub profile: String,
-    /// `decode`.
+    /// `decode`, `prefill` or `inference`.
     pub phase: String,
     /// Sequences in the whole system.
     pub batch: u32,
-    /// Mean over the sequences.
+    /// Mean over the sequences; of prompts their length, of an inference that of its mean decode step.
     pub context_len: f64,
     /// `fixed`, `uniform`, `lognormal` or `list`.
     pub context_len_kind: String,
@@ -122,6 +122,20 @@ pub struct RowJson {
     pub provenance: Option<String>,
     /// Why there are no figures.
     pub error: Option<String>,
+    /// Tokens of each prompt; `prefill` and `inference` alone.
+    pub prompt_len: Option<u32>,
+    /// Tokens that each sequence gets; `inference` alone.
+    pub output_len: Option<u32>,
+    /// Tokens of a prompt that pass through the model at once; `prefill` alone.
+    pub chunk_len: Option<u32>,
+    /// Time to the first token of all sequences; `prefill` and `inference` alone.
+    pub ttft_us: Option<f64>,
+    /// Time to the last token of all sequences; `prefill` and `inference` alone.
+    pub makespan_us: Option<f64>,
+    /// Watts of one GPU, mean over GPUs and over the measured step, or over whole requests.
+    pub power_mean_w: Option<f64>,
+    /// Joules of all GPUs for an output token.
+    pub energy_per_token_j: Option<f64>,
     /// Values of the axes that have no column of their own, by path.
     #[serde(flatten)]
     pub axes: BTreeMap<String, String>,
