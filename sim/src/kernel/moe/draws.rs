@@ -33,7 +33,9 @@ pub(super) fn expected(work: &MoeWork) -> [ExpertRows; 2] {
         let leftover = round(work, &drawn, &mut counts);
         if leftover == Leftover::None {
             let hottest = hottest(work, &counts);
-            sums.iter_mut().for_each(|sum| sum.accumulate(&hottest, weight));
+            for sum in &mut sums {
+                sum.accumulate(&hottest, weight);
+            }
             continue;
         }
         for (sum, to_idle) in sums.iter_mut().zip([false, true]) {
@@ -191,7 +193,7 @@ fn normal_quantile(p: f64) -> f64 {
 ///
 /// # Source
 ///
-/// Vigna, SplitMix64, 2015.
+/// Vigna, `SplitMix64`, 2015.
 struct Bytes {
     state: u64,
     word: u64,

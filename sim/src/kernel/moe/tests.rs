@@ -177,6 +177,11 @@ fn a_uniform_load_activates_as_many_experts_as_chance_says() {
 }
 
 /// The procedure of the source, line by line: draw, scale, round, cap, settle one row at a time, find the hottest rank.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "rows are rounded, not negative, and few"
+)]
 fn plain_draw(work: &MoeWork, to_idle: bool, rng: &mut Pcg64) -> ExpertRows {
     let Distribution::PowerLaw { exponent } = work.distribution else { panic!("a power law") };
     let (n, n_rows) = (work.n_experts as usize, work.tokens * work.top_k);
@@ -240,7 +245,7 @@ fn draws_do_not_depend_on_what_was_asked_before() {
     let ask = || grid().map(|work| moe_us(&start(), &work, &A100)).collect::<Vec<_>>();
     let first = ask();
     assert_eq!(first, ask());
-    assert_eq!(first, std::thread::spawn(move || ask()).join().unwrap());
+    assert_eq!(first, std::thread::spawn(ask).join().unwrap());
 }
 
 /// Ungated experts have two matrices: 2/3 of the arithmetic.
