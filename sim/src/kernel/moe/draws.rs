@@ -55,11 +55,6 @@ enum Leftover {
 }
 
 /// Scales `drawn` to the rows of all experts and rounds.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "rows are rounded, not negative, and far below 2^52"
-)]
 fn round(work: &MoeWork, drawn: &[f64], counts: &mut [u64]) -> Leftover {
     let n_rows = work.tokens * work.top_k;
     let chosen = !matches!(work.distribution, Distribution::PowerLaw { .. });
@@ -67,7 +62,7 @@ fn round(work: &MoeWork, drawn: &[f64], counts: &mut [u64]) -> Leftover {
     let scale = if chosen { 1.0 } else { n_rows as f64 / drawn.iter().sum::<f64>() };
     let (mut sum, mut excess) = (0, 0);
     for (count, x) in counts.iter_mut().zip(drawn) {
-        let rounded = (x * scale).round_ties_even() as u64;
+        let rounded = nearest(x * scale);
         // A token chooses an expert once.
         *count = rounded.min(work.tokens);
         excess += rounded - *count;
@@ -124,6 +119,11 @@ fn hottest(work: &MoeWork, counts: &[u64]) -> ExpertRows {
     };
     let hottest = (0..work.ep).max_by_key(|&rank| (of(rank).iter().sum::<u64>(), Reverse(rank)));
     ExpertRows::new(work.tokens, of(hottest.expect("there is a rank")))
+}
+
+/// The whole number nearest to `x`, which lies between 0 and 2^51: the last bit of `x + 2^52` is worth 1.
+fn nearest(x: f64) -> u64 {
+    (x + (1_u64 << 52) as f64).to_bits() & ((1 << 52) - 1)
 }
 
 fn size(n: u64) -> usize {
