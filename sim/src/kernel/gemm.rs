@@ -14,12 +14,12 @@ use crate::params::params;
 /// The menu of cuBLAS and CUTLASS for tensor cores (`CUBLASLT_MATMUL_TILE_*`, `ampere_*_s16816gemm_*`). Tiles that are
 /// taller than wide and those of 32x32 were tried and changed no error.
 const TILES: [Tile; 6] = [
-    Tile { rows: 32.0, columns: 64.0 },
-    Tile { rows: 64.0, columns: 64.0 },
-    Tile { rows: 64.0, columns: 128.0 },
-    Tile { rows: 64.0, columns: 256.0 },
-    Tile { rows: 128.0, columns: 128.0 },
     Tile { rows: 128.0, columns: 256.0 },
+    Tile { rows: 128.0, columns: 128.0 },
+    Tile { rows: 64.0, columns: 256.0 },
+    Tile { rows: 64.0, columns: 128.0 },
+    Tile { rows: 64.0, columns: 64.0 },
+    Tile { rows: 32.0, columns: 64.0 },
 ];
 
 /// Into how many parts the depth may be cut.
@@ -101,7 +101,7 @@ impl Tile {
 pub fn gemm_us(params: &GemmParams, work: &GemmWork, chip: &Chip) -> f64 {
     let (demand, _) = Demand::of(&Work::Gemm(*work)).expect("products have a demand");
     let product = Product::new(params, work, chip, &demand);
-    let best = TILES.iter().map(|&tile| product.with_tile_us(tile)).fold(f64::INFINITY, f64::min);
+    let best = TILES.iter().fold(f64::INFINITY, |best, &tile| product.with_tile_us(tile, best));
     params.launch_us + best.max(demand.bound_us(chip))
 }
 
@@ -131,19 +131,26 @@ impl<'a> Product<'a> {
         }
     }
 
-    /// The best time with `tile` over all cuts through the depth.
-    fn with_tile_us(&self, tile: Tile) -> f64 {
+    /// The best time with `tile` over all cuts through the depth, or `best` where that is better.
+    fn with_tile_us(&self, tile: Tile, mut best: f64) -> f64 {
         let n_tiles = (self.m / tile.rows).ceil() * (self.n / tile.columns).ceil();
         let step = self.step_us(tile);
         let edge = self.edge_us(tile);
-        let in_parts = |&parts: &f64| {
+        // However it is cut, all multiprocessors together take this long.
+        let n_steps = self.k * self.element_bytes / STEP_BYTES;
+        let floor = self.memory_us.max(n_steps * n_tiles / self.chip.n_sms * step);
+        for parts in SPLITS {
+            let reduce = self.reduce_us(parts);
+            if floor + reduce >= best {
+                break;
+            }
             let on_chip =
                 self.on_chip_us(n_tiles * parts, self.n_steps(parts), step, edge, tile.n_resident());
             let (long, short) = (on_chip.max(self.memory_us), on_chip.min(self.memory_us));
             let overlap = (short / long) * (short / long);
-            long * (1.0 + self.params.contention * overlap * overlap) + self.reduce_us(parts)
-        };
-        SPLITS.iter().map(in_parts).fold(f64::INFINITY, f64::min)
+            best = best.min(long * (1.0 + self.params.contention * overlap * overlap) + reduce);
+        }
+        best
     }
 
     /// A step through the depth with one tile on each multiprocessor: arithmetic and loads from L2.
