@@ -11,6 +11,7 @@ pub mod elementwise;
 pub mod decode;
 pub mod prefill;
 pub mod mla;
+pub mod moe;
 
 pub use chip::Chip;
 pub use demand::{Demand, roofline_us};

@@ -1,4 +1,4 @@
-//! From a plan to a task graph: one decode step of the whole cluster.
+//! From a plan to a task graph: one step of the whole cluster.
 //!
 //! Kernels that follow each other on a GPU without communication between them become one task with
 //! several parts; the engine sees as few tasks as the plan has points of communication.
@@ -6,7 +6,10 @@
 mod attention;
 mod experts;
 mod head;
+mod host;
 mod m2n;
+mod movement;
+mod pass;
 mod pipeline;
 mod routed;
 pub mod step;
@@ -14,20 +17,23 @@ mod traffic;
 
 pub use step::{Activity, Part, Place, Step, TaskInfo};
 
+use std::sync::Arc;
+
 use masim_engine::{ShapeBuilder, StreamId};
 use masim_units::SimDuration;
 
 use crate::collective::Collectives;
+use crate::comm::{CommModel, capacities};
 use crate::cost::{CostModel, TooLong};
 use crate::load::{StepRouting, context_lens};
 use crate::model::LayerOps;
 use crate::plan::Plan;
-use crate::scenario::{Scenario, Workload};
+use crate::scenario::{ContextLen, Scenario};
 use crate::topology::GpuIdx;
 use crate::wires::Wires;
 
-/// Streams of one GPU: compute, collectives, sends.
-const STREAMS_PER_GPU: u32 = 3;
+/// Streams of one GPU: compute, collectives, sends, and its host's launches.
+const STREAMS_PER_GPU: u32 = 4;
 
 /// Streams that a cluster of `n_gpus` has.
 pub fn n_streams(n_gpus: u32) -> u32 {
@@ -49,7 +55,12 @@ pub fn send_stream(gpu: GpuIdx) -> StreamId {
     StreamId(gpu.0 * STREAMS_PER_GPU + 2)
 }
 
-/// The GPU of a stream, and its position there: 0 compute, 1 collectives, 2 sends.
+/// What the host of a GPU does for it, one thing after the other.
+pub fn host_stream(gpu: GpuIdx) -> StreamId {
+    StreamId(gpu.0 * STREAMS_PER_GPU + 3)
+}
+
+/// The GPU of a stream, and its position there: 0 compute, 1 collectives, 2 sends, 3 its host.
 pub fn stream_owner(stream: StreamId) -> (GpuIdx, u32) {
     (GpuIdx(stream.0 / STREAMS_PER_GPU), stream.0 % STREAMS_PER_GPU)
 }
@@ -61,6 +72,8 @@ pub struct Lowering<'a> {
     cost: &'a dyn CostModel,
     ops: LayerOps<'a>,
     wires: Wires<'a>,
+    /// What profiles say of communication.
+    comm: Arc<CommModel>,
     collectives: Collectives,
     /// Cached tokens of all sequences before the one at each position; one longer than the batch.
     cached_before: Vec<u64>,
@@ -71,20 +84,24 @@ pub struct Lowering<'a> {
 impl<'a> Lowering<'a> {
     /// Prepares to lower steps of `plan`.
     pub fn new(scenario: &'a Scenario, plan: &'a Plan, cost: &'a dyn CostModel) -> Self {
-        let Workload::Decode { batch, context_len } = &scenario.workload;
+        let batch = scenario.workload.batch();
+        // Prompts begin with empty caches.
+        let context = scenario.workload.decode_context().unwrap_or(ContextLen::Fixed(0));
         let mut cached_before = vec![0];
         let mut sum = 0;
-        for len in context_lens(context_len, *batch, scenario.seed) {
+        for len in context_lens(&context, batch, scenario.seed) {
             sum += u64::from(len);
             cached_before.push(sum);
         }
+        let comm = Arc::new(CommModel::of_profiles(&scenario.profiles));
         Self {
             scenario,
             plan,
             cost,
             ops: LayerOps::new(&scenario.model),
-            wires: Wires::new(&scenario.cluster),
-            collectives: Collectives::default(),
+            wires: Wires::with_capacities(&scenario.cluster, capacities(&scenario.cluster, &comm)),
+            comm: Arc::clone(&comm),
+            collectives: Collectives::new(comm, scenario.collectives, scenario.launch),
             cached_before,
             shape: Some(ShapeBuilder::new()),
         }

@@ -93,11 +93,6 @@ impl DecodeBatch {
         Self { n_sequences, kv_tokens, kv_len_max: kv_len, query_bytes: bytes, cache_bytes: bytes }
     }
 
-    /// The longest sequence alone.
-    fn longest(self) -> Self {
-        Self { n_sequences: 1.0, kv_tokens: self.kv_len_max, ..self }
-    }
-
     /// Bytes that memory must carry at least.
     fn traffic(self, heads: Heads) -> f64 {
         let queries = self.n_sequences * heads.n_query() * self.query_bytes;
@@ -122,11 +117,8 @@ pub fn decode_batch_us(params: &DecodeParams, batch: &DecodeBatch, heads: Heads,
 
 /// All but the launch.
 pub(super) fn kernels_us(params: &DecodeParams, batch: &DecodeBatch, heads: Heads, chip: &Chip) -> f64 {
-    // A single group is split into most parts, and merging them can cost more than a few sequences would:
-    // time does not fall where work is added.
-    let alone_us = attention_us(params, &batch.longest(), heads.one_group(), chip);
     let pass_us = 0.5 * batch.n_sequences * heads.n_query() * batch.query_bytes / chip.memory;
-    let mut time_us = attention_us(params, batch, heads, chip).max(alone_us) + params.query_passes * pass_us;
+    let mut time_us = rising_us(params, batch, heads, chip) + params.query_passes * pass_us;
     if heads.group() > 1.0 {
         time_us += params.grouped_us;
         if batch.n_sequences > 1.0 && heads.n_kv_heads > 1.0 {
@@ -136,24 +128,45 @@ pub(super) fn kernels_us(params: &DecodeParams, batch: &DecodeBatch, heads: Head
     time_us
 }
 
-/// The kernel over the cache, and the merge of parts.
-fn attention_us(params: &DecodeParams, batch: &DecodeBatch, heads: Heads, chip: &Chip) -> f64 {
-    let n_tiles = heads.n_kv_heads * (heads.group() / TILE_ROWS).ceil();
-    let places = BLOCKS_PER_SM * chip.n_sms;
-    let keys_max = batch.kv_len_max.max(KEYS_PER_STEP);
+/// The longest that the batch or a part of it takes.
+///
+/// Fewer sequences are split into more parts, and merging these can cost more than further sequences would: a time that falls
+/// where work is added tempts whoever searches for splits. It is highest where sequences begin to be split into fewer
+/// parts than they could be, where they are split in two, or in the end.
+fn rising_us(params: &DecodeParams, batch: &DecodeBatch, heads: Heads, chip: &Chip) -> f64 {
     let cap = if heads.group() > 1.0 { SPLITS_MAX } else { params.ungrouped_splits };
-    let steps = keys_max / KEYS_PER_STEP;
-    let n_splits = (FILL * places / (batch.n_sequences * n_tiles)).min(steps).min(cap).max(1.0);
+    let n_splits_max = (batch.kv_len_max / KEYS_PER_STEP).min(cap).max(1.0);
+    let n_tiles = batch.n_sequences * heads.n_kv_heads * (heads.group() / TILE_ROWS).ceil();
+    let n_filled = FILL * BLOCKS_PER_SM * chip.n_sms;
+    let share_split_in = |n_splits: f64| (n_filled / (n_splits * n_tiles)).min(1.0);
+    let part_us = |share: f64| {
+        let n_splits = (n_filled / (share * n_tiles)).min(n_splits_max).max(1.0);
+        let n_blocks = share * n_tiles * n_splits;
+        attention_us(params, &Part { batch, heads, share, n_splits, n_blocks }, chip)
+    };
+    part_us(1.0).max(part_us(share_split_in(n_splits_max))).max(part_us(share_split_in(2.0)))
+}
 
-    let n_blocks = batch.n_sequences * n_tiles * n_splits;
+/// A share of a batch whose sequences are split.
+struct Part<'a> {
+    batch: &'a DecodeBatch,
+    heads: Heads,
+    share: f64,
+    n_splits: f64,
+    n_blocks: f64,
+}
+
+/// The kernel over the cache, and the merge of parts.
+fn attention_us(params: &DecodeParams, part: &Part<'_>, chip: &Chip) -> f64 {
+    let Part { batch, heads, share, n_splits, n_blocks } = *part;
     let key_us = heads.tile_key_us(params.matrix_share, chip);
-    let longest_us = params.prologue_us + key_us * keys_max / n_splits;
-    let keys = batch.kv_tokens.max(batch.n_sequences * KEYS_PER_STEP);
-    let mean_us = params.prologue_us + key_us * n_tiles * keys / n_blocks;
-    let compute_us = longest_us.max(mean_us * rounds(n_blocks / chip.n_sms));
-    let memory_us = batch.traffic(heads) / (chip.memory * params.memory_share);
+    let block_us = |keys: f64| params.prologue_us + key_us * keys.max(KEYS_PER_STEP) / n_splits;
+    let mean_us = block_us(batch.kv_tokens / batch.n_sequences);
+    let compute_us = block_us(batch.kv_len_max).max(mean_us * rounds(n_blocks / chip.n_sms));
+    let memory_us = share * batch.traffic(heads) / (chip.memory * params.memory_share);
 
-    let late = ((n_blocks / places - LATE_FROM) / (LATE_TO - LATE_FROM)).clamp(0.0, 1.0);
+    let taken = n_blocks / (BLOCKS_PER_SM * chip.n_sms);
+    let late = ((taken - LATE_FROM) / (LATE_TO - LATE_FROM)).clamp(0.0, 1.0);
     let merge_us = (params.merge_us + params.merge_split_us * n_splits) * (n_splits - 1.0).min(1.0);
     both(compute_us, memory_us) + params.tail * late * mean_us + merge_us
 }

@@ -44,11 +44,6 @@ impl Heads {
         Self { n_heads, n_kv_heads, score_dim: head_dim, value_dim: head_dim, n_read: n_kept, n_kept }
     }
 
-    /// The query heads of one key/value head.
-    pub(super) fn one_group(self) -> Self {
-        Self { n_heads: self.group(), n_kv_heads: 1.0, n_read: self.n_read / self.n_kv_heads, ..self }
-    }
-
     /// Query heads that share a key.
     pub(super) fn group(self) -> f64 {
         self.n_heads / self.n_kv_heads

@@ -2,14 +2,16 @@
 
 use std::ops::Range;
 
-use masim_engine::{Flow, ShapeBuilder, StreamId, TaskId, Work};
+use masim_engine::{ShapeBuilder, StreamId, TaskId, Work};
 use masim_units::{Bytes, SimDuration};
 
-use super::{Lowering, collective_stream, compute_stream};
+use super::movement::Movement;
+use super::{Lowering, collective_stream, compute_stream, host_stream};
 use crate::collective::CollectiveKind;
-use crate::cost::TooLong;
+use crate::cost::{Cost, TooLong};
 use crate::model::{Op, OpKind};
-use crate::provenance::Basis;
+use crate::provenance::{Basis, Provenance};
+use crate::scenario::Dtypes;
 use crate::topology::GpuIdx;
 
 /// What a task is for.
@@ -31,6 +33,8 @@ pub enum Activity {
     Collective(CollectiveKind),
     /// Hidden states to the next stage, or token ids to the first.
     StageSend,
+    /// The host schedules or launches.
+    Host,
     /// No work: others wait for it.
     Barrier,
 }
@@ -45,10 +49,9 @@ impl Activity {
             Self::Dispatch => "dispatch",
             Self::Combine => "combine",
             Self::CacheExchange => "cache_exchange",
-            Self::Collective(CollectiveKind::AllGather) => "all_gather",
-            Self::Collective(CollectiveKind::ReduceScatter) => "reduce_scatter",
-            Self::Collective(CollectiveKind::AllReduce) => "all_reduce",
+            Self::Collective(kind) => kind.name(),
             Self::StageSend => "stage_send",
+            Self::Host => "host",
             Self::Barrier => "barrier",
         }
     }
@@ -56,7 +59,7 @@ impl Activity {
     /// Whether data is on its way.
     pub const fn is_communication(self) -> bool {
         match self {
-            Self::Attention | Self::Experts | Self::Head | Self::Barrier => false,
+            Self::Attention | Self::Experts | Self::Head | Self::Host | Self::Barrier => false,
             Self::Dispatch | Self::Combine | Self::CacheExchange | Self::Collective(_) | Self::StageSend => {
                 true
             }
@@ -88,6 +91,16 @@ pub struct TaskInfo {
     pub bytes: Bytes,
     /// Its kernels, in [`Step::parts`].
     pub parts: Range<u32>,
+    /// Where its latencies and rates come from, if it is communication; kernels have their own.
+    pub basis: Basis,
+}
+
+impl TaskInfo {
+    /// A task of one GPU that moves nothing and has no kernels.
+    fn new((activity, place): (Activity, Place), gpu: Option<GpuIdx>) -> Self {
+        let basis = Basis::unjudged(Provenance::Roofline);
+        Self { activity, gpu, to: None, place, bytes: Bytes::ZERO, parts: 0..0, basis }
+    }
 }
 
 /// One kernel of a task.
@@ -99,6 +112,23 @@ pub struct Part {
     pub time: SimDuration,
     /// What that number rests on.
     pub basis: Basis,
+    /// Arithmetic of its matrix products.
+    pub flops: u64,
+    /// Its traffic to the device memory.
+    pub bytes: Bytes,
+}
+
+impl Part {
+    fn new(op: &Op, cost: Cost, dtypes: &Dtypes) -> Self {
+        let Cost { time, basis } = cost;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a count of operations, of which 2^64 would take a GPU years"
+        )]
+        let flops = op.flops().0 as u64;
+        Self { kind: op.kind, time, basis, flops, bytes: op.traffic(dtypes) }
+    }
 }
 
 /// The tasks of one step.
@@ -116,6 +146,8 @@ pub struct Step {
     pub carries: Vec<(TaskId, TaskId)>,
     /// The barrier at which each micro-batch has its token.
     pub done: Vec<TaskId>,
+    /// The scheduling that launches wait for.
+    pub(super) scheduled: Option<TaskId>,
 }
 
 impl Step {
@@ -149,32 +181,41 @@ impl Step {
         for op in ops.iter().filter(|op| !op.is_empty()) {
             let cost = lowering.cost.cost(op, card)?;
             time = time.checked_add(cost.time).ok_or(TooLong { op: op.kind.name() })?;
-            self.parts.push(Part { kind: op.kind, time: cost.time, basis: cost.basis });
+            self.parts.push(Part::new(op, cost, &lowering.scenario.model.dtype));
         }
         let parts = first..self.n_parts();
-        let info = TaskInfo { activity, gpu: Some(gpu), to: None, place, bytes: Bytes::ZERO, parts };
-        Ok(self.push(&[compute_stream(gpu)], after, Work::Compute { time }, info))
+        let launched = self.launch(lowering, place, gpu, self.n_parts() - first);
+        let info = TaskInfo { parts, ..TaskInfo::new((activity, place), Some(gpu)) };
+        let after: Vec<TaskId> = after.iter().copied().chain(launched).collect();
+        Ok(self.push(&[compute_stream(gpu)], &after, Work::Compute { time }, info))
+    }
+
+    /// The host of `gpu` at work for `time`.
+    pub(super) fn host(&mut self, place: Place, gpu: GpuIdx, time: SimDuration, after: &[TaskId]) -> TaskId {
+        let basis = Basis::unjudged(Provenance::Assumed);
+        let info = TaskInfo { basis, ..TaskInfo::new((Activity::Host, place), Some(gpu)) };
+        self.push(&[host_stream(gpu)], after, Work::Delay { time }, info)
     }
 
     /// A point that others wait for.
     pub(super) fn barrier(&mut self, place: Place, gpu: Option<GpuIdx>, after: &[TaskId]) -> TaskId {
-        let info =
-            TaskInfo { activity: Activity::Barrier, gpu, to: None, place, bytes: Bytes::ZERO, parts: 0..0 };
+        let info = TaskInfo::new((Activity::Barrier, place), gpu);
         self.push(&[], after, Work::Barrier, info)
     }
 
-    /// Data under way over `flows` at once; without any byte, no kernel is launched.
+    /// Data under way; without any byte, no kernel is launched.
     pub(super) fn transfer(
         &mut self,
         (activity, place): (Activity, Place),
         (src, dst): (Option<GpuIdx>, Option<GpuIdx>),
         streams: &[StreamId],
-        flows: Vec<Flow>,
+        movement: Movement,
         after: &[TaskId],
     ) -> TaskId {
+        let Movement { flows, basis, slows } = movement;
         let bytes = flows.iter().map(|flow| flow.bytes).sum();
-        let work = if bytes == Bytes::ZERO { Work::Barrier } else { Work::Transfer { flows } };
-        let info = TaskInfo { activity, gpu: src, to: dst, place, bytes, parts: 0..0 };
+        let work = if bytes == Bytes::ZERO { Work::Barrier } else { Work::Transfer { flows, slows } };
+        let info = TaskInfo { to: dst, bytes, basis, ..TaskInfo::new((activity, place), src) };
         self.push(streams, after, work, info)
     }
 
@@ -190,23 +231,18 @@ impl Step {
         bytes: Bytes,
         after: &[TaskId],
     ) -> TaskId {
-        let launch = lowering.launch(group[0]);
+        let launched: Vec<TaskId> =
+            group.iter().filter_map(|&gpu| self.launch(lowering, place, gpu, 1)).collect();
         let Lowering { wires, collectives, .. } = lowering;
-        let collective = collectives.fastest(kind, group, bytes, wires);
+        let collective = collectives.choose(kind, group, bytes, wires);
         let streams: Vec<_> = group.iter().map(|&gpu| collective_stream(gpu)).collect();
-        let mut last = Vec::from(after);
-        for (idx, phase) in collective.phases.iter().enumerate() {
-            let mut flows = phase.clone();
-            if idx == 0 {
-                for flow in &mut flows {
-                    flow.latency += launch;
-                }
-            }
+        let mut last: Vec<TaskId> = after.iter().copied().chain(launched).collect();
+        for movement in lowering.phases(&collective, (kind, bytes), group) {
             last = vec![self.transfer(
                 (Activity::Collective(kind), place),
                 (None, None),
                 &streams,
-                flows,
+                movement,
                 &last,
             )];
         }

@@ -40,7 +40,7 @@ impl CriticalPath {
 
 /// Walks back from the last token of the window to its beginning, from cause to cause.
 pub fn critical_path(run: &Run) -> CriticalPath {
-    let (from, to) = (run.end_of(run.window.first), run.end_of(run.window.last));
+    let (from, to) = run.measured();
     let mut path = CriticalPath { by_work: BTreeMap::new(), by_basis: BTreeMap::new() };
     let graph = GraphId(u64::from(run.window.last));
     let last = run.done.iter().map(|&task| TaskRef { graph, task }).max_by_key(|&task| run.task(task).1.end);
@@ -50,8 +50,9 @@ pub fn critical_path(run: &Run) -> CriticalPath {
         let (info, span) = run.task(task);
         let start = span.start.max(from);
         if info.activity.is_communication() {
-            // Rates of links come from datasheets, as peak rates do.
-            path.add(info.activity.name(), Basis::unjudged(Provenance::Roofline), open.since(start));
+            path.add(info.activity.name(), info.basis, open.since(start));
+        } else if info.activity == Activity::Host {
+            path.add(info.activity.name(), info.basis, open.since(start));
         } else if info.activity != Activity::Barrier {
             let parts = &run.steps[usize::try_from(task.graph.0).expect("few graphs")].parts;
             let mut part_start = span.start;
@@ -59,6 +60,11 @@ pub fn critical_path(run: &Run) -> CriticalPath {
                 let part_end = part_start.checked_add(part.time).expect("inside a finished task");
                 path.add(part.kind.name(), part.basis, overlap((part_start, part_end), (start, open)));
                 part_start = part_end;
+            }
+            // Kernels of NCCL beside it took a share of the GPU.
+            let slowed = overlap((part_start, span.end), (start, open));
+            if slowed > SimDuration::ZERO {
+                path.add("slowed_by_communication", Basis::unjudged(Provenance::Assumed), slowed);
             }
         }
         open = start;

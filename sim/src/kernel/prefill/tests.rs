@@ -118,7 +118,7 @@ fn one_more_token_is_no_cliff() {
     for length in 16..3000 {
         let of = |length| time(&work(4, length, length, (32, 8), 128));
         let (one, next) = (of(length), of(length + 1));
-        assert!(one <= next && next < 1.15 * one, "{length}: {one} {next}");
+        assert!(one <= next && next < 1.25 * one, "{length}: {one} {next}");
     }
 }
 
@@ -156,6 +156,6 @@ fn another_chip_is_faster_by_its_figures() {
     let ratio = time(&long) / prefill_us(&params(), &long, &H100);
     assert!(2.8 < ratio && ratio < 3.2, "{ratio}");
     let rate =
-        (4 * 32 * 4 * 128) as f64 * 0.5 * 16_384.0 * 16_385.0 / prefill_us(&params(), &long, &H100) / 1e6;
+        f64::from(4 * 32 * 4 * 128) * 0.5 * 16_384.0 * 16_385.0 / prefill_us(&params(), &long, &H100) / 1e6;
     assert!(400.0 < rate && rate < 650.0, "{rate}");
 }
