@@ -275,11 +275,11 @@ fn a_profile_must_exist_and_belong_to_the_cards() {
     check(
         "\nload:",
         "\nprofile: a100-sxm4-40gb-abci\nload:",
-        "x.yaml:8:10: `profile`: `a100-sxm4-40gb-abci` is a profile of card `a100-sxm4-40gb`; the cluster has a100-sxm4-80gb",
+        "x.yaml:8:10: `profile`: `a100-sxm4-40gb-abci` is for card `a100-sxm4-40gb`; the cluster has a100-sxm4-80gb",
     );
     check(
         "\nload:",
         "\nprofile: { a100-sxm4-40gb: a100-sxm4-80gb-generic }\nload:",
-        "x.yaml:8:28: `profile.a100-sxm4-40gb`: `a100-sxm4-80gb-generic` is a profile of card `a100-sxm4-80gb`; the cluster has a100-sxm4-80gb",
+        "x.yaml:8:28: `profile.a100-sxm4-40gb`: `a100-sxm4-80gb-generic` is for card `a100-sxm4-40gb`; the cluster has a100-sxm4-80gb",
     );
 }
