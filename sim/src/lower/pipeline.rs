@@ -111,10 +111,8 @@ impl Passage<'_, '_> {
         let moe = ops.moe();
         let last_without_head = layer + 1 == model.n_layers && model.vocab.is_none();
         let widths = share::sizes(moe.expert_hidden, self.n_ranks(), 0).map(u64::from);
-        let activated = match moe.has_gate() {
-            true => activated(&self.routing[layer as usize], &self.pass.choosing()),
-            false => 1,
-        };
+        let activated =
+            if moe.has_gate() { activated(&self.routing[layer as usize], &self.pass.choosing()) } else { 1 };
         let rows = n_tokens * u64::from(moe.experts_per_token);
 
         let attention: Inputs = inputs
@@ -122,7 +120,7 @@ impl Passage<'_, '_> {
             .zip(&self.plan.head_shares)
             .map(|((mut all, after), share)| {
                 all.push(ops.qkv_projection(n_tokens, share.n_heads, share.n_kv_heads));
-                all.push(self.pass.attention(self.lowering, share));
+                all.push(self.pass.attention(self.lowering, *share));
                 all.push(ops.output_projection(n_tokens, share.n_heads));
                 (all, after)
             })
