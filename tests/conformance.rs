@@ -44,7 +44,7 @@ fn replay(case: &Value) {
         let bytes = Bytes(flow["bytes"].as_u64().unwrap());
         let latency = SimDuration::from_ps(latency);
         let flow = Flow { path: PathId(idx), bytes, latency, rate_cap: None };
-        works.push(Work::Transfer { flows: vec![flow] });
+        works.push(Work::transfer(vec![flow]));
         shape.task(&[], &[]);
     }
     let starts: Vec<_> = works.iter().map(latency_ps).collect();
@@ -78,7 +78,7 @@ fn compare(case: &Value, starts: &[u64], ends: &[u64]) {
 
 fn latency_ps(work: &Work) -> u64 {
     match work {
-        Work::Transfer { flows } => flows[0].latency.as_ps(),
+        Work::Transfer { flows, .. } => flows[0].latency.as_ps(),
         Work::Compute { .. } | Work::Delay { .. } | Work::Barrier => panic!("all works are transfers"),
     }
 }

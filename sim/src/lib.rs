@@ -15,6 +15,7 @@ pub mod provenance;
 pub mod kernel;
 pub mod nccl;
 pub mod accuracy;
+pub mod uncertainty;
 pub mod fitted;
 
 // What is simulated, already valid.
@@ -26,6 +27,7 @@ pub mod topology_picture;
 // What work there is, and how long it takes alone.
 pub mod model;
 pub mod load;
+pub mod comm;
 pub mod cost;
 
 // Who does it, and when.

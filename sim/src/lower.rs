@@ -8,6 +8,7 @@ mod experts;
 mod head;
 mod host;
 mod m2n;
+mod movement;
 mod pass;
 mod pipeline;
 mod routed;
@@ -16,10 +17,13 @@ mod traffic;
 
 pub use step::{Activity, Part, Place, Step, TaskInfo};
 
+use std::sync::Arc;
+
 use masim_engine::{ShapeBuilder, StreamId};
 use masim_units::SimDuration;
 
 use crate::collective::Collectives;
+use crate::comm::{CommModel, capacities};
 use crate::cost::{CostModel, TooLong};
 use crate::load::{StepRouting, context_lens};
 use crate::model::LayerOps;
@@ -68,6 +72,8 @@ pub struct Lowering<'a> {
     cost: &'a dyn CostModel,
     ops: LayerOps<'a>,
     wires: Wires<'a>,
+    /// What profiles say of communication.
+    comm: Arc<CommModel>,
     collectives: Collectives,
     /// Cached tokens of all sequences before the one at each position; one longer than the batch.
     cached_before: Vec<u64>,
@@ -87,13 +93,15 @@ impl<'a> Lowering<'a> {
             sum += u64::from(len);
             cached_before.push(sum);
         }
+        let comm = Arc::new(CommModel::of_profiles(&scenario.profiles));
         Self {
             scenario,
             plan,
             cost,
             ops: LayerOps::new(&scenario.model),
-            wires: Wires::new(&scenario.cluster),
-            collectives: Collectives::default(),
+            wires: Wires::with_capacities(&scenario.cluster, capacities(&scenario.cluster, &comm)),
+            comm: Arc::clone(&comm),
+            collectives: Collectives::new(comm, scenario.collectives, scenario.launch),
             cached_before,
             shape: Some(ShapeBuilder::new()),
         }

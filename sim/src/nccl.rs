@@ -5,6 +5,7 @@
 
 mod choice;
 mod collective;
+mod grouped;
 mod pairs;
 mod params;
 mod shape;
@@ -12,8 +13,9 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-pub use choice::{Choice, choose};
-pub use collective::collective_time;
+pub use choice::{Choice, choose, choose_among};
+pub use collective::{collective_time, grouped_protocol, n_channels, n_channels_max, way_time};
+pub use grouped::{GroupedSends, grouped_sends_time};
 pub use pairs::pairs_time;
 pub use params::{NcclParams, PairsParams};
 pub use tables::NcclVersion;
@@ -38,6 +40,39 @@ pub enum Protocol {
     Simple,
 }
 
+impl Path {
+    /// The name in files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ring => "ring",
+            Self::Tree => "tree",
+        }
+    }
+}
+
+impl Protocol {
+    /// All of them, in the order in which NCCL tries them.
+    pub const ALL: [Self; 3] = [Self::LowLatency, Self::LowLatency128, Self::Simple];
+
+    /// The name in files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LowLatency => "ll",
+            Self::LowLatency128 => "ll128",
+            Self::Simple => "simple",
+        }
+    }
+
+    /// Bytes on the wire for `bytes` of data, flags included.
+    pub const fn on_wire(self, bytes: u64) -> u64 {
+        match self {
+            Self::LowLatency => bytes.saturating_mul(2),
+            Self::LowLatency128 => bytes.saturating_add(bytes.div_ceil(15)),
+            Self::Simple => bytes,
+        }
+    }
+}
+
 /// A time alone, in two parts, because a host can launch ahead while wires cannot.
 ///
 /// # Units
@@ -49,6 +84,8 @@ pub struct TimeAlone {
     pub launch_us: f64,
     /// Data on its way.
     pub wire_us: f64,
+    /// The part of `wire_us` that bytes take at the rate of the protocol; the rest is latency.
+    pub transfer_us: f64,
 }
 
 impl TimeAlone {

@@ -3,8 +3,10 @@
 pub mod model;
 pub mod strategy;
 pub mod workload;
+pub mod collectives;
 
 pub mod count_file;
+pub mod collectives_file;
 pub mod strategy_file;
 pub mod model_file;
 pub mod file;
@@ -13,6 +15,7 @@ mod resolve;
 pub mod load;
 pub mod patch;
 
+pub use collectives::{AlgorithmRule, CollectiveRules, ProtocolRule};
 pub use file::ScenarioFile;
 pub use load::{
     Loader, load_model, load_scenario, read_model, read_scenario, resolved_yaml, scenario_file_of,
@@ -49,6 +52,8 @@ pub struct Scenario {
     pub load: ExpertLoad,
     /// How kernels are launched.
     pub launch: Launch,
+    /// How collectives are to be done.
+    pub collectives: CollectiveRules,
     /// What the host spends; `None` leaves all of it to the launch costs of the cards.
     pub host_overhead: Option<HostOverhead>,
     /// The origin of all randomness.

@@ -7,7 +7,7 @@ pub use essential::essential;
 use std::collections::BTreeMap;
 
 use masim_engine::{Flow, Hop, LinkId, PathId};
-use masim_units::{Bytes, SimDuration};
+use masim_units::{Bandwidth, Bytes, SimDuration};
 
 use crate::topology::{Cluster, GpuIdx};
 
@@ -24,23 +24,38 @@ pub struct Wire {
 #[derive(Debug)]
 pub struct Wires<'a> {
     cluster: &'a Cluster,
+    /// What each link carries.
+    capacities: Vec<Bandwidth>,
     paths: Vec<Vec<Hop>>,
     /// `[src][dst]`, a row once its sender has sent.
     pairs: Vec<Vec<Option<Wire>>>,
     rings: BTreeMap<Vec<GpuIdx>, Wire>,
+    over: BTreeMap<Vec<(GpuIdx, GpuIdx)>, Wire>,
     /// Bytes on each link, all zero between calls of [`Wires::time_alone`].
     scratch: Vec<u64>,
 }
 
 impl<'a> Wires<'a> {
-    /// No path is in use yet.
+    /// No path is in use yet, and every link carries all of its bandwidth.
     pub fn new(cluster: &'a Cluster) -> Self {
+        Self::with_capacities(cluster, cluster.links.iter().map(|link| link.bandwidth).collect())
+    }
+
+    /// No path is in use yet; each link carries what `capacities` says.
+    ///
+    /// # Panics
+    ///
+    /// Unless there is a capacity for each link.
+    pub fn with_capacities(cluster: &'a Cluster, capacities: Vec<Bandwidth>) -> Self {
+        assert_eq!(capacities.len(), cluster.links.len(), "a capacity for each link");
         let scratch = vec![0; cluster.links.len()];
         Self {
             cluster,
+            capacities,
             paths: Vec::new(),
             pairs: vec![Vec::new(); cluster.gpus.len()],
             rings: BTreeMap::new(),
+            over: BTreeMap::new(),
             scratch,
         }
     }
@@ -48,6 +63,11 @@ impl<'a> Wires<'a> {
     /// The cluster.
     pub fn cluster(&self) -> &'a Cluster {
         self.cluster
+    }
+
+    /// What each link carries, by [`LinkId`].
+    pub fn capacities(&self) -> &[Bandwidth] {
+        &self.capacities
     }
 
     /// All paths so far; position `n` is `PathId(n)`.
@@ -81,6 +101,19 @@ impl<'a> Wires<'a> {
         wire
     }
 
+    /// The wires of all `steps` together, each from one GPU to another; its latency is that of the longest.
+    pub fn over(&mut self, steps: &[(GpuIdx, GpuIdx)]) -> Wire {
+        if let Some(wire) = self.over.get(steps) {
+            return *wire;
+        }
+        let routes = || steps.iter().map(|&(src, dst)| self.cluster.route(src, dst));
+        let links: Vec<LinkId> = routes().flat_map(|route| route.links.iter().copied()).collect();
+        let latency = routes().map(|route| route.latency).max().expect("there are steps");
+        let wire = Wire { path: self.register(&links), latency };
+        self.over.insert(steps.to_vec(), wire);
+        wire
+    }
+
     fn register(&mut self, links: &[LinkId]) -> PathId {
         let mut crossings = BTreeMap::<LinkId, u32>::new();
         for &link in links {
@@ -93,7 +126,7 @@ impl<'a> Wires<'a> {
     }
 
     /// A lower bound on the time of `flows` that start together and alone, exact where they all end
-    /// together: the longest latency, then the busiest link.
+    /// together: the longest latency, then the busiest link or the flow with the least cap.
     pub fn time_alone(&mut self, flows: &[Flow]) -> SimDuration {
         for flow in flows {
             for hop in &self.paths[flow.path.0 as usize] {
@@ -106,11 +139,35 @@ impl<'a> Wires<'a> {
         for flow in flows {
             for hop in &self.paths[flow.path.0 as usize] {
                 let bytes = Bytes(std::mem::take(&mut self.scratch[hop.link.0 as usize]));
-                let bandwidth = self.cluster.links[hop.link.0 as usize].bandwidth;
-                longest = longest.max(bytes.time_at(bandwidth).unwrap_or(SimDuration::from_ps(u64::MAX)));
+                longest = longest.max(time_at(bytes, self.capacities[hop.link.0 as usize]));
+            }
+            if let Some(cap) = flow.rate_cap {
+                longest = longest.max(time_at(flow.bytes, cap));
             }
         }
         let latency = flows.iter().map(|flow| flow.latency).max().unwrap_or(SimDuration::ZERO);
         longest.checked_add(latency).unwrap_or(SimDuration::from_ps(u64::MAX))
+    }
+}
+
+fn time_at(bytes: Bytes, rate: Bandwidth) -> SimDuration {
+    bytes.time_at(rate).unwrap_or(SimDuration::from_ps(u64::MAX))
+}
+
+impl Wires<'_> {
+    /// The link that `flows` keep busy for longest, and the bytes that cross it; none where nothing crosses a link.
+    pub fn busiest(&self, flows: &[Flow]) -> Option<(LinkId, Bytes)> {
+        let mut on_link = BTreeMap::<LinkId, u64>::new();
+        for flow in flows {
+            for hop in &self.paths[flow.path.0 as usize] {
+                let bytes = flow.bytes.0.saturating_mul(u64::from(hop.multiplicity));
+                let sum = on_link.entry(hop.link).or_default();
+                *sum = sum.saturating_add(bytes);
+            }
+        }
+        let busy = |&(link, bytes): &(LinkId, u64)| {
+            (time_at(Bytes(bytes), self.capacities[link.0 as usize]), std::cmp::Reverse(link))
+        };
+        on_link.into_iter().max_by_key(busy).map(|(link, bytes)| (link, Bytes(bytes)))
     }
 }

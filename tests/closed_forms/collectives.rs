@@ -28,7 +28,7 @@ fn time_us(
     for _ in &phases {
         last = vec![shape.task(&[], &last)];
     }
-    let works = phases.into_iter().map(|flows| Work::Transfer { flows }).collect();
+    let works = phases.into_iter().map(Work::transfer).collect();
     let resources =
         Resources { n_streams: 0, links: cluster.links.iter().map(|link| link.bandwidth).collect() };
     let graph = Graph { shape: Arc::new(shape.build().unwrap()), works: Arc::new(works), after: Vec::new() };
@@ -38,6 +38,9 @@ fn time_us(
     assert!(end.saturating_sub(time_alone).as_ps() <= 1, "{end:?} alone, estimated as {time_alone:?}");
     end.as_us()
 }
+
+/// Microseconds of a hop between neighbours on the board, and by NIC to another node of `a100-4x4`.
+const HOPS: (f64, f64) = (0.5, 4.0);
 
 fn assert_us(found: f64, expected: f64) {
     assert!((found - expected).abs() < 2e-6, "{found} us, expected {expected} us");
@@ -50,7 +53,7 @@ fn assert_us(found: f64, expected: f64) {
 fn ring_all_reduce() {
     let (board, reduce) = (decode(&[]), CollectiveKind::AllReduce);
     for (n, expected) in [(2, 121.0), (3, 162.0), (4, 183.0)] {
-        assert_us(time_us(&board, reduce, Algorithm::Ring, 0..n, 12_000_000), expected);
+        assert_us(time_us(&board, reduce, Algorithm::OneRing, 0..n, 12_000_000), expected);
     }
     let switch = decode(&[("cluster", "a100-2x8")]);
     let route = switch.cluster.route(GpuIdx(0), GpuIdx(1));
@@ -59,14 +62,14 @@ fn ring_all_reduce() {
         (route.links.len(), switch.cluster.link(route.links[0]).bandwidth.bytes_per_sec()),
         (2, 300_000_000_000)
     );
-    assert_us(time_us(&switch, reduce, Algorithm::Ring, 0..8, 12_000_000), expected);
+    assert_us(time_us(&switch, reduce, Algorithm::OneRing, 0..8, 12_000_000), expected);
 }
 
 /// Ring all-gather and reduce-scatter: `(n - 1)/n S / B + (n - 1) latency` = 90 + 1.5 us for 12 MB on the board.
 #[test]
 fn ring_halves() {
     for kind in [CollectiveKind::AllGather, CollectiveKind::ReduceScatter] {
-        assert_us(time_us(&decode(&[]), kind, Algorithm::Ring, 0..4, 12_000_000), 91.5);
+        assert_us(time_us(&decode(&[]), kind, Algorithm::OneRing, 0..4, 12_000_000), 91.5);
     }
 }
 
@@ -74,7 +77,7 @@ fn ring_halves() {
 /// at 25 GB/s and in 4 us, which every step then waits for. All-gather of 16 MB: 15 MB / 25 GB/s + 15 x 4 us.
 #[test]
 fn a_ring_over_nodes_has_the_pace_of_its_slowest_step() {
-    let found = time_us(&decode(&[]), CollectiveKind::AllGather, Algorithm::Ring, 0..16, 16_000_000);
+    let found = time_us(&decode(&[]), CollectiveKind::AllGather, Algorithm::OneRing, 0..16, 16_000_000);
     assert_us(found, 660.0);
 }
 
@@ -89,7 +92,7 @@ fn direct_exchange_fills_the_board() {
     assert_us(time_us(&board, CollectiveKind::AllReduce, Algorithm::Direct, 0..4, bytes), 6001.0);
     let bus_gb_per_sec = |us: f64| 0.75 * 1.2e6 / us;
     assert!((bus_gb_per_sec(gather) - 299.95).abs() < 0.01);
-    let ring = time_us(&board, CollectiveKind::AllGather, Algorithm::Ring, 0..4, bytes);
+    let ring = time_us(&board, CollectiveKind::AllGather, Algorithm::OneRing, 0..4, bytes);
     assert!((bus_gb_per_sec(ring) - 100.0).abs() < 0.02);
 }
 
@@ -111,4 +114,82 @@ fn rails_over_nodes() {
     // Half of the ring, and the inside once.
     assert_us(rail(CollectiveKind::AllGather), 400.5 + 1212.0);
     assert_us(rail(CollectiveKind::ReduceScatter), 400.5 + 1212.0);
+}
+
+/// The board has six directed round trips through four GPUs; each wire is on two of them, so each trip gets 50 GB/s.
+/// All-reduce of 1.2 GB: 2 x 3/4 x 1.2 GB / 6 = 300 MB on each trip, 6000 us and 6 hops: bus bandwidth 300 GB/s.
+/// Three GPUs have two trips, 100 GB/s each: 2 x 2/3 x 1.2 GB / 2 / 100 GB/s = 8000 us.
+#[test]
+fn six_rings_fill_the_board() {
+    let (board, bytes) = (decode(&[]), 1_200_000_000);
+    let ring = |kind, n| time_us(&board, kind, Algorithm::Ring, 0..n, bytes);
+    assert_us(ring(CollectiveKind::AllReduce, 4), 6000.0 + 6.0 * HOPS.0);
+    assert_us(ring(CollectiveKind::AllReduce, 3), 8000.0 + 4.0 * HOPS.0);
+    assert_us(ring(CollectiveKind::AllReduce, 2), 12000.0 + 2.0 * HOPS.0);
+    assert_us(ring(CollectiveKind::AllGather, 4), 3000.0 + 3.0 * HOPS.0);
+    // Six chains from the first GPU leave by its three wires, two on each: 1.2 GB / 300 GB/s.
+    assert_us(ring(CollectiveKind::Broadcast, 4), 4000.0 + 3.0 * HOPS.0);
+    assert_us(ring(CollectiveKind::Reduce, 4), 4000.0 + 3.0 * HOPS.0);
+}
+
+/// A ring for each of the four NICs of a node: 2 x 15/16 x 160 MB / 4 / 25 GB/s = 3000 us and 30 steps of 4 us.
+/// With one NIC for the node a single ring, 12000 us; its hops are one shorter where GPU and NIC share a PCIe switch.
+#[test]
+fn rings_over_nodes_use_every_nic() {
+    let reduce = CollectiveKind::AllReduce;
+    let found = time_us(&decode(&[]), reduce, Algorithm::Ring, 0..16, 160_000_000);
+    assert_us(found, 3000.0 + 30.0 * HOPS.1);
+    let shared = decode(&[("cluster", "a100-4x4-nic1")]);
+    let found = time_us(&shared, reduce, Algorithm::Ring, 0..16, 160_000_000);
+    let hop = |a, b| shared.cluster.route(GpuIdx(a), GpuIdx(b)).latency.as_us();
+    let narrowest = shared.cluster.bottleneck(shared.cluster.route(GpuIdx(3), GpuIdx(4))).unwrap();
+    let slow = 1.875 * 160e6 / narrowest.bytes_per_sec() as f64 * 1e6;
+    assert_us(found, slow + 30.0 * hop(3, 4).max(hop(15, 0)));
+}
+
+/// Two trees for each of four rails, each for an eighth. In one tree a node is inner and sends its eighth three times (to its
+/// parent and to two children), in the other it is a leaf and sends it once: 4/8 S over its NIC at 25 GB/s, 3200 us
+/// for 160 MB. Up and down: twice 3 hops on the board and a depth of 2 between nodes.
+#[test]
+fn double_trees_over_nodes() {
+    let found = time_us(&decode(&[]), CollectiveKind::AllReduce, Algorithm::Tree, 0..16, 160_000_000);
+    assert_us(found, 3200.0 + 2.0 * (3.0 * HOPS.0 + 2.0 * HOPS.1));
+}
+
+/// Between two nodes each tree is one wire up and down: 1/2 S each, together S over the NICs of a node; one GPU in each:
+/// 100 MB / 25 GB/s and twice a hop.
+#[test]
+fn a_tree_of_two_is_an_exchange() {
+    let board = decode(&[]);
+    let (group, mut wires) = ([GpuIdx(0), GpuIdx(4)], Wires::new(&board.cluster));
+    let found =
+        collective(CollectiveKind::AllReduce, Algorithm::Tree, &group, Bytes(100_000_000), &mut wires);
+    assert_us(found.unwrap().time_alone.as_us(), 4000.0 + 2.0 * HOPS.1);
+}
+
+/// The three levels: sums go to one GPU over six chains (160 MB / 300 GB/s and 3 hops), four leaders all-reduce
+/// on one NIC each (2 x 3/4 x 160 MB / 25 GB/s and 6 steps), and the sum returns as it came.
+#[test]
+fn leaders_over_nodes() {
+    let leader = |kind| time_us(&decode(&[]), kind, Algorithm::Leader, 0..16, 150_000_000);
+    let (inside, across) = (500.0 + 3.0 * HOPS.0, 9000.0 + 6.0 * HOPS.1);
+    assert_us(leader(CollectiveKind::AllReduce), inside + across + inside);
+    // To the leaders in a chain, 150 MB / 25 GB/s and 3 steps.
+    assert_us(leader(CollectiveKind::Broadcast), 6000.0 + 3.0 * HOPS.1 + inside);
+}
+
+/// Everyone to everyone behind NVSwitch: 7/8 of 80 MB leave each GPU at 300 GB/s. On the board 3/4 of 80 MB over three
+/// wires at once. Across nodes 12/16 of 160 MB leave over the GPU's NIC, or as much in two stages: 3 x 40 MB inside,
+/// one part to each node on the own rail, 3 x 40 MB / 25 GB/s.
+#[test]
+fn all_to_all() {
+    let all = CollectiveKind::AllToAll;
+    let switch = decode(&[("cluster", "a100-2x8")]);
+    let hops = switch.cluster.route(GpuIdx(0), GpuIdx(1)).latency.as_us();
+    let found = time_us(&switch, all, Algorithm::Direct, 0..8, 80_000_000);
+    assert!((found - 70e6 / 300e3 - hops).abs() < 1e-5, "{found}");
+    assert_us(time_us(&decode(&[]), all, Algorithm::Direct, 0..4, 80_000_000), 200.0 + HOPS.0);
+    assert_us(time_us(&decode(&[]), all, Algorithm::Direct, 0..16, 160_000_000), 4800.0 + HOPS.1);
+    let staged = time_us(&decode(&[]), all, Algorithm::Rail, 0..16, 160_000_000);
+    assert_us(staged, 400.0 + HOPS.0 + 4800.0 + HOPS.1);
 }

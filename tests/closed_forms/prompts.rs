@@ -3,7 +3,7 @@
 use masim::cost::{Cost, CostModel, TooLong};
 use masim::metrics::measure;
 use masim::model::{Op, OpKind, OpShape};
-use masim::provenance::Provenance;
+use masim::provenance::{Basis, Provenance};
 use masim::run::{Run, run_once, run_plan};
 use masim::scenario::Scenario;
 use masim::topology::GpuCard;
@@ -20,7 +20,7 @@ impl CostModel for ByQuery {
             _ if op.kind == OpKind::ExpertUp => SimDuration::from_us(2),
             _ => SimDuration::ZERO,
         };
-        Ok(Cost { time, provenance: Provenance::Assumed })
+        Ok(Cost { time, basis: Basis::unjudged(Provenance::Assumed) })
     }
 
     fn launch(&self, _card: &GpuCard) -> SimDuration {

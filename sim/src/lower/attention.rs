@@ -1,8 +1,10 @@
 //! The attention half of a layer on one replica: heads x sequences.
 
-use masim_engine::{Flow, TaskId};
+use masim_engine::TaskId;
 use masim_units::Bytes;
 
+use super::m2n::Message;
+use super::movement::Movement;
 use super::step::{Activity, Place, Step};
 use super::{Lowering, collective_stream};
 use crate::collective::CollectiveKind;
@@ -166,22 +168,19 @@ impl AttentionBlock<'_, '_> {
             let ranks: Vec<usize> = (head_rank..members.len()).step_by(heads).collect();
             let after =
                 ranks.iter().map(|&at| self.flush(&mut members[at])).collect::<Result<Vec<_>, _>>()?;
-            let mut flows = Vec::new();
+            let mut sent = Vec::new();
             for (src, &src_at) in ranks.iter().enumerate() {
-                for (dst, &dst_at) in ranks.iter().enumerate().filter(|(dst, _)| *dst != src) {
-                    let wire = self.lowering.wires.pair(members[src_at].gpu, members[dst_at].gpu);
-                    let latency = wire.latency + self.lowering.launch(members[src_at].gpu);
-                    flows.push(Flow {
-                        path: wire.path,
-                        bytes: Bytes(bytes(share, src, dst)),
-                        latency,
-                        rate_cap: None,
-                    });
-                }
+                let others = ranks.iter().enumerate().filter(|(dst, _)| *dst != src);
+                let message = |(dst, &at): (usize, &usize)| Message {
+                    dst: members[at].gpu,
+                    bytes: Bytes(bytes(share, src, dst)),
+                };
+                let messages: Vec<Message> = others.map(message).collect();
+                sent.extend(self.lowering.grouped(members[src_at].gpu, &messages));
             }
             let streams: Vec<_> = ranks.iter().map(|&at| collective_stream(members[at].gpu)).collect();
             let what = (Activity::CacheExchange, self.place);
-            let done = self.step.transfer(what, (None, None), &streams, flows, &after);
+            let done = self.step.transfer(what, (None, None), &streams, Movement::joined(sent), &after);
             for at in ranks {
                 members[at].after = vec![done];
             }

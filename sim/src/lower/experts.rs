@@ -80,15 +80,7 @@ impl RoutedStep<'_, '_> {
             return at_entry;
         }
         let message = Message { dst: gpu, bytes: self.dispatch_bytes(place, traffic, owner, &[group]) };
-        let launch = self.lowering.launch(entry);
-        single(
-            self.lowering,
-            &mut self.step,
-            (Activity::Dispatch, place),
-            (entry, message),
-            launch,
-            &[at_entry],
-        )
+        single(self.lowering, &mut self.step, (Activity::Dispatch, place), (entry, message), &[at_entry])
     }
 
     /// Members of the expert pool in nodes other than that of `src`, by node.

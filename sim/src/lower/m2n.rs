@@ -3,10 +3,11 @@
 //! A GPU sends one group of messages after the other, as grouped sends on one communication stream do;
 //! the messages of a group share the wires, and each receiver goes on with what it has.
 
-use masim_engine::{Flow, TaskId};
-use masim_units::{Bytes, SimDuration};
+use masim_engine::TaskId;
+use masim_units::Bytes;
 
 use super::Lowering;
+use super::movement::Movement;
 use super::step::{Activity, Place, Step};
 use crate::topology::GpuIdx;
 
@@ -46,9 +47,11 @@ impl SendOrder {
         let mut wait_for = Vec::from(after);
         wait_for.extend(last.map(|(_, end)| end));
         let start = step.barrier(place, Some(src), &wait_for);
-        let launch = lowering.launch(src);
-        let send = |message: &Message| single(lowering, step, what, (src, *message), launch, &[start]);
-        let arrivals: Vec<TaskId> = messages.iter().map(send).collect();
+        let movements = lowering.grouped(src, messages);
+        let send = |(message, movement): (&Message, Movement)| {
+            step.transfer(what, (Some(src), Some(message.dst)), &[], movement, &[start])
+        };
+        let arrivals: Vec<TaskId> = messages.iter().zip(movements).map(send).collect();
         let end = if arrivals.is_empty() { start } else { step.barrier(place, Some(src), &arrivals) };
         self.ends[src.0 as usize] = Some((last.map_or(start, |(first, _)| first), end));
         arrivals
@@ -66,10 +69,8 @@ pub(super) fn single(
     step: &mut Step,
     what: (Activity, Place),
     (src, message): (GpuIdx, Message),
-    launch: SimDuration,
     after: &[TaskId],
 ) -> TaskId {
-    let wire = lowering.wires.pair(src, message.dst);
-    let flow = Flow { path: wire.path, bytes: message.bytes, latency: wire.latency + launch, rate_cap: None };
-    step.transfer(what, (Some(src), Some(message.dst)), &[], vec![flow], after)
+    let movement = lowering.single_send(src, message);
+    step.transfer(what, (Some(src), Some(message.dst)), &[], movement, after)
 }

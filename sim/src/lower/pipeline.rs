@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use masim_engine::{Flow, TaskId};
+use masim_engine::TaskId;
 use masim_units::Bytes;
 
 use super::head::{Stream, lm_head};
+use super::m2n::Message;
 use super::pass::{Pass, Tokens};
 use super::step::{Activity, Place, Step};
 use super::{Lowering, send_stream};
@@ -217,10 +218,8 @@ impl Passage<'_, '_> {
         bytes: Bytes,
         after: &[TaskId],
     ) -> TaskId {
-        let wire = self.lowering.wires.pair(src, dst);
-        let latency = wire.latency + self.lowering.launch(src);
-        let flows = vec![Flow { path: wire.path, bytes, latency, rate_cap: None }];
-        self.step.transfer(what, (Some(src), Some(dst)), &[send_stream(src)], flows, after)
+        let movement = self.lowering.single_send(src, Message { dst, bytes });
+        self.step.transfer(what, (Some(src), Some(dst)), &[send_stream(src)], movement, after)
     }
 
     fn place(&self, layer: u32) -> Place {

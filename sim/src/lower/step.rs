@@ -2,14 +2,15 @@
 
 use std::ops::Range;
 
-use masim_engine::{Flow, ShapeBuilder, StreamId, TaskId, Work};
+use masim_engine::{ShapeBuilder, StreamId, TaskId, Work};
 use masim_units::{Bytes, SimDuration};
 
+use super::movement::Movement;
 use super::{Lowering, collective_stream, compute_stream, host_stream};
 use crate::collective::CollectiveKind;
 use crate::cost::{Cost, TooLong};
 use crate::model::{Op, OpKind};
-use crate::provenance::Provenance;
+use crate::provenance::{Basis, Provenance};
 use crate::scenario::Dtypes;
 use crate::topology::GpuIdx;
 
@@ -48,9 +49,7 @@ impl Activity {
             Self::Dispatch => "dispatch",
             Self::Combine => "combine",
             Self::CacheExchange => "cache_exchange",
-            Self::Collective(CollectiveKind::AllGather) => "all_gather",
-            Self::Collective(CollectiveKind::ReduceScatter) => "reduce_scatter",
-            Self::Collective(CollectiveKind::AllReduce) => "all_reduce",
+            Self::Collective(kind) => kind.name(),
             Self::StageSend => "stage_send",
             Self::Host => "host",
             Self::Barrier => "barrier",
@@ -92,6 +91,16 @@ pub struct TaskInfo {
     pub bytes: Bytes,
     /// Its kernels, in [`Step::parts`].
     pub parts: Range<u32>,
+    /// Where its latencies and rates come from, if it is communication; kernels have their own.
+    pub basis: Basis,
+}
+
+impl TaskInfo {
+    /// A task of one GPU that moves nothing and has no kernels.
+    fn new((activity, place): (Activity, Place), gpu: Option<GpuIdx>) -> Self {
+        let basis = Basis::unjudged(Provenance::Roofline);
+        Self { activity, gpu, to: None, place, bytes: Bytes::ZERO, parts: 0..0, basis }
+    }
 }
 
 /// One kernel of a task.
@@ -101,8 +110,8 @@ pub struct Part {
     pub kind: OpKind,
     /// How long it takes alone, launch included.
     pub time: SimDuration,
-    /// Where that number comes from.
-    pub provenance: Provenance,
+    /// What that number rests on.
+    pub basis: Basis,
     /// Arithmetic of its matrix products.
     pub flops: u64,
     /// Its traffic to the device memory.
@@ -111,14 +120,14 @@ pub struct Part {
 
 impl Part {
     fn new(op: &Op, cost: Cost, dtypes: Dtypes) -> Self {
-        let Cost { time, provenance } = cost;
+        let Cost { time, basis } = cost;
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "a count of operations, of which 2^64 would take a GPU years"
         )]
         let flops = op.flops().0 as u64;
-        Self { kind: op.kind, time, provenance, flops, bytes: op.traffic(&dtypes) }
+        Self { kind: op.kind, time, basis, flops, bytes: op.traffic(&dtypes) }
     }
 }
 
@@ -176,37 +185,37 @@ impl Step {
         }
         let parts = first..self.n_parts();
         let launched = self.launch(lowering, place, gpu, self.n_parts() - first);
-        let info = TaskInfo { activity, gpu: Some(gpu), to: None, place, bytes: Bytes::ZERO, parts };
+        let info = TaskInfo { parts, ..TaskInfo::new((activity, place), Some(gpu)) };
         let after: Vec<TaskId> = after.iter().copied().chain(launched).collect();
         Ok(self.push(&[compute_stream(gpu)], &after, Work::Compute { time }, info))
     }
 
     /// The host of `gpu` at work for `time`.
     pub(super) fn host(&mut self, place: Place, gpu: GpuIdx, time: SimDuration, after: &[TaskId]) -> TaskId {
-        let (gpu_of, bytes) = (Some(gpu), Bytes::ZERO);
-        let info = TaskInfo { activity: Activity::Host, gpu: gpu_of, to: None, place, bytes, parts: 0..0 };
+        let basis = Basis::unjudged(Provenance::Assumed);
+        let info = TaskInfo { basis, ..TaskInfo::new((Activity::Host, place), Some(gpu)) };
         self.push(&[host_stream(gpu)], after, Work::Delay { time }, info)
     }
 
     /// A point that others wait for.
     pub(super) fn barrier(&mut self, place: Place, gpu: Option<GpuIdx>, after: &[TaskId]) -> TaskId {
-        let info =
-            TaskInfo { activity: Activity::Barrier, gpu, to: None, place, bytes: Bytes::ZERO, parts: 0..0 };
+        let info = TaskInfo::new((Activity::Barrier, place), gpu);
         self.push(&[], after, Work::Barrier, info)
     }
 
-    /// Data under way over `flows` at once; without any byte, no kernel is launched.
+    /// Data under way; without any byte, no kernel is launched.
     pub(super) fn transfer(
         &mut self,
         (activity, place): (Activity, Place),
         (src, dst): (Option<GpuIdx>, Option<GpuIdx>),
         streams: &[StreamId],
-        flows: Vec<Flow>,
+        movement: Movement,
         after: &[TaskId],
     ) -> TaskId {
+        let Movement { flows, basis, slows } = movement;
         let bytes = flows.iter().map(|flow| flow.bytes).sum();
-        let work = if bytes == Bytes::ZERO { Work::Barrier } else { Work::Transfer { flows } };
-        let info = TaskInfo { activity, gpu: src, to: dst, place, bytes, parts: 0..0 };
+        let work = if bytes == Bytes::ZERO { Work::Barrier } else { Work::Transfer { flows, slows } };
+        let info = TaskInfo { to: dst, bytes, basis, ..TaskInfo::new((activity, place), src) };
         self.push(streams, after, work, info)
     }
 
@@ -222,25 +231,18 @@ impl Step {
         bytes: Bytes,
         after: &[TaskId],
     ) -> TaskId {
-        let launch = lowering.launch(group[0]);
         let launched: Vec<TaskId> =
             group.iter().filter_map(|&gpu| self.launch(lowering, place, gpu, 1)).collect();
         let Lowering { wires, collectives, .. } = lowering;
-        let collective = collectives.fastest(kind, group, bytes, wires);
+        let collective = collectives.choose(kind, group, bytes, wires);
         let streams: Vec<_> = group.iter().map(|&gpu| collective_stream(gpu)).collect();
         let mut last: Vec<TaskId> = after.iter().copied().chain(launched).collect();
-        for (idx, phase) in collective.phases.iter().enumerate() {
-            let mut flows = phase.clone();
-            if idx == 0 {
-                for flow in &mut flows {
-                    flow.latency += launch;
-                }
-            }
+        for movement in lowering.phases(&collective, (kind, bytes), group) {
             last = vec![self.transfer(
                 (Activity::Collective(kind), place),
                 (None, None),
                 &streams,
-                flows,
+                movement,
                 &last,
             )];
         }

@@ -11,7 +11,7 @@ use crate::topology::file::ScaleUpKind;
 pub enum ScaleUp {
     /// Through switches: every GPU reaches every other with all its links.
     Switch,
-    /// In pairs: a third of the links of a GPU leads to each of three others.
+    /// In pairs: an equal part of the links of a GPU leads to each of the others, a third on a board of four.
     Mesh,
 }
 
@@ -69,7 +69,10 @@ impl Machine {
     pub fn reach(&self, n: u32) -> f64 {
         match self.scale_up {
             ScaleUp::Switch => self.nvlink,
-            ScaleUp::Mesh => self.nvlink * f64::from(n.clamp(2, 4) - 1) / 3.0,
+            ScaleUp::Mesh => {
+                let all = self.n_gpus_per_node.max(2);
+                self.nvlink * f64::from(n.clamp(2, all) - 1) / f64::from(all - 1)
+            }
         }
     }
 

@@ -31,19 +31,40 @@ pub fn choose(version: NcclVersion, work: &CollectiveWork, machine: &Machine) ->
     choose_by_shape(version, &Shape::new(work, machine))
 }
 
+/// The same among the ways by `path` and `protocol`, where those are given.
+///
+/// An operation that has no tree takes a ring, as NCCL does when it is told to take a tree.
+pub fn choose_among(
+    version: NcclVersion,
+    work: &CollectiveWork,
+    machine: &Machine,
+    path: Option<Path>,
+    protocol: Option<Protocol>,
+) -> Choice {
+    let shape = Shape::new(work, machine);
+    let path = path.filter(|_| work.operation == Operation::AllReduce);
+    best(version, &shape, |way| {
+        path.is_none_or(|path| path == way.path) && protocol.is_none_or(|protocol| protocol == way.protocol)
+    })
+}
+
 pub(super) fn choose_by_shape(version: NcclVersion, shape: &Shape) -> Choice {
+    best(version, shape, |_| true)
+}
+
+fn best(version: NcclVersion, shape: &Shape, is_allowed: impl Fn(&Choice) -> bool) -> Choice {
     let paths: &[Path] = match shape.operation {
         Operation::AllReduce => &[Path::Ring, Path::Tree],
         Operation::AllGather | Operation::ReduceScatter | Operation::Broadcast | Operation::AllToAll => {
             &[Path::Ring]
         }
     };
-    let protocols = [Protocol::LowLatency, Protocol::LowLatency128, Protocol::Simple];
-    let ways = paths.iter().flat_map(|&path| protocols.map(|protocol| Choice { path, protocol }));
-    let foreseen = ways.map(|way| (foreseen_us(version, way, shape), way));
+    let ways = paths.iter().flat_map(|&path| Protocol::ALL.map(|protocol| Choice { path, protocol }));
+    let foreseen = ways.filter(is_allowed).map(|way| (foreseen_us(version, way, shape), way));
     // The first of equals, as NCCL's loop finds it.
-    let (_, way) =
-        foreseen.reduce(|best, it| if it.0 < best.0 { it } else { best }).expect("three ways at least");
+    let (_, way) = foreseen
+        .reduce(|best, it| if it.0 < best.0 { it } else { best })
+        .expect("a ring by any protocol is possible");
     way
 }
 

@@ -15,14 +15,14 @@ const BLOCK_BYTES: f64 = 4096.0;
 /// # Source
 ///
 /// `NCCL_P2P_LL_THRESHOLD`, 16,384 by default.
-const GROUPED_LL_MAX: f64 = 16_384.0;
+pub(super) const GROUPED_LL_MAX: f64 = 16_384.0;
 
 /// A message is cut into chunks of this size, which travel over channels of their own.
 ///
 /// # Source
 ///
 /// `NCCL_P2P_NVL_CHUNKSIZE`, 512 KiB by default.
-const GROUPED_CHUNK: f64 = 524_288.0;
+pub(super) const GROUPED_CHUNK: f64 = 524_288.0;
 
 /// The time of a collective that has the machine for itself.
 ///
@@ -38,25 +38,62 @@ pub fn collective_time(
     work: &CollectiveWork,
     machine: &Machine,
 ) -> TimeAlone {
+    let way = choose_by_shape(version, &Shape::new(work, machine));
+    way_time(params, version, way, work, machine)
+}
+
+/// The time of a collective by a path and protocol; messages of an all-to-all are grouped sends whatever they say.
+pub fn way_time(
+    params: &NcclParams,
+    version: NcclVersion,
+    way: Choice,
+    work: &CollectiveWork,
+    machine: &Machine,
+) -> TimeAlone {
     let shape = Shape::new(work, machine);
     // Channels are added as long as each has a block's worth of data.
-    let n_channels = (shape.shard() / BLOCK_BYTES).clamp(1.0, N_CHANNELS);
-    let mut launch_us = params.launch_us + params.wide_us * (1.0 - 1.0 / n_channels);
+    let mut launch_us = params.launch_us + params.wide_us * (1.0 - 1.0 / channels_of(shape.shard()));
     if shape.n_nodes > 1 {
         launch_us += params.net_start_us;
     }
-    let wire_us = match shape.operation {
+    let (wire_us, transfer_us) = match shape.operation {
         Operation::AllToAll => grouped_us(params, version, &shape),
         Operation::AllReduce | Operation::AllGather | Operation::ReduceScatter | Operation::Broadcast => {
-            way_us(params, version, choose_by_shape(version, &shape), &shape)
+            way_us(params, version, way, &shape)
         }
     };
     // Whatever the parameters say, bytes cannot be faster than their links.
-    TimeAlone { launch_us, wire_us: wire_us.max(shape.sent() / (1e3 * shape.reach)) }
+    let least = shape.sent() / (1e3 * shape.reach);
+    TimeAlone { launch_us, wire_us: wire_us.max(least), transfer_us: transfer_us.max(least) }
 }
 
-/// Latency and transfer by a path and protocol.
-fn way_us(params: &NcclParams, version: NcclVersion, way: Choice, shape: &Shape) -> f64 {
+/// Blocks, one for each channel, of a kernel that works on shards of so many bytes.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "from 1 to the number of channels"
+)]
+pub fn n_channels(shard: f64) -> u32 {
+    libm::ceil(channels_of(shard)) as u32
+}
+
+/// The most channels that a kernel has.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small whole number")]
+pub const fn n_channels_max() -> u32 {
+    N_CHANNELS as u32
+}
+
+/// The protocol of grouped messages of so many bytes.
+pub fn grouped_protocol(message: f64) -> Protocol {
+    if message <= GROUPED_LL_MAX { Protocol::LowLatency } else { Protocol::Simple }
+}
+
+pub(super) fn channels_of(shard: f64) -> f64 {
+    (shard / BLOCK_BYTES).clamp(1.0, N_CHANNELS)
+}
+
+/// Latency and transfer by a path and protocol, and the transfer alone.
+fn way_us(params: &NcclParams, version: NcclVersion, way: Choice, shape: &Shape) -> (f64, f64) {
     let Choice { path, protocol } = way;
     let hop = match protocol {
         Protocol::LowLatency => {
@@ -77,11 +114,18 @@ fn way_us(params: &NcclParams, version: NcclVersion, way: Choice, shape: &Shape)
     let across = across_us(params, version, way, shape);
     match protocol {
         // Lines follow one another without waiting, so that the longer of latency and transfer wins.
-        Protocol::LowLatency => libm::hypot(latency, transfer_us(handled, params.ll_rate, shape).max(across)),
-        Protocol::LowLatency128 => {
-            params.ll128_start_us + latency + transfer_us(handled, params.ll128_rate, shape).max(across)
+        Protocol::LowLatency => {
+            let transfer = transfer_us(handled, params.ll_rate, shape).max(across);
+            (libm::hypot(latency, transfer), transfer)
         }
-        Protocol::Simple => params.simple_start_us + latency + simple_us(params, handled, shape).max(across),
+        Protocol::LowLatency128 => {
+            let transfer = transfer_us(handled, params.ll128_rate, shape).max(across);
+            (params.ll128_start_us + latency + transfer, transfer)
+        }
+        Protocol::Simple => {
+            let transfer = simple_us(params, handled, shape).max(across);
+            (params.simple_start_us + latency + transfer, transfer)
+        }
     }
 }
 
@@ -113,8 +157,8 @@ fn across_us(params: &NcclParams, version: NcclVersion, way: Choice, shape: &Sha
     sent / (1e3 * shape.nics * params.nic_efficiency * reached)
 }
 
-/// Grouped sends and receives: everyone to everyone at once.
-fn grouped_us(params: &NcclParams, version: NcclVersion, shape: &Shape) -> f64 {
+/// Grouped sends and receives, everyone to everyone at once: all of it, and the transfer alone.
+fn grouped_us(params: &NcclParams, version: NcclVersion, shape: &Shape) -> (f64, f64) {
     let start = params.grouped_start_us + params.grouped_peers_us * libm::log2(shape.n_gpus);
     let transfer = if shape.shard() <= GROUPED_LL_MAX {
         transfer_us(shape.sent(), params.ll_rate, shape)
@@ -124,9 +168,10 @@ fn grouped_us(params: &NcclParams, version: NcclVersion, shape: &Shape) -> f64 {
         simple_us(params, handled, shape).max(transfer_us(chunks, params.grouped_rate, shape))
     };
     if shape.n_nodes == 1 {
-        return start + transfer;
+        return (start + transfer, transfer);
     }
     let leaving = shape.n_per_node * (shape.n_gpus - shape.n_per_node) * shape.shard();
     let across = leaving / (1e3 * shape.nics * params.nic_efficiency);
-    start + version.tables().net(Path::Ring, Protocol::Simple) + transfer.max(across)
+    let net = version.tables().net(Path::Ring, Protocol::Simple);
+    (start + net + transfer.max(across), transfer.max(across))
 }

@@ -24,5 +24,5 @@ pub fn pairs_time(params: &PairsParams, work: &PairsWork, machine: &Machine) -> 
     let power = 1.0 + params.overlap;
     let launch = params.launch_us;
     let total = libm::pow(libm::pow(launch, power) + libm::pow(wire, power), 1.0 / power);
-    TimeAlone { launch_us: total - wire, wire_us: wire }
+    TimeAlone { launch_us: total - wire, wire_us: wire, transfer_us: transfer }
 }

@@ -27,7 +27,7 @@ pub fn simulate(case: &Case) -> Result<Vec<SimTime>, EngineError> {
         // can hold stays one that no task can end by, so the engine reports it.
         let latency = flow.start.checked_add(flow.latency).unwrap_or(SimDuration::from_ps(u64::MAX));
         builder.task(&[], &[]);
-        works.push(Work::Transfer { flows: vec![Flow { path, bytes: flow.bytes, latency, rate_cap: None }] });
+        works.push(Work::transfer(vec![Flow { path, bytes: flow.bytes, latency, rate_cap: None }]));
     }
     let shape = builder.build().expect("a graph without edges has no cycle");
     let graph = Graph { shape: Arc::new(shape), works: Arc::new(works), after: Vec::new() };

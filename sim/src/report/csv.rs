@@ -60,7 +60,7 @@ fn cell(value: &Value) -> String {
 pub(super) fn blank() -> RowJson {
     let fields = r#"{"row_idx":0,"point_idx":0,"strategy":"","name":"","model":"","cluster":"","profile":"",
         "phase":"","batch":0,"context_len":0,"context_len_kind":"","expert_load":"","n_gpus":0,"launch":"",
-        "seed":0,"fits":false,"warnings":[],"critical_path":[],"provenance_shares":{},"gpus":[]}"#;
+        "seed":0,"fits":false,"warnings":[],"critical_path":[],"provenance_shares":{},"regimes":[],"gpus":[]}"#;
     serde_json::from_str(fields).expect("a row whose optional fields are left out")
 }
 

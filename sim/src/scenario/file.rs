@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
+use super::collectives_file::CollectivesFile;
 use super::count_file::CountFile;
 use super::model_file::ModelFile;
 use super::strategy_file::StrategyFile;
@@ -38,6 +39,9 @@ pub struct ScenarioFile {
     /// How the host launches kernels.
     #[serde(default)]
     pub launch: LaunchFile,
+    /// How collectives are done.
+    #[serde(default)]
+    pub collectives: CollectivesFile,
     /// What the host spends on a step beside the GPUs; without it, launches cost what the cards say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_overhead: Option<HostOverheadFile>,

@@ -103,6 +103,7 @@ pub(super) fn scenario_of(
         strategy,
         load,
         launch,
+        collectives: file.collectives.into(),
         host_overhead,
         seed: file.seed,
         n_steps,

@@ -10,12 +10,14 @@ use crate::load::context_lens;
 use crate::memory::GpuMemory;
 use crate::metrics::{Account, GpuMetrics, Metrics};
 use crate::plan::Plan;
+use crate::provenance::Regime;
 use crate::run::Steady;
 use crate::scenario::{
     Choice, ContextLen, Dispatch, ExpertLoad, Forward, Launch, Placement, Scenario, Schedule, Strategy,
     Workload,
 };
 use crate::search::{Found, SearchError};
+use crate::uncertainty::{RegimeTime, interval};
 
 /// What became of a scenario: the plan that was found and its numbers, or why there are none.
 pub type Outcome = Result<(Found, Metrics), SearchError>;
@@ -26,7 +28,7 @@ pub fn row(place: &SweepRow, scenario: &Scenario, outcome: &Outcome) -> RowJson 
     match outcome {
         Ok((found, metrics)) => {
             fill_choices(&mut row, &found.plan);
-            fill_figures(&mut row, found, metrics);
+            fill_figures(&mut row, scenario, found, metrics);
             row.gpus = gpus(scenario, found, metrics);
         }
         Err(error) => {
@@ -112,6 +114,7 @@ fn blank(place: &SweepRow) -> RowJson {
         warnings: Vec::new(),
         critical_path: Vec::new(),
         provenance_shares: BTreeMap::new(),
+        regimes: Vec::new(),
         gpus: Vec::new(),
     }
 }
@@ -213,7 +216,7 @@ fn fill_choices(row: &mut RowJson, plan: &Plan) {
     }
 }
 
-fn fill_figures(row: &mut RowJson, found: &Found, metrics: &Metrics) {
+fn fill_figures(row: &mut RowJson, scenario: &Scenario, found: &Found, metrics: &Metrics) {
     let per_gpu = metrics.tokens_per_sec / f64::from(row.n_gpus);
     row.n_steps = Some(metrics.n_steps);
     if found.run.steady != Steady::Once {
@@ -247,11 +250,33 @@ fn fill_figures(row: &mut RowJson, found: &Found, metrics: &Metrics) {
         .iter()
         .map(|(work, time)| CriticalJson { work: (*work).to_owned(), time_us: time.as_us() / n })
         .collect();
-    let total: SimDuration = metrics.critical_path.by_provenance.values().copied().sum();
+    row.regimes = regimes(scenario, metrics);
+    let interval = interval(row.seed, metrics.period_us, &row.regimes);
+    (row.tpot_p05_us, row.tpot_p95_us) = (interval.map(|it| it.0), interval.map(|it| it.1));
+    let by_provenance = metrics.critical_path.by_provenance();
+    let total: SimDuration = by_provenance.values().copied().sum();
     let share = |time: &SimDuration| time.as_ps() as f64 / total.as_ps() as f64;
-    let by_provenance = &metrics.critical_path.by_provenance;
     row.provenance_shares =
         by_provenance.iter().map(|(level, time)| (level.name().to_owned(), share(time))).collect();
+}
+
+/// The times of the critical path whose errors are known, of one steady step.
+fn regimes(scenario: &Scenario, metrics: &Metrics) -> Vec<RegimeTime> {
+    let mut times = BTreeMap::<_, SimDuration>::new();
+    for (basis, time) in &metrics.critical_path.by_basis {
+        if let Some(regime) = basis.regime {
+            *times.entry(regime).or_default() += *time;
+        }
+    }
+    let of_regime = |(regime, time): (Regime, SimDuration)| {
+        Some(RegimeTime {
+            family: regime.family.name().to_owned(),
+            regime: regime.name.to_owned(),
+            time_us: time.as_us() / f64::from(metrics.n_steps),
+            spread: scenario.profiles.spread(regime)?,
+        })
+    };
+    times.into_iter().filter_map(of_regime).collect()
 }
 
 fn steady_in_words(steady: Steady, n_steps: u32) -> (String, Option<String>) {

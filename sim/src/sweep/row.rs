@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::uncertainty::RegimeTime;
+
 /// One point and one strategy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RowJson {
@@ -145,6 +147,8 @@ pub struct RowJson {
     pub critical_path: Vec<CriticalJson>,
     /// Share of the critical path from each level of provenance; in `results.json` alone.
     pub provenance_shares: BTreeMap<String, f64>,
+    /// Times of the critical path that share their errors; in `results.json` alone.
+    pub regimes: Vec<RegimeTime>,
     /// Account of each GPU; in `results.json` alone.
     pub gpus: Vec<GpuJson>,
 }

@@ -1,12 +1,14 @@
 //! Steady time per token from a handful of block times, nothing contending, nothing random.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use masim_engine::Flow;
 use masim_units::{Bytes, SimDuration};
 
 use super::expected::group_loads;
 use crate::collective::{CollectiveKind, Collectives};
+use crate::comm::{CommModel, capacities};
 use crate::cost::{CostModel, TooLong};
 use crate::model::{LayerOps, Op};
 use crate::plan::{PipelinePlan, Plan, RoutedPlan};
@@ -47,12 +49,13 @@ impl<'a> ClosedForm<'a> {
     /// Prepares to estimate plans of `scenario`; `mean_context` is that of its sequences.
     pub fn new(scenario: &'a Scenario, cost: &'a dyn CostModel, mean_context: f64) -> Self {
         let batch = scenario.workload.batch();
+        let comm = Arc::new(CommModel::of_profiles(&scenario.profiles));
         Self {
             scenario,
             cost,
             ops: LayerOps::new(&scenario.model),
-            wires: Wires::new(&scenario.cluster),
-            collectives: Collectives::default(),
+            wires: Wires::with_capacities(&scenario.cluster, capacities(&scenario.cluster, &comm)),
+            collectives: Collectives::new(comm, scenario.collectives, scenario.launch),
             batch,
             context: mean_context,
         }
@@ -322,7 +325,7 @@ impl<'a> ClosedForm<'a> {
             return SimDuration::ZERO;
         }
         let launch = self.cost.launch(&self.scenario.cluster.gpu(group[0]).card);
-        sum([self.collectives.fastest(kind, group, bytes, &mut self.wires).time_alone, launch])
+        self.collectives.choose(kind, group, bytes, &mut self.wires).time_with(launch)
     }
 }
 

@@ -110,7 +110,10 @@ pub struct Engine {
 #[derive(Debug)]
 struct Stream {
     queue: VecDeque<TaskKey>,
+    /// As it was set.
     speed: Speed,
+    /// Parts per million that transfers under way take from it.
+    taken: u64,
 }
 
 impl Engine {
@@ -124,7 +127,9 @@ impl Engine {
         Self {
             now: SimTime::ZERO,
             limits,
-            streams: (0..n_streams).map(|_| Stream { queue: VecDeque::new(), speed: Speed::FULL }).collect(),
+            streams: (0..n_streams)
+                .map(|_| Stream { queue: VecDeque::new(), speed: Speed::FULL, taken: 0 })
+                .collect(),
             network: Network::new(&links),
             n_paths: 0,
             runs: Vec::new(),

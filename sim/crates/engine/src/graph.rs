@@ -6,6 +6,8 @@ use masim_units::{Bandwidth, Bytes, SimDuration};
 use petgraph::algo::toposort;
 use petgraph::graph::{DiGraph, NodeIndex};
 
+use crate::speed::Speed;
+
 /// An in-order queue of tasks; one of them runs at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(pub u32);
@@ -69,6 +71,8 @@ pub enum Work {
     Transfer {
         /// At least one.
         flows: Vec<Flow>,
+        /// Streams whose compute is slower from its start to its end.
+        slows: Vec<Slowdown>,
     },
     /// Takes this long whatever the speed of its streams.
     Delay {
@@ -77,6 +81,22 @@ pub enum Work {
     },
     /// Ends when it starts.
     Barrier,
+}
+
+/// What a transfer takes from the compute of a stream while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slowdown {
+    /// The stream.
+    pub stream: StreamId,
+    /// The share of its speed; the shares of several transfers add up, to all of it at most.
+    pub share: Speed,
+}
+
+impl Work {
+    /// A transfer that slows no stream.
+    pub const fn transfer(flows: Vec<Flow>) -> Self {
+        Self::Transfer { flows, slows: Vec::new() }
+    }
 }
 
 /// The tasks of a graph, their streams and their edges: acyclic, checked once, shared by many graphs.

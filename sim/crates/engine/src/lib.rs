@@ -21,8 +21,8 @@ mod tests;
 pub use engine::{Cancelled, Engine, Limits, Pause, Resource, Resources, run_graph};
 pub use error::EngineError;
 pub use graph::{
-    Flow, Graph, GraphId, Hop, LinkId, PathId, Shape, ShapeBuilder, ShapeError, StreamId, TaskId, TaskRef,
-    Work,
+    Flow, Graph, GraphId, Hop, LinkId, PathId, Shape, ShapeBuilder, ShapeError, Slowdown, StreamId, TaskId,
+    TaskRef, Work,
 };
 pub use network::{EndBeyondTime, Network};
 pub use speed::Speed;

@@ -18,6 +18,13 @@ impl Speed {
         Self(ppm)
     }
 
+    /// What is left when `taken_ppm` millionths of it are taken, rounded down.
+    pub(crate) fn without(self, taken_ppm: u64) -> Self {
+        let left = u64::from(PARTS).saturating_sub(taken_ppm);
+        let ppm = u64::from(self.0) * left / u64::from(PARTS);
+        Self(u32::try_from(ppm).expect("no more than before"))
+    }
+
     /// Millionths of the nominal speed.
     pub const fn as_ppm(self) -> u32 {
         self.0

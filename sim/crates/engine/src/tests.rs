@@ -1,6 +1,7 @@
 //! Closed forms and rules of the whole engine.
 
 mod random;
+mod slowed;
 
 use std::sync::Arc;
 
@@ -49,7 +50,7 @@ fn flow(path: u32, bytes: u64, latency: u64) -> Flow {
 }
 
 fn transfer(path: u32, bytes: u64, latency: u64) -> Work {
-    Work::Transfer { flows: vec![flow(path, bytes, latency)] }
+    Work::transfer(vec![flow(path, bytes, latency)])
 }
 
 /// Links of so many B/s.
@@ -127,7 +128,7 @@ fn a_byte_that_crosses_a_link_twice_takes_twice_as_long() {
 fn a_transfer_ends_with_its_last_flow() {
     let mut tasks = Tasks::default();
     let flows = vec![flow(0, 1_000, 0), flow(1, 0, 7), flow(1, 2_000, 5)];
-    let both = tasks.add(Work::Transfer { flows }, &[], &[]);
+    let both = tasks.add(Work::transfer(flows), &[], &[]);
     tasks.add(transfer(0, 0, 3), &[], &[both]);
     let ends = run(engine(0, &[1_000_000_000, 1_000_000_000], &[&[0], &[1]]), tasks);
     assert_eq!(ends, [(0, 2_000_005), (2_000_005, 2_000_008)]);

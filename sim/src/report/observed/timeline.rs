@@ -131,7 +131,7 @@ impl<'a> Timeline<'a> {
             layer: Some(info.place.layer),
             micro_batch: Some(info.place.micro_batch),
             bytes: info.activity.is_communication().then_some(info.bytes.0),
-            provenance: info.activity.is_communication().then(|| "Roofline".to_owned()),
+            provenance: info.activity.is_communication().then(|| info.basis.provenance.name().to_owned()),
             wait,
             wait_for,
         };
@@ -155,7 +155,7 @@ impl<'a> Timeline<'a> {
                 layer: Some(info.place.layer),
                 micro_batch: Some(info.place.micro_batch),
                 bytes: None,
-                provenance: Some(part.provenance.name().to_owned()),
+                provenance: Some(part.basis.provenance.name().to_owned()),
                 wait: None,
                 wait_for: None,
             };

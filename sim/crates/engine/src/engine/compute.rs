@@ -2,11 +2,11 @@
 
 use masim_units::{SimDuration, SimTime};
 
-use crate::engine::Engine;
 use crate::engine::event::{Event, TaskKey};
 use crate::engine::run::TaskState;
+use crate::engine::{Engine, Stream};
 use crate::error::EngineError;
-use crate::graph::{StreamId, Work};
+use crate::graph::{Slowdown, StreamId, Work};
 use crate::speed::{PARTS, Speed};
 
 /// How far a task has come that does not run at full speed from start to end.
@@ -40,6 +40,51 @@ impl Engine {
 
     pub(super) fn set_stream_speed(&mut self, stream: StreamId, speed: Speed) -> Result<(), EngineError> {
         self.streams[stream.0 as usize].speed = speed;
+        self.retime_stream(stream)
+    }
+
+    /// The transfer `task`, which has just started, takes its shares from the streams that it slows.
+    pub(super) fn take_shares(&mut self, task: TaskKey) -> Result<(), EngineError> {
+        for idx in 0..self.n_slows(task) {
+            let Slowdown { stream, share } = self.slowdown(task, idx);
+            self.streams[stream.0 as usize].taken += u64::from(share.as_ppm());
+            self.retime_stream(stream)?;
+        }
+        Ok(())
+    }
+
+    /// The transfer `task`, which has just ended, gives its shares back.
+    pub(super) fn return_shares(&mut self, task: TaskKey) -> Result<(), EngineError> {
+        for idx in 0..self.n_slows(task) {
+            let Slowdown { stream, share } = self.slowdown(task, idx);
+            self.return_share(stream, share)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn return_share(&mut self, stream: StreamId, share: Speed) -> Result<(), EngineError> {
+        self.streams[stream.0 as usize].taken -= u64::from(share.as_ppm());
+        self.retime_stream(stream)
+    }
+
+    fn n_slows(&self, task: TaskKey) -> usize {
+        match &self.run(task.slot).works[task.task as usize] {
+            Work::Transfer { slows, .. } => slows.len(),
+            Work::Compute { .. } | Work::Delay { .. } | Work::Barrier => 0,
+        }
+    }
+
+    fn slowdown(&self, task: TaskKey, idx: usize) -> Slowdown {
+        match &self.run(task.slot).works[task.task as usize] {
+            Work::Transfer { slows, .. } => slows[idx],
+            Work::Compute { .. } | Work::Delay { .. } | Work::Barrier => {
+                panic!("only a transfer slows streams")
+            }
+        }
+    }
+
+    /// Moves the end of what computes on `stream`, whose speed has changed.
+    fn retime_stream(&mut self, stream: StreamId) -> Result<(), EngineError> {
         let Some(&task) = self.streams[stream.0 as usize].queue.front() else { return Ok(()) };
         let run = self.run(task.slot);
         let work = &run.works[task.task as usize];
@@ -85,7 +130,10 @@ impl Engine {
     /// The speed of the slowest stream of `task`.
     fn speed_of(&self, task: TaskKey) -> Speed {
         let streams = self.run(task.slot).shape.streams(crate::graph::TaskId(task.task));
-        let speeds = streams.iter().map(|stream| self.streams[stream.0 as usize].speed);
+        let speeds = streams.iter().map(|stream| {
+            let Stream { speed, taken, .. } = self.streams[stream.0 as usize];
+            speed.without(taken)
+        });
         speeds.min().unwrap_or(Speed::FULL)
     }
 }

@@ -4,7 +4,7 @@ use crate::engine::event::TaskKey;
 use crate::engine::run::{Run, TaskState};
 use crate::engine::{Cancelled, Engine};
 use crate::error::EngineError;
-use crate::graph::{Graph, GraphId, TaskId, TaskRef};
+use crate::graph::{Graph, GraphId, Slowdown, TaskId, TaskRef, Work};
 
 impl Engine {
     /// Adds a graph at the current instant; its tasks stand behind those of earlier graphs on each stream.
@@ -73,6 +73,7 @@ impl Engine {
                 self.release(next, None);
             }
         }
+        self.return_shares_of(&run);
         for dependents in self.runs.iter_mut().flatten() {
             for waiting in dependents.dependents.values_mut() {
                 waiting.retain(|task| task.slot != slot);
@@ -83,6 +84,18 @@ impl Engine {
         }
         let ended = |(&span, &state)| (state == TaskState::Ended).then_some(span);
         Some(Cancelled { graph, spans: run.spans.iter().zip(&run.states).map(ended).collect() })
+    }
+
+    /// Running transfers of a cancelled graph give back what they took from streams.
+    fn return_shares_of(&mut self, run: &Run) {
+        for task in run.running() {
+            if let Work::Transfer { slows, .. } = &run.works[task as usize] {
+                for &Slowdown { stream, share } in slows {
+                    // What would now end beyond all time has no end: `advance` reports that it waits.
+                    drop(self.return_share(stream, share));
+                }
+            }
+        }
     }
 
     /// All tasks of the graph in `slot` have ended.

@@ -36,7 +36,7 @@ impl Engine {
             Event::ComputeEnds { task, .. } | Event::DelayEnds { task } => self.end(task),
             Event::FlowStarts { task, flow_idx } => {
                 self.count_event()?;
-                let Work::Transfer { flows } = &self.run(task.slot).works[task.task as usize] else {
+                let Work::Transfer { flows, .. } = &self.run(task.slot).works[task.task as usize] else {
                     panic!("only a transfer has flows");
                 };
                 let flow = flows[flow_idx as usize];
@@ -72,10 +72,13 @@ impl Engine {
                 Ok(())
             }
             Work::Barrier | Work::Compute { .. } | Work::Delay { .. } => self.end(key),
-            Work::Transfer { flows } => {
-                let n_flows = flows.len();
+            Work::Transfer { flows, slows } => {
+                let (n_flows, slows_streams) = (flows.len(), !slows.is_empty());
                 assert!(n_flows > 0, "task {} has a flow to transfer", key.task);
                 run.states[idx] = TaskState::Running(count(n_flows));
+                if slows_streams {
+                    self.take_shares(key)?;
+                }
                 self.start_transfer(key, n_flows)
             }
         }
@@ -83,7 +86,7 @@ impl Engine {
 
     fn start_transfer(&mut self, task: TaskKey, n_flows: usize) -> Result<(), EngineError> {
         for flow_idx in 0..n_flows {
-            let Work::Transfer { flows } = &self.run(task.slot).works[task.task as usize] else {
+            let Work::Transfer { flows, .. } = &self.run(task.slot).works[task.task as usize] else {
                 panic!("a transfer has flows");
             };
             let flow = flows[flow_idx];
@@ -120,6 +123,10 @@ impl Engine {
         self.count_event()?;
         if !self.slowed.is_empty() {
             self.slowed.remove(&key);
+        }
+        if matches!(&self.run(key.slot).works[key.task as usize], Work::Transfer { slows, .. } if !slows.is_empty())
+        {
+            self.return_shares(key)?;
         }
         let Self { now, runs, ready, .. } = self;
         let run = runs[key.slot as usize].as_mut().expect("the graph is in the engine");
