@@ -251,7 +251,7 @@ fn conditions_and_baselines_are_checked() {
          4:13: `baselines[0].name`: another strategy of this sweep is already called `ma_separation`\n\
          4:28: `baselines[0].strategy`: the list is empty; expected at least one strategy\n\
          4:28: `baselines[0].strategy`: a list of strategies needs `best_of`, the column by which the best is chosen\n\
-         5:25: `baselines[1].best_of`: found `x`; expected one of `tpot_us`, `step_time_us`, `tokens_per_sec`, `tokens_per_sec_per_gpu`",
+         5:25: `baselines[1].best_of`: found `x`; expected one of `tpot_us`, `step_time_us`, `tokens_per_sec`, `tokens_per_sec_per_gpu`, `ttft_us`, `makespan_us`, `energy_per_token_j`",
     );
     check(
         "base: decode.yaml\nbaselines: [{ name: b, best_of: tpot_us, strategy: [{ kind: dp_ep, dp: 1 }] }]\n",
