@@ -41,7 +41,7 @@ impl Experts {
     /// The product that leads into the hidden width, and the one that leads back.
     pub fn products(&self) -> [Product; 2] {
         let tuned = is_tuned(self.n_experts, self.width);
-        let product = |n: u64, k: u64| Product { n: n as f64, k: k as f64, bytes: self.bytes as f64, tuned };
+        let product = |n, k| Product { n, k, bytes: self.bytes, tuned };
         [product(self.n_up * self.width, self.hidden), product(self.hidden, self.width)]
     }
 }
