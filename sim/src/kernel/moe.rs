@@ -89,6 +89,7 @@ pub fn around_us(
     experts.bytes as f64 * (own + foreign + rows.tokens * hidden) / memory(params, chip)
 }
 
-fn memory(params: &MoeParams, chip: &Chip) -> f64 {
+/// The rate at which these kernels move bytes, bytes/us.
+pub fn memory(params: &MoeParams, chip: &Chip) -> f64 {
     chip.memory * params.memory_share.min(1.0)
 }
