@@ -5,5 +5,6 @@
 mod collectives;
 mod pingpong;
 mod pipeline;
+mod prompts;
 mod ranks;
 mod whole_experts;

@@ -95,8 +95,8 @@ fn an_unknown_name_is_told_which_exist_and_which_was_meant() {
 fn what_is_planned_is_told_apart_from_what_is_wrong() {
     check(
         "decode",
-        "prefill",
-        "x.yaml:3:20: `workload.phase`: `prefill` is not modelled yet; expected `decode`",
+        "training",
+        "x.yaml:3:20: `workload.phase`: `training` is not modelled yet; expected one of `decode`, `prefill`, `inference`",
     );
     check(
         "\nload:",
