@@ -22,6 +22,7 @@ mod measurements;
 mod calibrate;
 mod validate;
 mod predict;
+mod explain;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
@@ -71,6 +72,9 @@ enum Command {
     /// Say how long the work in a list takes, how sure that is, and where it comes from
     #[command(after_help = predict::AFTER_HELP)]
     Predict(predict::PredictArgs),
+    /// Say where the numbers of a scenario come from, op by op, down to the parameters and their sources
+    #[command(after_help = explain::AFTER_HELP)]
+    Explain(explain::ExplainArgs),
     /// Show a cluster: its GPUs, its links, and the routes between them
     Topology(topology::TopologyArgs),
     /// Print the script that lets a shell complete masim's arguments
@@ -90,6 +94,7 @@ impl Command {
             Self::Calibrate(calibrate) => calibrate.run(),
             Self::Validate(validate) => validate.run(),
             Self::Predict(predict) => predict.run(),
+            Self::Explain(explain) => explain.run(),
             Self::Topology(topology) => topology.run(),
             Self::Completions(completions) => completions.run(),
         }

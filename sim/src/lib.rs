@@ -49,6 +49,7 @@ pub mod network;
 pub mod calibrate;
 pub mod validate;
 pub mod predict;
+pub mod explain;
 pub mod report;
 
 // The only module that touches files, the clock, the environment or the terminal.
