@@ -77,7 +77,7 @@ impl Lowering<'_> {
             Movement {
                 flows: vec![timed(flow, timing, Grain::Coarse)],
                 provenance: Provenance::Extrapolated,
-                slows: self.slows(&[src, it.dst], blocks, it.bytes, timing.total),
+                slows: self.slows(&self.hands(src, it.dst), blocks, it.bytes, timing.total),
             }
         };
         messages.iter().map(movement).collect()
@@ -133,7 +133,7 @@ impl Lowering<'_> {
         Movement {
             flows: vec![timed(flow, timing, Grain::Coarse)],
             provenance: provenance(is_covered),
-            slows: self.slows(&[src, message.dst], blocks, message.bytes, timing.total),
+            slows: self.slows(&self.hands(src, message.dst), blocks, message.bytes, timing.total),
         }
     }
 
@@ -155,6 +155,11 @@ impl Lowering<'_> {
         let phase =
             |idx| Movement { flows: collective.flows_with(idx, launch), provenance, slows: slows.clone() };
         (0..collective.phases.len()).map(phase).collect()
+    }
+
+    /// The GPUs through whose memory a message goes: sender, receiver, and the one that relays it.
+    fn hands(&self, src: GpuIdx, dst: GpuIdx) -> Vec<GpuIdx> {
+        [src, dst].into_iter().chain(self.scenario.cluster.relay(src, dst)).collect()
     }
 
     /// What a kernel of `blocks` blocks takes from the computation of each of `gpus` while it moves `bytes` in and

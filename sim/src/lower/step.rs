@@ -199,8 +199,7 @@ impl Step {
         bytes: Bytes,
         after: &[TaskId],
     ) -> TaskId {
-        let Lowering { wires, collectives, .. } = lowering;
-        let collective = collectives.choose(kind, group, bytes, wires);
+        let collective = lowering.choose(kind, group, bytes);
         let streams: Vec<_> = group.iter().map(|&gpu| collective_stream(gpu)).collect();
         let mut last = Vec::from(after);
         for movement in lowering.phases(&collective, (kind, bytes), group) {
