@@ -32,7 +32,8 @@ pub fn band(work: &Work) -> &'static str {
     }
 }
 
-fn band_of_bytes(bytes: u64) -> &'static str {
+/// The band of communication by its bytes.
+pub fn band_of_bytes(bytes: u64) -> &'static str {
     match bytes {
         0..64_000 => "lt_64KB",
         64_000..=8_000_000 => "64KB_to_8MB",

@@ -1,6 +1,7 @@
 //! Fits the models of families to measurement sets.
 
 mod fit;
+mod residual;
 mod simplex;
 mod split;
 #[cfg(test)]
@@ -8,11 +9,11 @@ mod tests;
 
 pub use split::{HELD_OUT, Split};
 
-use crate::accuracy::{accuracy, band, bands, quantile, rounded};
+use crate::accuracy::{accuracy, rounded};
 use crate::fitted::{Covered, FittedModel, Form};
 use crate::measurement::{Family, MeasurementSet, Row, Table};
 use crate::profile::{
-    AccuracyFile, ErrorsFile, FamilyFile, ProfileFile, ResidualFile, SCHEMA, SetReferenceFile, SplitFile,
+    AccuracyFile, ErrorsFile, FamilyFile, ProfileFile, SCHEMA, SetReferenceFile, SplitFile,
 };
 
 /// The seed of every split, unless a profile says otherwise.
@@ -92,14 +93,21 @@ fn calibrate_family(family: Family, sources: &Sources<'_>) -> Option<FamilyFile>
     let parts = |is_held_out: bool| {
         sources.iter().zip(&splits).flat_map(move |(&(set, table), split)| {
             let rows = table.rows.iter().filter(move |row| split.is_held_out(row) == is_held_out);
-            rows.map(move |row| (set, row))
+            // A card says nothing about number formats that it does not have.
+            let can = move |row: &&Row| form.predict_us(form.start(), &row.work, &set.site).is_some();
+            rows.filter(can).map(move |row| Sample { set, row })
         })
     };
     let fitted: Vec<_> = parts(false).collect();
     let held_out: Vec<_> = parts(true).collect();
+    if fitted.is_empty() {
+        return None;
+    }
     let assumed = assumed(form, &fitted);
     let model = fit::fit(form, &fitted, &assumed);
     let judged = if held_out.is_empty() { &fitted } else { &held_out };
+    let mut spread = residual::of_model(&model, judged);
+    spread.extend(residual::between_sets(form, &fitted, judged, &assumed));
     Some(FamilyFile {
         stack,
         sets: sources.iter().map(|&(set, table)| reference(set, table)).collect(),
@@ -107,12 +115,13 @@ fn calibrate_family(family: Family, sources: &Sources<'_>) -> Option<FamilyFile>
         model: form.name().to_owned(),
         params: model.params(),
         assumed,
-        covered: Covered::by(fitted.iter().map(|(_, row)| &row.work)).into_file(),
+        covered: Covered::by(fitted.iter().map(|sample| &sample.row.work)).into_file(),
         error: ErrorsFile {
-            fit: accuracy_of(&model, &fitted).expect("a split leaves rows to fit"),
+            fit: accuracy_of(&model, &fitted).expect("there are rows to fit"),
             held_out: accuracy_of(&model, &held_out),
         },
-        residuals: residuals(family, &model, judged),
+        residuals: residual::files(family, &spread),
+        jitter: residual::jitter(&fitted).map(rounded),
     })
 }
 
@@ -126,23 +135,24 @@ fn reference(set: &MeasurementSet, table: &Table) -> SetReferenceFile {
 }
 
 /// A row and the set that it belongs to.
-type Sample<'a> = (&'a MeasurementSet, &'a Row);
+#[derive(Clone, Copy, Debug)]
+struct Sample<'a> {
+    set: &'a MeasurementSet,
+    row: &'a Row,
+}
 
 /// Parameters that no row depends on.
 fn assumed(form: Form, rows: &[Sample<'_>]) -> Vec<String> {
-    let special =
-        form.special_params().iter().filter(|(_, concerns)| !rows.iter().any(|(_, row)| concerns(&row.work)));
-    special.flat_map(|(names, _)| names.iter().map(|name| (*name).to_owned())).collect()
-}
-
-fn errors<'a>(model: &FittedModel, rows: impl Iterator<Item = Sample<'a>>) -> Vec<f64> {
-    let predicted =
-        |(set, row): Sample<'a>| Some(model.predict_us(&row.work, &set.site)? / row.time_us - 1.0);
-    rows.filter_map(predicted).collect()
+    let special = form.special_params().iter();
+    let idle = special.filter(|(_, concerns)| !rows.iter().any(|sample| concerns(&sample.row.work)));
+    idle.flat_map(|(names, _)| names.iter().map(|name| (*name).to_owned())).collect()
 }
 
 fn accuracy_of(model: &FittedModel, rows: &[Sample<'_>]) -> Option<AccuracyFile> {
-    let found = accuracy(&errors(model, rows.iter().copied()))?;
+    let predicted = |sample: &Sample<'_>| {
+        Some(model.predict_us(&sample.row.work, &sample.set.site)? / sample.row.time_us - 1.0)
+    };
+    let found = accuracy(&rows.iter().filter_map(predicted).collect::<Vec<_>>())?;
     Some(AccuracyFile {
         n: found.n,
         mape: rounded(found.mape),
@@ -150,21 +160,4 @@ fn accuracy_of(model: &FittedModel, rows: &[Sample<'_>]) -> Option<AccuracyFile>
         p95_ape: rounded(found.p95_ape),
         bias: rounded(found.bias),
     })
-}
-
-/// Spread of measured / predicted - 1 in each band.
-fn residuals(family: Family, model: &FittedModel, rows: &[Sample<'_>]) -> Vec<ResidualFile> {
-    let of_band = |&name: &&'static str| {
-        let in_band = rows.iter().copied().filter(|(_, row)| band(&row.work) == name);
-        let mut spread: Vec<_> =
-            errors(model, in_band).into_iter().map(|error| 1.0 / (1.0 + error) - 1.0).collect();
-        spread.sort_by(f64::total_cmp);
-        (!spread.is_empty()).then(|| ResidualFile {
-            regime: name.to_owned(),
-            q05: rounded(quantile(&spread, 0.05)),
-            q95: rounded(quantile(&spread, 0.95)),
-            n: spread.len() as u64,
-        })
-    };
-    bands(family).iter().filter_map(of_band).collect()
 }

@@ -3,7 +3,7 @@
 use masim_units::SimDuration;
 
 use crate::model::Op;
-use crate::provenance::Provenance;
+use crate::provenance::{Basis, Provenance};
 use crate::scenario::{Dtypes, Launch};
 use crate::topology::GpuCard;
 
@@ -12,8 +12,8 @@ use crate::topology::GpuCard;
 pub struct Cost {
     /// How long.
     pub time: SimDuration,
-    /// Why.
-    pub provenance: Provenance,
+    /// What that rests on.
+    pub basis: Basis,
 }
 
 /// A duration beyond the 213 days that simulated time can hold.
@@ -63,7 +63,7 @@ impl CostModel for RooflineCost {
         let secs = roofline_secs(op, card, &self.dtypes, card.roofline.matrix, card.roofline.memory);
         SimDuration::from_secs_ceil(secs)
             .and_then(|time| time.checked_add(self.launch(card)))
-            .map(|time| Cost { time, provenance: Provenance::Roofline })
+            .map(|time| Cost { time, basis: Basis::unjudged(Provenance::Roofline) })
             .ok_or(TooLong { op: op.kind.name() })
     }
 

@@ -3,17 +3,19 @@
 mod card;
 mod covered;
 mod form;
+mod regime;
 
 pub use card::{CardModels, FamilyModel, Origin};
 pub use covered::Covered;
 pub use form::{Form, SpecialParams};
+pub use regime::{regime, regime_of_bytes, regimes};
 
 use std::collections::BTreeMap;
 
-use crate::accuracy::band;
 use crate::measurement::{Family, Site, Work};
 use crate::profile::{FamilyFile, ResidualFile};
 use crate::provenance::Provenance;
+use crate::uncertainty::Spread;
 
 /// A model with its parameters, and what is known about its errors.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,17 +124,17 @@ impl FittedModel {
         let provenance =
             if self.covered.contains(work) { Provenance::Fitted } else { Provenance::Extrapolated };
         let interval_us =
-            self.spread(band(work)).map(|(q05, q95)| (time_us * (1.0 + q05), time_us * (1.0 + q95)));
+            self.spread(regime(work).name).map(|it| (time_us * (1.0 + it.q05), time_us * (1.0 + it.q95)));
         Some(Prediction { time_us, interval_us, provenance })
     }
 
-    /// What 90 % of measured / predicted - 1 lie between in `regime`; the widest of all where none was seen there,
-    /// none where nothing is known.
-    pub fn spread(&self, regime: &str) -> Option<(f64, f64)> {
-        let own = self.residuals.iter().find(|it| it.regime == regime).map(|it| (it.q05, it.q95));
-        let widest = |(low, high): (f64, f64), (other_low, other_high): (f64, f64)| {
-            (low.min(other_low), high.max(other_high))
+    /// How residuals spread in `regime`; the widest of all where none was seen there, none where nothing is known.
+    pub fn spread(&self, regime: &str) -> Option<Spread> {
+        let spread = |it: &ResidualFile| {
+            let ResidualFile { q05, q25, q50, q75, q95, .. } = *it;
+            Spread { q05, q25, q50, q75, q95 }
         };
-        own.or_else(|| self.residuals.iter().map(|it| (it.q05, it.q95)).reduce(widest))
+        let own = self.residuals.iter().find(|it| it.regime == regime).map(spread);
+        own.or_else(|| self.residuals.iter().map(spread).reduce(Spread::or))
     }
 }

@@ -5,6 +5,12 @@
 
 mod chip;
 mod demand;
+mod heads;
+pub mod decode;
+pub mod prefill;
+pub mod mla;
+pub mod moe;
 
 pub use chip::Chip;
 pub use demand::{Demand, roofline_us};
+pub use heads::Heads;

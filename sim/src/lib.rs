@@ -15,6 +15,7 @@ pub mod provenance;
 pub mod kernel;
 pub mod nccl;
 pub mod accuracy;
+pub mod uncertainty;
 pub mod fitted;
 
 // What is simulated, already valid.

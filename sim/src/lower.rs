@@ -1,4 +1,4 @@
-//! From a plan to a task graph: one decode step of the whole cluster.
+//! From a plan to a task graph: one step of the whole cluster.
 //!
 //! Kernels that follow each other on a GPU without communication between them become one task with
 //! several parts; the engine sees as few tasks as the plan has points of communication.
@@ -7,8 +7,10 @@ mod attention;
 mod counts;
 mod experts;
 mod head;
+mod host;
 mod m2n;
 mod movement;
+mod pass;
 mod pipeline;
 mod routed;
 pub mod step;
@@ -27,12 +29,12 @@ use crate::cost::{CostModel, TooLong};
 use crate::load::{StepRouting, context_lens};
 use crate::model::LayerOps;
 use crate::plan::Plan;
-use crate::scenario::{Scenario, Workload};
+use crate::scenario::{ContextLen, Scenario};
 use crate::topology::GpuIdx;
 use crate::wires::Wires;
 
-/// Streams of one GPU: compute, collectives, sends.
-const STREAMS_PER_GPU: u32 = 3;
+/// Streams of one GPU: compute, collectives, sends, and its host's launches.
+const STREAMS_PER_GPU: u32 = 4;
 
 /// Streams that a cluster of `n_gpus` has.
 pub fn n_streams(n_gpus: u32) -> u32 {
@@ -54,7 +56,12 @@ pub fn send_stream(gpu: GpuIdx) -> StreamId {
     StreamId(gpu.0 * STREAMS_PER_GPU + 2)
 }
 
-/// The GPU of a stream, and its position there: 0 compute, 1 collectives, 2 sends.
+/// What the host of a GPU does for it, one thing after the other.
+pub fn host_stream(gpu: GpuIdx) -> StreamId {
+    StreamId(gpu.0 * STREAMS_PER_GPU + 3)
+}
+
+/// The GPU of a stream, and its position there: 0 compute, 1 collectives, 2 sends, 3 its host.
 pub fn stream_owner(stream: StreamId) -> (GpuIdx, u32) {
     (GpuIdx(stream.0 / STREAMS_PER_GPU), stream.0 % STREAMS_PER_GPU)
 }
@@ -78,10 +85,12 @@ pub struct Lowering<'a> {
 impl<'a> Lowering<'a> {
     /// Prepares to lower steps of `plan`.
     pub fn new(scenario: &'a Scenario, plan: &'a Plan, cost: &'a dyn CostModel) -> Self {
-        let Workload::Decode { batch, context_len } = &scenario.workload;
+        let batch = scenario.workload.batch();
+        // Prompts begin with empty caches.
+        let context = scenario.workload.decode_context().unwrap_or(ContextLen::Fixed(0));
         let mut cached_before = vec![0];
         let mut sum = 0;
-        for len in context_lens(context_len, *batch, scenario.seed) {
+        for len in context_lens(&context, batch, scenario.seed) {
             sum += u64::from(len);
             cached_before.push(sum);
         }

@@ -7,6 +7,7 @@ mod kernel;
 mod machine;
 mod read;
 mod table;
+mod whole;
 mod work;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ pub use kernel::{
 pub use machine::{Machine, ScaleUp};
 pub use read::{RawSet, read_set};
 pub use table::{Family, Row, Table, Work};
+pub use whole::{Measured, WholeFamily, WholeRow, WholeSet, WholeTable, read_whole};
 pub use work::{Fields, Mistake};
 
 use std::sync::Arc;

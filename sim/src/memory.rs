@@ -4,7 +4,7 @@ use masim_units::Bytes;
 
 use crate::load::context_lens;
 use crate::plan::{HeadShare, PipelinePlan, Plan, RoutedPlan, share};
-use crate::scenario::{Dispatch, Scenario, Workload};
+use crate::scenario::{Dispatch, Scenario};
 use crate::topology::GpuIdx;
 
 /// What the memory of one GPU holds.
@@ -64,11 +64,11 @@ pub fn check(scenario: &Scenario, memory: &[(GpuIdx, GpuMemory)]) -> Result<(), 
 
 /// What every GPU of `plan` holds, in order of GPUs.
 pub fn memory(scenario: &Scenario, plan: &Plan) -> Vec<(GpuIdx, GpuMemory)> {
-    let Workload::Decode { batch, context_len } = &scenario.workload;
-    let contexts = context_lens(context_len, *batch, scenario.seed);
+    let batch = scenario.workload.batch();
+    let contexts = context_lens(&scenario.workload.final_context(), batch, scenario.seed);
     let model = Sizes { scenario, contexts };
     let mut all = match plan {
-        Plan::Routed(plan) => model.routed(plan, *batch),
+        Plan::Routed(plan) => model.routed(plan, batch),
         Plan::Pipeline(plan) => model.pipeline(plan),
     };
     all.sort_by_key(|(gpu, _)| *gpu);
@@ -228,8 +228,10 @@ impl Sizes<'_> {
         let widths: Vec<u32> = share::sizes(moe.expert_hidden, tp, 0).collect();
         let mut all = Vec::new();
         for copy in &plan.copies {
-            let tokens = u64::from(copy.tokens.end - copy.tokens.start);
-            let in_flight = tokens.div_ceil(u64::from(plan.n_in_flight));
+            let sequences = u64::from(copy.tokens.end - copy.tokens.start);
+            let at_once = u64::from(self.scenario.workload.tokens_at_once());
+            let tokens = sequences * at_once;
+            let in_flight = sequences.div_ceil(u64::from(plan.n_in_flight)) * at_once;
             for (idx, stage) in copy.stages.iter().enumerate() {
                 let layers = u64::from(stage.layers.end - stage.layers.start);
                 let n_tables = u64::from(idx == 0) + u64::from(idx + 1 == copy.stages.len());

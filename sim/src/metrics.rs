@@ -2,8 +2,9 @@
 
 pub mod account;
 pub mod critical;
+pub(crate) mod energy;
 pub mod measure;
 
 pub use account::{Account, accounts};
 pub use critical::{CriticalPath, critical_path};
-pub use measure::{GpuMetrics, Metrics, measure};
+pub use measure::{GpuMetrics, Metrics, Request, measure};

@@ -22,6 +22,8 @@ pub enum OpKind {
     QkvProjection,
     /// One query per sequence against its cache.
     DecodeAttention,
+    /// The queries of a part of a prompt against all tokens up to their own.
+    PrefillAttention,
     /// Partial attention outputs merged by their log-sum-exp.
     MergePartials,
     /// Heads back to the residual stream.
@@ -54,6 +56,7 @@ impl OpKind {
             Self::Norm => "norm",
             Self::QkvProjection => "qkv_projection",
             Self::DecodeAttention => "attention",
+            Self::PrefillAttention => "prefill_attention",
             Self::MergePartials => "merge_partials",
             Self::OutputProjection => "output_projection",
             Self::Residual => "residual",
@@ -114,6 +117,21 @@ pub enum OpShape {
         /// Width of a head.
         head_dim: u64,
     },
+    /// The last `q_len` of `kv_len` tokens of each sequence; every query meets the tokens up to its own.
+    PrefillAttention {
+        /// Sequences.
+        batch: u64,
+        /// Query tokens of each.
+        q_len: u64,
+        /// Tokens of each, cached ones and queries together.
+        kv_len: u64,
+        /// Query heads on this GPU.
+        n_heads: u64,
+        /// Key/value heads on this GPU.
+        n_kv_heads: u64,
+        /// Width of a head.
+        head_dim: u64,
+    },
     /// Element by element over `[tokens, width]`.
     Elementwise {
         /// Rows.
@@ -144,13 +162,15 @@ impl Op {
             OpShape::Gemm { m, n, k } => m == 0 || n == 0 || k == 0,
             OpShape::GroupedGemm { rows, .. } => rows == 0,
             OpShape::DecodeAttention { batch, n_heads, .. } => batch == 0 || n_heads == 0,
+            OpShape::PrefillAttention { batch, q_len, n_heads, .. } => batch * q_len == 0 || n_heads == 0,
             OpShape::Elementwise { tokens, width, .. } => tokens == 0 || width == 0,
         }
     }
 
     /// Arithmetic on matrix units; element-wise work counts as free beside its traffic.
     ///
-    /// Attention multiplies twice with every cached token: `4 n_heads head_dim` per token.
+    /// Attention multiplies twice with every token that a query meets: `4 n_heads head_dim` per pair. In a
+    /// prompt, `q` queries at the end of `n` tokens meet `q (n - q) + q (q + 1) / 2` of them.
     pub fn flops(&self) -> Flops {
         let product = |a: u64, b: u64, c: u64| Flops(2.0 * a as f64 * b as f64 * c as f64);
         match self.shape {
@@ -158,6 +178,10 @@ impl Op {
             OpShape::GroupedGemm { rows, n, k, .. } => product(rows, n, k),
             OpShape::DecodeAttention { kv_tokens, n_heads, head_dim, .. } => {
                 product(2 * kv_tokens, n_heads, head_dim)
+            }
+            OpShape::PrefillAttention { batch, q_len, kv_len, n_heads, head_dim, .. } => {
+                let pairs = q_len * kv_len.saturating_sub(q_len) + q_len * (q_len + 1) / 2;
+                product(2 * batch * pairs, n_heads, head_dim)
             }
             OpShape::Elementwise { .. } => Flops::ZERO,
         }
@@ -180,6 +204,11 @@ impl Op {
                 // Keys and values of the cache are read, those of the new token written; queries in, outputs out.
                 2 * (kv_tokens + batch) * n_kv_heads * head_dim * kv
                     + 2 * batch * n_heads * head_dim * activation
+            }
+            OpShape::PrefillAttention { batch, q_len, kv_len, n_heads, n_kv_heads, head_dim } => {
+                // As in decode: keys and values of all tokens are read, those of the new ones written.
+                2 * batch * (kv_len + q_len) * n_kv_heads * head_dim * kv
+                    + 2 * batch * q_len * n_heads * head_dim * activation
             }
             OpShape::Elementwise { tokens, width, n_read, n_written } => {
                 tokens * width * (n_read + n_written) * activation
@@ -227,5 +256,25 @@ mod tests {
         let op = Op { kind: OpKind::DecodeAttention, shape };
         assert_eq!(op.traffic(&BF16), Bytes(17_179_869_184 + 8_388_608 + 8_388_608));
         assert_eq!(op.flops(), Flops(4.0 * 1024.0 * 2048.0 * 2048.0));
+    }
+
+    fn prompt(q_len: u64, kv_len: u64) -> Op {
+        let shape =
+            OpShape::PrefillAttention { batch: 2, q_len, kv_len, n_heads: 8, n_kv_heads: 2, head_dim: 64 };
+        Op { kind: OpKind::PrefillAttention, shape }
+    }
+
+    /// 4 tokens: 1 + 2 + 3 + 4 = 10 pairs; 4 x 2 sequences x 10 x 8 heads x 64 = 40,960 FLOPs.
+    /// K and V: 2 x 2 x (4 + 4) x 2 heads x 64 x 2 B = 8,192 B; queries and outputs: 2 x 2 x 4 x 8 x 64 x 2 B = 16,384 B.
+    #[test]
+    fn a_prompt_meets_itself_up_to_the_diagonal() {
+        assert_eq!(prompt(4, 4).flops(), Flops(40_960.0));
+        assert_eq!(prompt(4, 4).traffic(&BF16), Bytes(8_192 + 16_384));
+    }
+
+    #[test]
+    fn the_chunks_of_a_prompt_multiply_as_much_as_the_whole() {
+        let parts = prompt(3, 3).flops() + prompt(3, 6).flops() + prompt(1, 7).flops();
+        assert_eq!(parts, prompt(7, 7).flops());
     }
 }

@@ -52,6 +52,9 @@ pub struct FamilyFile {
     pub error: ErrorsFile,
     /// Where the true time lies beside the predicted one.
     pub residuals: Vec<ResidualFile>,
+    /// Standard deviation of a time from run to run, as a share; null where nothing was measured several times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jitter: Option<f64>,
 }
 
 /// A set that was fitted.
@@ -122,10 +125,19 @@ pub struct ResidualFile {
     pub regime: String,
     /// 5 % of the rows are below.
     pub q05: f64,
+    /// A quarter is below.
+    pub q25: f64,
+    /// Half is below.
+    pub q50: f64,
+    /// A quarter is above.
+    pub q75: f64,
     /// 5 % of the rows are above.
     pub q95: f64,
-    /// How many rows.
+    /// How many rows; a regime with few of them has the spread of the family.
     pub n: u64,
+    /// Share of the rows of one half of the groups between the 5 % marks of the other half; null where rows are few.
+    #[serde(default)]
+    pub coverage: Option<f64>,
 }
 
 impl ProfileFile {

@@ -1,5 +1,7 @@
 //! Where times come from.
 
+use crate::measurement::Family;
+
 /// Where a time comes from, strong to weak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Provenance {
@@ -25,5 +27,30 @@ impl Provenance {
             Self::Roofline => "Roofline",
             Self::Assumed => "Assumed",
         }
+    }
+}
+
+/// Work of a family whose times err alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Regime {
+    /// The family.
+    pub family: Family,
+    /// Its name among those of the family.
+    pub name: &'static str,
+}
+
+/// What a time rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Basis {
+    /// How it was computed.
+    pub provenance: Provenance,
+    /// Whose errors it shares; none where nothing is known of them.
+    pub regime: Option<Regime>,
+}
+
+impl Basis {
+    /// A time of whose error nothing is known.
+    pub const fn unjudged(provenance: Provenance) -> Self {
+        Self { provenance, regime: None }
     }
 }

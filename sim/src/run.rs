@@ -73,6 +73,41 @@ impl Run {
         (&step.infos[task.task.0 as usize], step.trace.span(task.task))
     }
 
+    /// The stretch of time that was measured: steady steps, or the whole of a run without any.
+    pub fn measured(&self) -> (SimTime, SimTime) {
+        match self.steady {
+            Steady::Once => (SimTime::ZERO, self.cold_end()),
+            Steady::Repeats { .. } | Steady::Settled { .. } | Steady::Unsettled { .. } => {
+                (self.end_of(self.window.first), self.end_of(self.window.last))
+            }
+        }
+    }
+
+    /// Steps that were measured.
+    pub fn n_measured(&self) -> u32 {
+        match self.steady {
+            Steady::Once => 1,
+            Steady::Repeats { .. } | Steady::Settled { .. } | Steady::Unsettled { .. } => {
+                self.window.n_steps()
+            }
+        }
+    }
+
+    /// The steps that were measured, by their position.
+    pub fn measured_steps(&self) -> std::ops::RangeInclusive<u32> {
+        match self.steady {
+            Steady::Once => 0..=0,
+            Steady::Repeats { .. } | Steady::Settled { .. } | Steady::Unsettled { .. } => {
+                self.window.first + 1..=self.window.last
+            }
+        }
+    }
+
+    /// When the last task of the cold step ended.
+    pub fn cold_end(&self) -> SimTime {
+        self.cold.trace.spans.iter().map(|span| span.end).max().unwrap_or(SimTime::ZERO)
+    }
+
     /// When step `idx` had its last token.
     pub fn end_of(&self, idx: u32) -> SimTime {
         last_end(&self.steps[idx as usize].trace, &self.done)
@@ -155,15 +190,9 @@ impl<'a> Watch<'a> {
         cost: &'a dyn CostModel,
     ) -> Result<Self, RunError> {
         let mut lowering = Lowering::new(scenario, plan, cost);
-        let Step { shape, works, infos, parts, carries, done } = lowering.step(&routing.step(0))?;
+        let Step { shape, works, infos, parts, carries, done, .. } = lowering.step(&routing.step(0))?;
         let shape = shape.expect("the first step has the shape").build().expect("lowering makes no cycle");
-        let links = lowering.wires().capacities();
-        let resources = Resources {
-            n_streams: n_streams(scenario.cluster.n_gpus()),
-            links: links.to_vec(),
-        };
-        // Every step uses the paths of the first, and no link changes its speed during a run.
-        let paths = essential(lowering.wires().paths(), |link| links[link.0 as usize]);
+        let (resources, paths) = machine(scenario, &lowering);
         let mut engine = Engine::new(resources.clone(), Limits::NONE);
         for path in &paths {
             engine.add_path(path);
@@ -274,6 +303,41 @@ impl<'a> Watch<'a> {
     fn end_of(&self, step: u32) -> SimTime {
         last_end(self.trace(step as usize), &self.done)
     }
+}
+
+/// Runs one step that follows no other, such as that of prompts.
+///
+/// # Errors
+///
+/// [`RunError`] when simulated time cannot hold the run.
+pub fn run_once(
+    scenario: &Scenario,
+    plan: &Plan,
+    routing: &RoutingSource,
+    cost: &dyn CostModel,
+) -> Result<Run, RunError> {
+    let mut lowering = Lowering::new(scenario, plan, cost);
+    let Step { shape, works, infos, parts, done, .. } = lowering.step(&routing.step(0))?;
+    let shape = shape.expect("the first step has the shape").build().expect("lowering makes no cycle");
+    let (resources, paths) = machine(scenario, &lowering);
+    let (shape, works) = (Arc::new(shape), Arc::new(works));
+    let graph = Graph { shape: Arc::clone(&shape), works: Arc::clone(&works), after: Vec::new() };
+    let trace = run_graph(resources, &paths, graph)?;
+    let cold = StepRecord { infos: Arc::new(infos), parts: Arc::new(parts), trace };
+    let window = Window { first: 0, last: 0 };
+    Ok(Run { shape, works, steps: vec![cold.clone()], cold, done, window, steady: Steady::Once })
+}
+
+/// The streams and links of the cluster, and the paths that the first step uses.
+fn machine(scenario: &Scenario, lowering: &Lowering) -> (Resources, Vec<Vec<Hop>>) {
+    let links = &scenario.cluster.links;
+    let resources = Resources {
+        n_streams: n_streams(scenario.cluster.n_gpus()),
+        links: links.iter().map(|link| link.bandwidth).collect(),
+    };
+    // Every step uses the paths of the first, and no link changes its speed during a run.
+    let paths = essential(lowering.wires().paths(), |link| links[link.0 as usize].bandwidth);
+    (resources, paths)
 }
 
 /// When the last of `done` ended.

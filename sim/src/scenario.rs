@@ -29,7 +29,7 @@ pub use strategy::{
     AttentionSplit, Choice, Dispatch, DpEp, ExpertSplit, Forward, MaSeparation, Placement, Schedule,
     Strategy, TpPp,
 };
-pub use workload::{ContextLen, ExpertLoad, Launch, Workload};
+pub use workload::{ContextLen, ExpertLoad, HostOverhead, Launch, Workload};
 
 use std::sync::Arc;
 
@@ -54,8 +54,17 @@ pub struct Scenario {
     pub launch: Launch,
     /// How collectives are to be done.
     pub collectives: CollectiveRules,
+    /// What the host spends; `None` leaves all of it to the launch costs of the cards.
+    pub host_overhead: Option<HostOverhead>,
     /// The origin of all randomness.
     pub seed: u64,
     /// At most so many measured steps; `Auto` lets the run decide.
     pub n_steps: Choice,
+}
+
+impl Scenario {
+    /// How kernels begin on a GPU: where the host's launches are modelled by themselves, they are there already.
+    pub fn device_launch(&self) -> Launch {
+        if self.host_overhead.is_some() { Launch::Graph } else { self.launch }
+    }
 }

@@ -7,9 +7,10 @@ use crate::load::{RoutingSource, context_lens};
 use crate::memory::{self, DoesNotFit, GpuMemory};
 use crate::plan::share::factor_pairs;
 use crate::plan::{AttentionLayout, ExpertLayout, PipelinePlan, Plan, RoutedPlan, placement};
-use crate::run::{Run, RunError, Verdict, Watch};
+use crate::run::{Run, RunError, Verdict, Watch, run_once};
 use crate::scenario::{
-    Choice, Dispatch, DpEp, ExpertSplit, Forward, MaSeparation, Scenario, Schedule, Strategy, TpPp, Workload,
+    Choice, ContextLen, Dispatch, DpEp, ExpertSplit, Forward, MaSeparation, Scenario, Schedule, Strategy,
+    TpPp, Workload,
 };
 use crate::theory::ClosedForm;
 use crate::topology::GpuIdx;
@@ -71,6 +72,15 @@ pub fn search(
     let n_candidates = plans.len();
     let mut ranked = rank(scenario, fitting(scenario, plans)?, cost)?;
     let n_simulated = ranked.len().min(N_SIMULATED);
+    if matches!(scenario.workload, Workload::Prefill { .. }) {
+        let mut runs = Vec::with_capacity(n_simulated);
+        for (_, plan, _) in &ranked[..n_simulated] {
+            runs.push(run_once(scenario, plan, routing, cost)?);
+        }
+        let (at, run) = (0..).zip(runs).min_by_key(|(_, run)| run.cold_end()).expect("a plan was simulated");
+        let (closed_form_us, plan, memory) = ranked.swap_remove(at);
+        return Ok(Found { plan, run, memory, closed_form_us, n_candidates, n_simulated });
+    }
     let mut best = None::<(usize, Watch, Verdict)>;
     for (at, (_, plan, _)) in ranked.iter().enumerate().take(N_SIMULATED) {
         let mut watch = Watch::begin(scenario, plan, routing, cost).map_err(SearchError::Run)?;
@@ -110,9 +120,9 @@ type Ranked = Vec<(f64, Plan, Vec<(GpuIdx, GpuMemory)>)>;
 
 /// Fastest by closed form first; equals stay in the order in which they were made.
 fn rank(scenario: &Scenario, plans: Fitting, cost: &dyn CostModel) -> Result<Ranked, RunError> {
-    let Workload::Decode { batch, context_len } = &scenario.workload;
-    let contexts = context_lens(context_len, *batch, scenario.seed);
-    let mean = contexts.iter().map(|&len| f64::from(len)).sum::<f64>() / f64::from(*batch);
+    let context = scenario.workload.decode_context().unwrap_or(ContextLen::Fixed(0));
+    let contexts = context_lens(&context, batch(scenario), scenario.seed);
+    let mean = contexts.iter().map(|&len| f64::from(len)).sum::<f64>() / f64::from(batch(scenario));
     let mut closed_form = ClosedForm::new(scenario, cost, mean);
     let mut ranked = Vec::with_capacity(plans.len());
     for (plan, memory) in plans {
@@ -132,8 +142,7 @@ pub fn candidates(scenario: &Scenario) -> Vec<Plan> {
 }
 
 fn batch(scenario: &Scenario) -> u32 {
-    let Workload::Decode { batch, .. } = scenario.workload;
-    batch
+    scenario.workload.batch()
 }
 
 fn separated(scenario: &Scenario, spec: &MaSeparation) -> Vec<Plan> {
@@ -267,5 +276,11 @@ fn no_plan(scenario: &Scenario) -> String {
 /// The source of a scenario's tokens, for a run on its own.
 pub fn routing_of(scenario: &Scenario, pool: &crate::load::RoutingPool) -> Arc<RoutingSource> {
     let model = &scenario.model;
-    pool.source(&scenario.load, model.ffn.as_moe(), model.n_layers, batch(scenario), scenario.seed)
+    let at_once = match scenario.workload {
+        // The prompts of an inference are a phase of their own.
+        Workload::Decode { .. } | Workload::Inference { .. } => 1,
+        Workload::Prefill { .. } => scenario.workload.tokens_at_once(),
+    };
+    let n_tokens = batch(scenario) * at_once;
+    pool.source(&scenario.load, model.ffn.as_moe(), model.n_layers, n_tokens, scenario.seed)
 }

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod tests;
+pub mod whole;
 
 use crate::accuracy::{BAND_ALL, accuracy, band, bands};
 use crate::calibrate::Split;
@@ -23,8 +24,8 @@ pub enum Rows {
 pub struct BandAccuracy {
     /// Name of the set.
     pub set: String,
-    /// The family.
-    pub family: Family,
+    /// Name of the family.
+    pub family: &'static str,
     /// The band, or [`BAND_ALL`].
     pub band: &'static str,
     /// Rows for which the profile has no model.
@@ -77,5 +78,6 @@ fn of_band(
     }
     let errors: Vec<_> = all.iter().copied().flatten().collect();
     let n_missing = (all.len() - errors.len()) as u64;
-    Some(BandAccuracy { set: set.name.clone(), family, band: name, n_missing, accuracy: accuracy(&errors) })
+    let (set, family) = (set.name.clone(), family.name());
+    Some(BandAccuracy { set, family, band: name, n_missing, accuracy: accuracy(&errors) })
 }

@@ -5,10 +5,15 @@ use std::sync::Arc;
 use masim::collective::{Algorithm, Collective, CollectiveKind, Collectives};
 use masim::comm::{CommModel, capacities, machine_of};
 use masim::fitted::CardModels;
+use masim::load::RoutingPool;
+use masim::lower::{Activity, TaskInfo};
 use masim::measurement::CollectiveWork;
 use masim::nccl::collective_time;
 use masim::profile::ProfileFile;
+use masim::provenance::Provenance;
 use masim::scenario::{CollectiveRules, Launch, Scenario};
+use masim::search::Found;
+use masim::sweep::simulate;
 use masim::topology::GpuIdx;
 use masim::wires::Wires;
 use masim_engine::{Graph, Resources, ShapeBuilder, Work, run_graph};
@@ -141,4 +146,70 @@ fn the_choice_follows_the_size() {
         |net: &mut Net, bytes| net.choose(CollectiveKind::AllReduce, &gpus(0..16), bytes).algorithm;
     assert_eq!(algorithm(&mut net, 1024), Algorithm::Tree);
     assert_eq!(algorithm(&mut net, 1 << 30), Algorithm::Ring);
+}
+
+fn found(changes: &[(&str, &str)]) -> Found {
+    let pipeline = ("strategy", "{ kind: tp_pp, tp: 8, pp: 2, dp: 1, n_in_flight: 2 }");
+    let changes: Vec<_> = [pipeline].into_iter().chain(changes.iter().copied()).collect();
+    simulate(&decode(&changes), &RoutingPool::default()).unwrap().0
+}
+
+const PROFILE: (&str, &str) = ("profile", "a100-sxm4-80gb-generic");
+
+/// The communication of a step, with what it does.
+fn communication(found: &Found) -> Vec<(&TaskInfo, &Work)> {
+    let infos = found.run.steps[0].infos.iter().zip(found.run.works.iter());
+    infos.filter(|(info, work)| info.activity.is_communication() && **work != Work::Barrier).collect()
+}
+
+/// On the board nothing was fitted: the profile's times are extrapolated, and its kernels take a share of the GPUs. On wires
+/// alone they are rooflines that take nothing.
+#[test]
+fn a_profile_shows_in_every_message_of_a_step() {
+    let calibrated = found(&[PROFILE]);
+    for (info, work) in communication(&calibrated) {
+        assert_eq!(info.basis.provenance, Provenance::Extrapolated, "{info:?}");
+        let Work::Transfer { flows, slows } = work else { panic!("{work:?}") };
+        assert!(!slows.is_empty() && flows.iter().all(|flow| flow.rate_cap.is_some()), "{info:?}");
+        // At most 24 of 108 multiprocessors each, and a small share of the memory.
+        assert!(slows.iter().all(|slow| slow.share.as_ppm() <= 250_000), "{slows:?}");
+    }
+    for (info, work) in communication(&found(&[])) {
+        assert_eq!(info.basis.provenance, Provenance::Roofline, "{info:?}");
+        let Work::Transfer { flows, slows } = work else { panic!("{work:?}") };
+        assert!(slows.is_empty() && flows.iter().all(|flow| flow.rate_cap.is_none()), "{info:?}");
+    }
+}
+
+/// A forced algorithm is taken where the group has the shape for it, and makes the step slower or leaves it as it is.
+#[test]
+fn algorithms_can_be_forced() {
+    let end = |found: &Found| found.run.end_of(found.run.window.last);
+    let bare = found(&[]);
+    for algorithm in ["ring", "leader"] {
+        let forced = found(&[("collectives.algorithm", algorithm)]);
+        assert!(end(&forced) > end(&bare), "{algorithm}");
+    }
+    let auto = found(&[PROFILE]);
+    let slow = found(&[PROFILE, ("collectives.protocol", "ll")]);
+    assert!(end(&slow) > end(&auto));
+}
+
+/// With kernels launched one by one, hosts gather the counts before tokens are sent; replayed graphs do not, nor wires alone.
+#[test]
+fn hosts_must_know_the_counts() {
+    let n_gathers = |changes: &[(&str, &str)]| {
+        let split = [
+            ("strategy.attention.heads", "1"),
+            ("strategy.attention.sequences", "1"),
+            ("strategy.n_micro_batches", "2"),
+        ];
+        let scenario = decode(&[&split[..], changes].concat());
+        let (found, _) = simulate(&scenario, &RoutingPool::default()).unwrap();
+        let gather = Activity::Collective(CollectiveKind::AllGather);
+        communication(&found).iter().filter(|(info, _)| info.activity == gather).count()
+    };
+    // One for each of 4 layers and 2 micro-batches.
+    assert_eq!(n_gathers(&[PROFILE, ("launch", "eager")]), n_gathers(&[PROFILE]) + 8);
+    assert_eq!(n_gathers(&[("launch", "eager")]), n_gathers(&[]));
 }

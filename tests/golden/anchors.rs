@@ -23,7 +23,7 @@ fn ms_with(changes: &[(&str, &str)], batch: u32, context_len: u32, strategy: &st
     all.extend(changes);
     let scenario = decode(&all);
     let (_, metrics) = simulate(&scenario, &RoutingPool::default()).unwrap();
-    (metrics.tpot_us / 1e3, metrics.step_time_us / 1e3)
+    (metrics.period_us / 1e3, metrics.step_time_us / 1e3)
 }
 
 fn split(n_attention_gpus: u32, n_micro_batches: &str) -> String {

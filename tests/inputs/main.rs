@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod limits;
+mod models;
 mod mutated;
 mod patches;
 mod schemas;

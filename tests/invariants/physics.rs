@@ -84,7 +84,7 @@ fn assert_accounts_add_up(run: &Run, metrics: &Metrics, what: &str) {
 fn assert_path_adds_up(run: &Run, metrics: &Metrics, what: &str) {
     let window = steady_time(run).0;
     assert_eq!(metrics.critical_path.by_work.values().copied().sum::<SimDuration>(), window, "{what}");
-    assert_eq!(metrics.critical_path.by_provenance.values().copied().sum::<SimDuration>(), window, "{what}");
+    assert_eq!(metrics.critical_path.by_basis.values().copied().sum::<SimDuration>(), window, "{what}");
 }
 
 fn assert_no_stream_is_busy_twice(run: &Run, what: &str) {

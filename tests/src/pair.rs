@@ -2,7 +2,7 @@
 
 use masim::cost::{Cost, CostModel, TooLong};
 use masim::model::{Op, OpKind};
-use masim::provenance::Provenance;
+use masim::provenance::{Basis, Provenance};
 use masim::run::{Run, run_plan};
 use masim::scenario::Scenario;
 use masim::topology::GpuCard;
@@ -26,7 +26,7 @@ impl CostModel for TwoKernels {
             OpKind::ExpertUp => self.experts,
             _ => SimDuration::ZERO,
         };
-        Ok(Cost { time, provenance: Provenance::Assumed })
+        Ok(Cost { time, basis: Basis::unjudged(Provenance::Assumed) })
     }
 
     fn launch(&self, _card: &GpuCard) -> SimDuration {

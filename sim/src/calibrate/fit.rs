@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{Sample, simplex};
+use crate::accuracy::quantile;
 use crate::fitted::{FittedModel, Form};
-use crate::measurement::Work;
+use crate::measurement::{Site, Work};
 
 /// Rows of one kind of one set beyond this are thinned evenly: a thousand sizes say what ten thousand say.
 const N_ROWS_MAX: usize = 512;
@@ -34,9 +35,10 @@ pub(super) fn fit(form: Form, rows: &[Sample<'_>], fixed: &[String]) -> FittedMo
     let cost = |logs: &[f64]| {
         let values = values_at(logs);
         let mut sum = 0.0;
-        for &((set, row), weight) in &rows {
-            let predicted = form.predict_us(&values, &row.work, &set.site).expect("rows are of the family");
-            sum += weight * libm::log(predicted / row.time_us).abs();
+        for target in &rows {
+            let predicted = form.predict_us(&values, target.work, target.site);
+            let predicted = predicted.expect("only rows that can be predicted are fitted");
+            sum += target.weight * libm::log(predicted / target.time_us).abs();
         }
         let pull: f64 = logs.iter().zip(&start).map(|(log, start)| (log - start) * (log - start)).sum();
         sum + PULL * pull
@@ -46,30 +48,56 @@ pub(super) fn fit(form: Form, rows: &[Sample<'_>], fixed: &[String]) -> FittedMo
 }
 
 /// What rows are counted by: their set, and what is done.
-fn kind((set, row): Sample<'_>) -> (&str, &'static str) {
-    let what = match row.work {
+fn kind<'a>(sample: &Sample<'a>) -> (&'a str, &'static str) {
+    let what = match sample.row.work {
         Work::Elementwise(work) => work.kind.name(),
         Work::Collective(work) => work.operation.name(),
         Work::Pairs(work) => work.scope.name(),
         Work::Gemm(_) | Work::Prefill(_) | Work::Decode(_) | Work::Moe(_) => "",
     };
-    (&set.name, what)
+    (&sample.set.name, what)
+}
+
+/// A row to come near, and how much it counts.
+struct Target<'a> {
+    work: &'a Work,
+    site: &'a Site,
+    time_us: f64,
+    weight: f64,
 }
 
 /// Thinned rows, with weights that add up to 1 and are equal between kinds.
-fn weighted<'a>(rows: &[Sample<'a>]) -> Vec<(Sample<'a>, f64)> {
+fn weighted<'a>(rows: &[Sample<'a>]) -> Vec<Target<'a>> {
     let mut kinds = BTreeMap::<_, Vec<Sample<'a>>>::new();
-    for &row in rows {
-        kinds.entry(kind(row)).or_default().push(row);
+    for &sample in rows {
+        kinds.entry(kind(&sample)).or_default().push(sample);
     }
     let n_kinds = kinds.len() as f64;
     let thinned = kinds.into_values().flat_map(|rows| {
-        let step = rows.len().div_ceil(N_ROWS_MAX);
-        let kept: Vec<_> = rows.into_iter().step_by(step).collect();
+        let distinct = distinct(&rows);
+        let step = distinct.len().div_ceil(N_ROWS_MAX);
+        let kept: Vec<_> = distinct.into_iter().step_by(step).collect();
         let weight = 1.0 / (kept.len() as f64 * n_kinds);
-        kept.into_iter().map(move |row| (row, weight))
+        kept.into_iter().map(move |(sample, time_us)| {
+            let (work, site) = (&sample.row.work, &sample.set.site);
+            Target { work, site, time_us, weight }
+        })
     });
     thinned.collect()
+}
+
+/// Work that was measured several times counts once, with the median of its times; in the order of its columns.
+fn distinct<'a>(rows: &[Sample<'a>]) -> Vec<(Sample<'a>, f64)> {
+    let mut times = BTreeMap::<_, (Sample<'a>, Vec<f64>)>::new();
+    for &sample in rows {
+        let (_, all) = times.entry(sample.row.work.columns()).or_insert((sample, Vec::new()));
+        all.push(sample.row.time_us);
+    }
+    let median = |(sample, mut all): (Sample<'a>, Vec<f64>)| {
+        all.sort_by(f64::total_cmp);
+        (sample, quantile(&all, 0.5))
+    };
+    times.into_values().map(median).collect()
 }
 
 /// `value` with six significant digits: more would claim what no fit knows.

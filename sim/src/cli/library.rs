@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::files;
-use crate::input::{Library, RefKind, SourceText, did_you_mean};
+use crate::input::{Library, RefKind, SourceText, did_you_mean, parse_yaml};
+use crate::scenario::ModelFile;
 
 /// The folders `topologies/` (with `gpus/` and `profiles/`) and `scenarios/models/`, looked for in the current
 /// folder, then beside the file that refers and in the folders above it.
@@ -26,17 +27,38 @@ fn place(kind: RefKind) -> (&'static str, &'static str) {
 impl Library for Folders {
     fn load(&self, kind: RefKind, reference: &str, from: &str) -> Result<SourceText, String> {
         let beside = Path::new(from).parent().unwrap_or_else(|| Path::new(""));
-        if reference.contains('/') || kind == RefKind::Scenario {
-            return files::read_text(&beside.join(reference)).map_err(|error| error.to_string());
-        }
         let (folder, _) = place(kind);
-        let folders: Vec<_> = roots(beside).into_iter().map(|root| root.join(folder)).collect();
-        let file = format!("{reference}.yaml");
+        let folders = || -> Vec<_> { roots(beside).into_iter().map(|root| root.join(folder)).collect() };
+        if reference.contains('/') || kind == RefKind::Scenario {
+            let path = beside.join(reference);
+            let other_name =
+                (kind == RefKind::Model && !path.exists()).then(|| aliased(reference, &folders()));
+            return match other_name.flatten() {
+                Some(card) => Ok(card),
+                None => files::read_text(&path).map_err(|error| error.to_string()),
+            };
+        }
+        let (folders, file) = (folders(), format!("{reference}.yaml"));
         match folders.iter().map(|folder| folder.join(&file)).find(|path| path.is_file()) {
             Some(path) => files::read_text(&path).map_err(|error| error.to_string()),
-            None => Err(not_found(kind, reference, &folders)),
+            None => {
+                let other_name = (kind == RefKind::Model).then(|| aliased(reference, &folders)).flatten();
+                other_name.ok_or_else(|| not_found(kind, reference, &folders))
+            }
         }
     }
+}
+
+/// The model card in one of `folders` that has `name` among its aliases, first folder and first stem first.
+fn aliased(name: &str, folders: &[PathBuf]) -> Option<SourceText> {
+    folders.iter().find_map(|folder| {
+        let mut stems = stems(folder);
+        stems.sort_unstable();
+        let cards =
+            stems.iter().filter_map(|stem| files::read_text(&folder.join(format!("{stem}.yaml"))).ok());
+        // A card that is broken is no card: whoever names it by its stem hears why.
+        cards.into_iter().find(|text| parse_yaml::<ModelFile>(text).is_ok_and(|card| card.is_named(name)))
+    })
 }
 
 /// The current folder, `folder` and all folders above it, each once.
@@ -100,6 +122,16 @@ mod tests {
         let (_folder, from) = project();
         let text = Folders.load(RefKind::Cluster, "tiny-2x1", &from).unwrap();
         assert_eq!(text.text, "name: tiny-2x1\n");
+    }
+
+    #[test]
+    fn a_model_is_found_by_the_names_that_others_give_it() {
+        for name in ["meta-llama/Llama-2-70b-hf", "Llama-2-70b-hf", "LLAMA2-70B", "someone/llama-2-70b"] {
+            let card = Folders.load(RefKind::Model, name, "../scenarios/x.yaml").unwrap();
+            assert!(card.text.contains("name: llama-2-70b\n"), "{name}: {}", card.path);
+        }
+        let message = Folders.load(RefKind::Model, "nobody/llama-2-71x", "../scenarios/x.yaml").unwrap_err();
+        assert!(message.contains("nobody/llama-2-71x"), "{message}");
     }
 
     #[test]

@@ -6,8 +6,8 @@ use super::exit::CliError;
 use super::library::Folders;
 use super::{files, terminal};
 use crate::fitted::CardModels;
-use crate::input::{InputError, Library, RefKind};
-use crate::measurement::{Family, MeasurementSet, RawSet, read_set};
+use crate::input::{InputError, Library, RefKind, SourceText};
+use crate::measurement::{Family, MeasurementSet, RawSet, WholeFamily, WholeSet, read_set, read_whole};
 use crate::profile::{ProfileFile, generic_of};
 
 /// Reads every set, says its warnings, and names all files that have problems.
@@ -49,10 +49,39 @@ fn raw_set(folder: &Path) -> Result<RawSet, CliError> {
             tables.push((family, files::read_text(&path)?));
         }
     }
-    if tables.is_empty() {
+    if tables.is_empty() && whole_tables(folder)?.is_empty() {
         terminal::warn(&format!("set `{name}` has no table of a family that is modelled"));
     }
     Ok(RawSet { name, description: files::read_text(&description)?, tables })
+}
+
+/// The tables of whole models in `folders`, of which `sets` are the descriptions; sets without any are left out.
+pub(super) fn read_whole_sets(
+    folders: &[PathBuf],
+    sets: &[MeasurementSet],
+) -> Result<Vec<WholeSet>, CliError> {
+    let mut found = Vec::new();
+    for (folder, set) in folders.iter().zip(sets) {
+        let tables = whole_tables(folder)?;
+        if !tables.is_empty() {
+            found.push(read_whole(set.clone(), &tables)?);
+        }
+    }
+    for warning in found.iter().flat_map(|set: &WholeSet| &set.warnings) {
+        terminal::warn(warning);
+    }
+    Ok(found)
+}
+
+fn whole_tables(folder: &Path) -> Result<Vec<(WholeFamily, SourceText)>, CliError> {
+    let mut tables = Vec::new();
+    for family in WholeFamily::ALL {
+        let path = folder.join(format!("{}.csv", family.name()));
+        if path.is_file() {
+            tables.push((family, files::read_text(&path)?));
+        }
+    }
+    Ok(tables)
 }
 
 /// The profile at a path, or of that name in `topologies/profiles/`.

@@ -1,20 +1,24 @@
 //! `masim validate`: how far a profile is from measurements.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::calibrate::percent;
 use super::exit::CliError;
-use super::measurements::{models_of, read_profile, read_sets};
+use super::library::Folders;
+use super::measurements::{models_of, read_profile, read_sets, read_whole_sets};
 use super::table::Plain;
 use super::terminal;
 use crate::accuracy::BAND_ALL;
-use crate::validate::{BandAccuracy, Rows, validate};
+use crate::fitted::CardModels;
+use crate::validate::{BandAccuracy, Rows, validate, whole};
 
 pub(super) const AFTER_HELP: &str = "\
 Only rows count that the profile was not fitted to, unless `--rows all` is given. Errors are predicted / measured - 1.
+Tables of whole models (`inference`, `inference_energy`) run through the simulator; their models are found by name in
+`scenarios/models/`.
 
 Examples:
   masim validate sets/lab-a --profile a100-sxm4-80gb-generic
@@ -26,7 +30,7 @@ pub(crate) struct ValidateArgs {
     /// Measurement sets
     #[arg(required = true, value_name = "SET")]
     sets: Vec<PathBuf>,
-    /// A profile: a name in `topologies/profiles/`, or a path
+    /// A profile: a name in `topologies/profiles/`, a path, or `none` for rooflines
     #[arg(long, value_name = "P")]
     profile: String,
     /// Print JSON
@@ -54,18 +58,35 @@ impl ValidateArgs {
         if self.max_mape.is_some_and(|bound| bound.is_nan() || bound < 0.0) {
             return Err(CliError::usage("`--max-mape` is a share; expected a number from 0 up", None));
         }
-        let profile = read_profile(&self.profile)?;
         let sets = read_sets(&self.sets)?;
+        let whole = read_whole_sets(&self.sets, &sets)?;
         let rows = match self.rows {
             RowsArg::Unfitted => Rows::Unfitted,
             RowsArg::All => Rows::All,
         };
-        let found = validate(&sets, &models_of(&profile)?, rows);
+        let (models, profile) = match self.profile.as_str() {
+            "none" => (CardModels::default(), None),
+            name => {
+                let profile = read_profile(name)?;
+                (models_of(&profile)?, Some(profile))
+            }
+        };
+        let mut found = validate(&sets, &models, rows);
         for it in found.iter().filter(|it| it.band == BAND_ALL) {
-            warn_of(it, &profile.name);
+            warn_of(it, &self.profile);
         }
+        let of_whole =
+            whole::validate(&whole, profile.as_ref().map(|it| (self.path(), it.gpu.as_str())), &Folders);
+        of_whole.warnings.iter().for_each(|warning| terminal::warn(warning));
+        found.extend(of_whole.found);
         terminal::print(&if self.json { json_of(&found) } else { table(&found) })?;
         self.check_bound(&found)
+    }
+
+    /// The profile as a scenario in the current folder would name it.
+    fn path(&self) -> String {
+        let is_file_here = !self.profile.contains('/') && Path::new(&self.profile).is_file();
+        if is_file_here { format!("./{}", self.profile) } else { self.profile.clone() }
     }
 
     fn check_bound(&self, found: &[BandAccuracy]) -> Result<(), CliError> {
@@ -74,7 +95,7 @@ impl ValidateArgs {
         let exceeded: Vec<_> = of_all
             .filter_map(|it| {
                 let mape = it.accuracy?.mape;
-                (mape > bound).then(|| format!("{} {} {}", it.set, it.family.name(), percent(mape)))
+                (mape > bound).then(|| format!("{} {} {}", it.set, it.family, percent(mape)))
             })
             .collect();
         if exceeded.is_empty() {
@@ -85,7 +106,7 @@ impl ValidateArgs {
 }
 
 fn warn_of(found: &BandAccuracy, profile: &str) {
-    let (set, family) = (&found.set, found.family.name());
+    let (set, family) = (&found.set, found.family);
     if found.n_missing > 0 {
         let n = found.n_missing;
         terminal::warn(&format!(
@@ -105,7 +126,7 @@ fn table(found: &[BandAccuracy]) -> String {
         let [mape, median, p95, bias] =
             shares.map_or_else(|| [const { String::new() }; 4], |shares| shares.map(percent));
         let n = it.accuracy.map_or(0, |is| is.n).to_string();
-        let [set, family, band] = [it.set.clone(), it.family.name().to_owned(), it.band.to_owned()];
+        let [set, family, band] = [it.set.clone(), it.family.to_owned(), it.band.to_owned()];
         table.add([set, family, band, n, mape, median, p95, bias]);
     }
     table.into_text()
@@ -117,7 +138,7 @@ fn json_of(found: &[BandAccuracy]) -> String {
         let figure = |of: fn(&crate::profile::AccuracyFile) -> f64| it.accuracy.as_ref().map(of);
         json!({
             "set": it.set,
-            "family": it.family.name(),
+            "family": it.family,
             "band": it.band,
             "n": it.accuracy.map_or(0, |is| is.n),
             "n_missing": it.n_missing,

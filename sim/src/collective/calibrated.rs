@@ -33,8 +33,7 @@ pub(super) fn calibrated(
         |kind| Stage { kind, groups: vec![group.to_vec()], bytes, reach: super::hierarchy::Reach::Across };
     let cluster = wires.cluster();
     let (path, stages) = match (algorithm, kind) {
-        (None | Some(Algorithm::Direct), CollectiveKind::AllToAll) => (None, vec![one(kind)]),
-        (None, _) => (None, vec![one(kind)]),
+        (Some(Algorithm::Direct), CollectiveKind::AllToAll) | (None, _) => (None, vec![one(kind)]),
         (Some(Algorithm::Ring), kind) if kind != CollectiveKind::AllToAll => {
             (Some(Path::Ring), vec![one(kind)])
         }

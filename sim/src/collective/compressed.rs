@@ -66,7 +66,7 @@ pub const fn quantised(n_values: u64) -> Bytes {
 ///
 /// # Source
 ///
-/// Dettmers, "8-bit approximations for parallelism in deep learning", 2016; Wang et al., "ZeRO++", 2023 (block quantisation with a
+/// Dettmers, "8-bit approximations for parallelism in deep learning", 2016; Wang et al., "`ZeRO++`", 2023 (block quantisation with a
 /// scale for each block, all-to-all in place of a ring).
 pub fn compressed(
     collectives: &Collectives,

@@ -1,5 +1,10 @@
 //! The forms of models: what a fit varies.
 
+use crate::kernel::Chip;
+use crate::kernel::decode::{DecodeParams, decode_us};
+use crate::kernel::moe::moe_us;
+use crate::kernel::moe::params::MoeParams;
+use crate::kernel::prefill::{PrefillParams, prefill_us};
 use crate::measurement::{Family, Operation, Scope, Site, Work};
 use crate::nccl::{NcclParams, NcclVersion, PairsParams, collective_time, pairs_time};
 
@@ -9,6 +14,12 @@ pub type SpecialParams = (&'static [&'static str], fn(&Work) -> bool);
 /// The form of a family's model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
+    /// Attention of prompts: tiles of queries over the multiprocessors.
+    Prefill,
+    /// Attention of new tokens: caches split over the multiprocessors.
+    Decode,
+    /// Grouped products of the hottest rank.
+    Moe,
     /// Collectives by NCCL.
     Collective(NcclVersion),
     /// Sends between pairs.
@@ -21,17 +32,19 @@ impl Form {
         match family {
             Family::Collective => Some(Self::Collective(NcclVersion::of_stack(stack))),
             Family::P2p => Some(Self::Pairs),
-            Family::Gemm
-            | Family::AttentionPrefill
-            | Family::AttentionDecode
-            | Family::Moe
-            | Family::Elementwise => None,
+            Family::AttentionPrefill => Some(Self::Prefill),
+            Family::AttentionDecode => Some(Self::Decode),
+            Family::Moe => Some(Self::Moe),
+            Family::Gemm | Family::Elementwise => None,
         }
     }
 
     /// Its name in profiles.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Prefill => "query_tiles",
+            Self::Decode => "split_cache",
+            Self::Moe => "grouped_products",
             Self::Collective(_) => "nccl_protocols",
             Self::Pairs => "launch_and_wire",
         }
@@ -40,6 +53,9 @@ impl Form {
     /// The names of its parameters.
     pub const fn names(self) -> &'static [&'static str] {
         match self {
+            Self::Prefill => PrefillParams::NAMES,
+            Self::Decode => DecodeParams::NAMES,
+            Self::Moe => MoeParams::NAMES,
             Self::Collective(_) => NcclParams::NAMES,
             Self::Pairs => PairsParams::NAMES,
         }
@@ -48,6 +64,9 @@ impl Form {
     /// Where a fit begins.
     pub const fn start(self) -> &'static [f64] {
         match self {
+            Self::Prefill => PrefillParams::START,
+            Self::Decode => DecodeParams::START,
+            Self::Moe => MoeParams::START,
             Self::Collective(_) => NcclParams::START,
             Self::Pairs => PairsParams::START,
         }
@@ -57,20 +76,31 @@ impl Form {
     /// another family, or on a card that is not known or cannot do it.
     pub fn predict_us(self, values: &[f64], work: &Work, site: &Site) -> Option<f64> {
         let machine = &site.machine;
+        let chip = |dtype| Chip::new(site.card.as_deref()?, dtype);
         match (self, work) {
+            (Self::Prefill, Work::Prefill(work)) => {
+                Some(prefill_us(&PrefillParams::from_values(values), work, &chip(work.dtype)?))
+            }
+            (Self::Decode, Work::Decode(work)) => {
+                Some(decode_us(&DecodeParams::from_values(values), work, &chip(work.dtype)?))
+            }
+            (Self::Moe, Work::Moe(work)) => {
+                Some(moe_us(&MoeParams::from_values(values), work, &chip(work.dtype)?))
+            }
             (Self::Collective(version), Work::Collective(work)) => {
                 Some(collective_time(&NcclParams::from_values(values), version, work, machine).total_us())
             }
             (Self::Pairs, Work::Pairs(work)) => {
                 Some(pairs_time(&PairsParams::from_values(values), work, machine).total_us())
             }
-            (Self::Collective(_) | Self::Pairs, _) => None,
+            (Self::Prefill | Self::Decode | Self::Moe | Self::Collective(_) | Self::Pairs, _) => None,
         }
     }
 
     /// Parameters that matter only for some work: their names, and whether `work` is of that kind.
     pub const fn special_params(self) -> &'static [SpecialParams] {
         match self {
+            Self::Prefill | Self::Decode | Self::Moe => &[],
             Self::Collective(_) => &[
                 (&["grouped_start_us", "grouped_peers_us", "grouped_rate"], is_grouped),
                 (&["net_start_us", "nic_efficiency"], leaves_the_node),

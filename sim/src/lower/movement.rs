@@ -7,11 +7,12 @@ use super::m2n::Message;
 use super::{Lowering, compute_stream};
 use crate::collective::{Collective, CollectiveKind, Grain, Timing, timed};
 use crate::comm::{Calibrated, kept_launch_us, machine_of};
-use crate::measurement::{PairsWork, Scope};
+use crate::fitted::regime_of_bytes;
+use crate::measurement::{Family, PairsWork, Scope};
 use crate::nccl::{
     GroupedSends, TimeAlone, grouped_protocol, grouped_sends_time, n_channels, n_channels_max, pairs_time,
 };
-use crate::provenance::Provenance;
+use crate::provenance::{Basis, Provenance};
 use crate::scenario::Launch;
 use crate::topology::GpuIdx;
 use crate::wires::Wire;
@@ -20,8 +21,8 @@ use crate::wires::Wire;
 #[derive(Clone, Debug)]
 pub(super) struct Movement {
     pub(super) flows: Vec<Flow>,
-    /// Where the latencies and rates come from.
-    pub(super) provenance: Provenance,
+    /// What the latencies and rates rest on.
+    pub(super) basis: Basis,
     /// What its kernels take from computation.
     pub(super) slows: Vec<Slowdown>,
 }
@@ -30,15 +31,14 @@ impl Movement {
     /// One flow whose time the wires alone decide; rates of links come from datasheets, as peak rates do.
     fn on_wires(wire: Wire, bytes: Bytes, launch: SimDuration) -> Self {
         let flow = Flow { path: wire.path, bytes, latency: wire.latency + launch, rate_cap: None };
-        Self { flows: vec![flow], provenance: Provenance::Roofline, slows: Vec::new() }
+        Self { flows: vec![flow], basis: Basis::unjudged(Provenance::Roofline), slows: Vec::new() }
     }
-}
 
-impl Movement {
     /// Several at once, as one task; the weakest provenance holds for all.
     pub(super) fn joined(parts: Vec<Self>) -> Self {
-        let provenance = parts.iter().map(|part| part.provenance).max().unwrap_or(Provenance::Roofline);
-        let mut all = Self { flows: Vec::with_capacity(parts.len()), provenance, slows: Vec::new() };
+        let weakest = parts.iter().map(|part| part.basis).max();
+        let basis = weakest.unwrap_or(Basis::unjudged(Provenance::Roofline));
+        let mut all = Self { flows: Vec::with_capacity(parts.len()), basis, slows: Vec::new() };
         for part in parts {
             all.flows.extend(part.flows);
             all.slows.extend(part.slows);
@@ -69,14 +69,15 @@ impl Lowering<'_> {
         let timing = Timing::from_us(total, time.transfer_us);
         let mean = sizes.iter().sum::<u64>() as f64 / sizes.len() as f64;
         let protocol = grouped_protocol(mean);
+        let n_sent = u32::try_from(sizes.len()).expect("fewer than 2^32 messages");
         let movement = |it: &Message| {
             let wire = self.wires.pair(src, it.dst);
             let bytes = Bytes(protocol.on_wire(it.bytes.0));
             let flow = Flow { path: wire.path, bytes, latency: SimDuration::ZERO, rate_cap: None };
-            let blocks = n_channels(it.bytes.0 as f64).min((n_channels_max() / sizes.len() as u32).max(1));
+            let blocks = n_channels(it.bytes.0 as f64).min((n_channels_max() / n_sent).max(1));
             Movement {
                 flows: vec![timed(flow, timing, Grain::Coarse)],
-                provenance: Provenance::Extrapolated,
+                basis: basis(Family::P2p, it.bytes, false),
                 slows: self.slows(&self.hands(src, it.dst), blocks, it.bytes, timing.total),
             }
         };
@@ -132,7 +133,7 @@ impl Lowering<'_> {
         let blocks = n_channels(message.bytes.0 as f64);
         Movement {
             flows: vec![timed(flow, timing, Grain::Coarse)],
-            provenance: provenance(is_covered),
+            basis: basis(Family::P2p, message.bytes, is_covered),
             slows: self.slows(&self.hands(src, message.dst), blocks, message.bytes, timing.total),
         }
     }
@@ -145,15 +146,17 @@ impl Lowering<'_> {
         group: &[GpuIdx],
     ) -> Vec<Movement> {
         let launch = self.launch(group[0]);
-        let (provenance, slows) = match collective.nccl {
-            None => (Provenance::Roofline, Vec::new()),
+        let (basis, slows) = match collective.nccl {
+            None => (Basis::unjudged(Provenance::Roofline), Vec::new()),
             Some(way) => {
                 let sent = kind.sent(bytes, group.len());
-                (provenance(way.is_covered), self.slows(group, way.n_channels, sent, collective.time_alone))
+                (
+                    basis(Family::Collective, bytes, way.is_covered),
+                    self.slows(group, way.n_channels, sent, collective.time_alone),
+                )
             }
         };
-        let phase =
-            |idx| Movement { flows: collective.flows_with(idx, launch), provenance, slows: slows.clone() };
+        let phase = |idx| Movement { flows: collective.flows_with(idx, launch), basis, slows: slows.clone() };
         (0..collective.phases.len()).map(phase).collect()
     }
 
@@ -183,7 +186,8 @@ impl Lowering<'_> {
     }
 }
 
-/// Where a time of a profile's model comes from.
-const fn provenance(is_covered: bool) -> Provenance {
-    if is_covered { Provenance::Fitted } else { Provenance::Extrapolated }
+/// What a time of a profile's model rests on.
+fn basis(family: Family, bytes: Bytes, is_covered: bool) -> Basis {
+    let provenance = if is_covered { Provenance::Fitted } else { Provenance::Extrapolated };
+    Basis { provenance, regime: Some(regime_of_bytes(family, bytes.0)) }
 }

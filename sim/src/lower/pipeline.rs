@@ -8,6 +8,7 @@ use masim_units::Bytes;
 
 use super::head::{Stream, lm_head};
 use super::m2n::Message;
+use super::pass::{Pass, Tokens};
 use super::step::{Activity, Place, Step};
 use super::{Lowering, send_stream};
 use crate::collective::CollectiveKind;
@@ -30,7 +31,7 @@ struct Passage<'s, 'a> {
     routing: &'s StepRouting,
     step: &'s mut Step,
     micro_batch: u32,
-    tokens: Range<u32>,
+    pass: Pass,
 }
 
 pub(super) fn lower(
@@ -42,9 +43,11 @@ pub(super) fn lower(
     let n_layers = lowering.scenario.model.n_layers;
     let mut tokens_known = vec![Vec::new(); plan.n_in_flight as usize];
     for copy in &plan.copies {
-        for (tokens, micro_batch) in share::split(&copy.tokens, plan.n_in_flight).zip(0..) {
-            let mut passage = Passage { lowering, plan, routing, step: &mut step, micro_batch, tokens };
-            tokens_known[micro_batch as usize].extend(passage.run(copy)?);
+        for (sequences, micro_batch) in share::split(&copy.tokens, plan.n_in_flight).zip(0..) {
+            for pass in Pass::all(&lowering.scenario.workload, &sequences) {
+                let mut passage = Passage { lowering, plan, routing, step: &mut step, micro_batch, pass };
+                tokens_known[micro_batch as usize].extend(passage.run(copy)?);
+            }
         }
     }
     for (micro_batch, known) in (0..).zip(&tokens_known) {
@@ -63,8 +66,7 @@ impl Passage<'_, '_> {
         if self.lowering.scenario.model.vocab.is_some() {
             first.insert(0, ops.embedding(n_tokens));
         }
-        let starts: Vec<TaskId> =
-            copy.stages[0].gpus.iter().map(|&gpu| self.step.barrier(self.place(0), Some(gpu), &[])).collect();
+        let starts = self.start(copy)?;
         let mut inputs: Inputs = starts.iter().map(|&start| (first.clone(), vec![start])).collect();
         for (idx, stage) in copy.stages.iter().enumerate() {
             if idx > 0 {
@@ -74,12 +76,33 @@ impl Passage<'_, '_> {
                 inputs = self.layer(stage, layer, inputs)?;
             }
         }
+        if !self.pass.makes_tokens() {
+            return Ok(inputs.into_iter().flat_map(|(_, after)| after).collect());
+        }
         let last = copy.stages.last().expect("a copy has a stage");
         let place = self.place(self.lowering.scenario.model.n_layers);
-        let tokens =
-            lm_head(self.lowering, self.step, place, &last.gpus, (n_tokens, Stream::Replicated), inputs)?;
-        self.feed_back(copy, &starts, &tokens);
+        let stream = (self.pass.n_sequences(), Stream::Replicated);
+        let tokens = lm_head(self.lowering, self.step, place, &last.gpus, stream, inputs)?;
+        if self.pass.tokens == Tokens::Newest {
+            self.feed_back(copy, &starts, &tokens);
+        }
         Ok(tokens)
+    }
+
+    /// What each rank of the first stage waits for: the tokens of the step before, and the host that schedules.
+    fn start(&mut self, copy: &PipelineCopy) -> Result<Vec<TaskId>, TooLong> {
+        let place = self.place(0);
+        let barrier = |step: &mut Step, gpu, after: &[TaskId]| step.barrier(place, Some(gpu), after);
+        let gpus = &copy.stages[0].gpus;
+        let Some(host) = self.lowering.scenario.host_overhead else {
+            return Ok(gpus.iter().map(|&gpu| barrier(self.step, gpu, &[])).collect());
+        };
+        // One host schedules for all ranks.
+        let host = (host, self.lowering.scenario.launch);
+        let scheduled = self.step.schedule(host, place, gpus[0], self.pass.n_sequences())?;
+        let others: Vec<TaskId> =
+            gpus[1..].iter().map(|&gpu| barrier(self.step, gpu, &[scheduled])).collect();
+        Ok(std::iter::once(scheduled).chain(others).collect())
     }
 
     /// One layer on all ranks of a stage: two all-reduces.
@@ -88,9 +111,11 @@ impl Passage<'_, '_> {
         let model = &self.lowering.scenario.model;
         let moe = ops.moe();
         let last_without_head = layer + 1 == model.n_layers && model.vocab.is_none();
-        let cached = self.lowering.cached(&self.tokens);
         let widths = share::sizes(moe.expert_hidden, self.n_ranks(), 0).map(u64::from);
-        let activated = activated(&self.routing[layer as usize], &self.tokens);
+        let activated = match moe.has_gate() {
+            true => activated(&self.routing[layer as usize], &self.pass.choosing()),
+            false => 1,
+        };
         let rows = n_tokens * u64::from(moe.experts_per_token);
 
         let attention: Inputs = inputs
@@ -98,7 +123,7 @@ impl Passage<'_, '_> {
             .zip(&self.plan.head_shares)
             .map(|((mut all, after), share)| {
                 all.push(ops.qkv_projection(n_tokens, share.n_heads, share.n_kv_heads));
-                all.push(ops.decode_attention(n_tokens, cached, share.n_heads, share.n_kv_heads));
+                all.push(self.pass.attention(self.lowering, share));
                 all.push(ops.output_projection(n_tokens, share.n_heads));
                 (all, after)
             })
@@ -204,7 +229,7 @@ impl Passage<'_, '_> {
     }
 
     fn n_tokens(&self) -> u64 {
-        u64::from(self.tokens.end - self.tokens.start)
+        self.pass.n_tokens()
     }
 
     fn n_ranks(&self) -> u32 {

@@ -14,7 +14,7 @@ use crate::cost::TooLong;
 use crate::load::StepRouting;
 use crate::model::Op;
 use crate::plan::{MicroBatch, RoutedPlan};
-use crate::scenario::{Dispatch, Schedule, Workload};
+use crate::scenario::{Dispatch, Schedule};
 use crate::topology::GpuIdx;
 
 /// A step under construction.
@@ -45,7 +45,7 @@ pub(super) fn lower(
     plan: &RoutedPlan,
     routing: &StepRouting,
 ) -> Result<Step, TooLong> {
-    let Workload::Decode { batch, .. } = lowering.scenario.workload;
+    let batch = lowering.scenario.workload.batch();
     let n_gpus = lowering.scenario.cluster.n_gpus();
     let mut run = RoutedStep {
         plan,

@@ -6,11 +6,12 @@ use masim_engine::{ShapeBuilder, StreamId, TaskId, Work};
 use masim_units::{Bytes, SimDuration};
 
 use super::movement::Movement;
-use super::{Lowering, collective_stream, compute_stream};
+use super::{Lowering, collective_stream, compute_stream, host_stream};
 use crate::collective::CollectiveKind;
-use crate::cost::TooLong;
+use crate::cost::{Cost, TooLong};
 use crate::model::{Op, OpKind};
-use crate::provenance::Provenance;
+use crate::provenance::{Basis, Provenance};
+use crate::scenario::Dtypes;
 use crate::topology::GpuIdx;
 
 /// What a task is for.
@@ -32,6 +33,8 @@ pub enum Activity {
     Collective(CollectiveKind),
     /// Hidden states to the next stage, or token ids to the first.
     StageSend,
+    /// The host schedules or launches.
+    Host,
     /// No work: others wait for it.
     Barrier,
 }
@@ -48,6 +51,7 @@ impl Activity {
             Self::CacheExchange => "cache_exchange",
             Self::Collective(kind) => kind.name(),
             Self::StageSend => "stage_send",
+            Self::Host => "host",
             Self::Barrier => "barrier",
         }
     }
@@ -55,7 +59,7 @@ impl Activity {
     /// Whether data is on its way.
     pub const fn is_communication(self) -> bool {
         match self {
-            Self::Attention | Self::Experts | Self::Head | Self::Barrier => false,
+            Self::Attention | Self::Experts | Self::Head | Self::Host | Self::Barrier => false,
             Self::Dispatch | Self::Combine | Self::CacheExchange | Self::Collective(_) | Self::StageSend => {
                 true
             }
@@ -88,14 +92,14 @@ pub struct TaskInfo {
     /// Its kernels, in [`Step::parts`].
     pub parts: Range<u32>,
     /// Where its latencies and rates come from, if it is communication; kernels have their own.
-    pub provenance: Provenance,
+    pub basis: Basis,
 }
 
 impl TaskInfo {
     /// A task of one GPU that moves nothing and has no kernels.
     fn new((activity, place): (Activity, Place), gpu: Option<GpuIdx>) -> Self {
-        let provenance = Provenance::Roofline;
-        Self { activity, gpu, to: None, place, bytes: Bytes::ZERO, parts: 0..0, provenance }
+        let basis = Basis::unjudged(Provenance::Roofline);
+        Self { activity, gpu, to: None, place, bytes: Bytes::ZERO, parts: 0..0, basis }
     }
 }
 
@@ -106,8 +110,25 @@ pub struct Part {
     pub kind: OpKind,
     /// How long it takes alone, launch included.
     pub time: SimDuration,
-    /// Where that number comes from.
-    pub provenance: Provenance,
+    /// What that number rests on.
+    pub basis: Basis,
+    /// Arithmetic of its matrix products.
+    pub flops: u64,
+    /// Its traffic to the device memory.
+    pub bytes: Bytes,
+}
+
+impl Part {
+    fn new(op: &Op, cost: Cost, dtypes: &Dtypes) -> Self {
+        let Cost { time, basis } = cost;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a count of operations, of which 2^64 would take a GPU years"
+        )]
+        let flops = op.flops().0 as u64;
+        Self { kind: op.kind, time, basis, flops, bytes: op.traffic(dtypes) }
+    }
 }
 
 /// The tasks of one step.
@@ -125,6 +146,8 @@ pub struct Step {
     pub carries: Vec<(TaskId, TaskId)>,
     /// The barrier at which each micro-batch has its token.
     pub done: Vec<TaskId>,
+    /// The scheduling that launches wait for.
+    pub(super) scheduled: Option<TaskId>,
 }
 
 impl Step {
@@ -158,11 +181,20 @@ impl Step {
         for op in ops.iter().filter(|op| !op.is_empty()) {
             let cost = lowering.cost.cost(op, card)?;
             time = time.checked_add(cost.time).ok_or(TooLong { op: op.kind.name() })?;
-            self.parts.push(Part { kind: op.kind, time: cost.time, provenance: cost.provenance });
+            self.parts.push(Part::new(op, cost, &lowering.scenario.model.dtype));
         }
         let parts = first..self.n_parts();
+        let launched = self.launch(lowering, place, gpu, self.n_parts() - first);
         let info = TaskInfo { parts, ..TaskInfo::new((activity, place), Some(gpu)) };
-        Ok(self.push(&[compute_stream(gpu)], after, Work::Compute { time }, info))
+        let after: Vec<TaskId> = after.iter().copied().chain(launched).collect();
+        Ok(self.push(&[compute_stream(gpu)], &after, Work::Compute { time }, info))
+    }
+
+    /// The host of `gpu` at work for `time`.
+    pub(super) fn host(&mut self, place: Place, gpu: GpuIdx, time: SimDuration, after: &[TaskId]) -> TaskId {
+        let basis = Basis::unjudged(Provenance::Assumed);
+        let info = TaskInfo { basis, ..TaskInfo::new((Activity::Host, place), Some(gpu)) };
+        self.push(&[host_stream(gpu)], after, Work::Delay { time }, info)
     }
 
     /// A point that others wait for.
@@ -180,10 +212,10 @@ impl Step {
         movement: Movement,
         after: &[TaskId],
     ) -> TaskId {
-        let Movement { flows, provenance, slows } = movement;
+        let Movement { flows, basis, slows } = movement;
         let bytes = flows.iter().map(|flow| flow.bytes).sum();
         let work = if bytes == Bytes::ZERO { Work::Barrier } else { Work::Transfer { flows, slows } };
-        let info = TaskInfo { to: dst, bytes, provenance, ..TaskInfo::new((activity, place), src) };
+        let info = TaskInfo { to: dst, bytes, basis, ..TaskInfo::new((activity, place), src) };
         self.push(streams, after, work, info)
     }
 
@@ -199,9 +231,11 @@ impl Step {
         bytes: Bytes,
         after: &[TaskId],
     ) -> TaskId {
+        let launched: Vec<TaskId> =
+            group.iter().filter_map(|&gpu| self.launch(lowering, place, gpu, 1)).collect();
         let collective = lowering.choose(kind, group, bytes);
         let streams: Vec<_> = group.iter().map(|&gpu| collective_stream(gpu)).collect();
-        let mut last = Vec::from(after);
+        let mut last: Vec<TaskId> = after.iter().copied().chain(launched).collect();
         for movement in lowering.phases(&collective, (kind, bytes), group) {
             last = vec![self.transfer(
                 (Activity::Collective(kind), place),

@@ -98,17 +98,15 @@ fn read_table(
 ) -> Result<Table, InputError> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(source.text.as_bytes());
     let header = reader.headers().map_err(|error| malformed(source, &error))?.clone();
-    let columns = Columns::of(family, &header, source)?;
-    let foreign = columns.foreign(&header);
-    if !foreign.is_empty() {
-        warnings.push(format!("`{}`: columns that are not used: {}", source.path, foreign.join(", ")));
-    }
+    let required: Vec<_> = family.work_columns().iter().copied().chain(["time_us"]).collect();
+    let columns = Columns::of((&required, family.optional_columns()), &header, source)?;
+    warnings.extend(columns.foreign(&header, source));
     let (mut rows, mut problems) = (Vec::new(), Vec::new());
     for record in reader.records() {
         let record = record.map_err(|error| malformed(source, &error))?;
         let line = record.position().map_or(0, csv::Position::line);
         let cells = Cells { columns: &columns, record: &record };
-        match cells.row(line, machine) {
+        match cells.row(line, family, machine) {
             Ok(row) => rows.push(row),
             Err((column, message)) if problems.len() < N_PROBLEMS_MAX => {
                 problems.push(problem_at(line, column, message));
@@ -133,30 +131,32 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// A table that is no CSV.
-fn malformed(source: &SourceText, error: &csv::Error) -> InputError {
+pub(super) fn malformed(source: &SourceText, error: &csv::Error) -> InputError {
     let line = error.position().map_or(1, csv::Position::line);
     InputError { source: source.clone(), problems: vec![problem_at(line, "", format!("is no CSV: {error}"))] }
 }
 
-fn problem_at(line: u64, column: &str, message: String) -> Problem {
+pub(super) fn problem_at(line: u64, column: &str, message: String) -> Problem {
     let line = u32::try_from(line).unwrap_or(u32::MAX);
     Problem { position: Some((line, 1)), key: column.to_owned(), message, hint: None }
 }
 
-/// Where the columns of a family stand.
-struct Columns {
-    family: Family,
+/// Where the columns of a table stand.
+pub(super) struct Columns {
     places: Vec<(&'static str, usize)>,
 }
 
 impl Columns {
-    fn of(family: Family, header: &csv::StringRecord, source: &SourceText) -> Result<Self, InputError> {
+    pub(super) fn of(
+        (required, optional): (&[&'static str], &[&'static str]),
+        header: &csv::StringRecord,
+        source: &SourceText,
+    ) -> Result<Self, InputError> {
         let (mut places, mut problems) = (Vec::new(), Vec::new());
-        let required = family.work_columns().iter().chain([&"time_us"]);
-        for &name in required.chain(family.optional_columns()) {
+        for &name in required.iter().chain(optional) {
             match header.iter().position(|found| found == name) {
                 Some(at) => places.push((name, at)),
-                None if family.optional_columns().contains(&name) => {}
+                None if optional.contains(&name) => {}
                 None => {
                     let mut problem = problem_at(1, name, "this column is required, but missing".to_owned());
                     problem.hint = did_you_mean(name, header.iter());
@@ -165,20 +165,24 @@ impl Columns {
             }
         }
         if problems.is_empty() {
-            return Ok(Self { family, places });
+            return Ok(Self { places });
         }
         Err(InputError { source: source.clone(), problems })
     }
 
-    fn foreign<'a>(&self, header: &'a csv::StringRecord) -> Vec<&'a str> {
-        header.iter().filter(|name| self.places.iter().all(|(own, _)| own != name)).collect()
+    /// A warning of the columns that are not used.
+    pub(super) fn foreign(&self, header: &csv::StringRecord, source: &SourceText) -> Option<String> {
+        let foreign = header.iter().filter(|name| self.places.iter().all(|(own, _)| own != name));
+        let foreign: Vec<_> = foreign.collect();
+        let names = foreign.join(", ");
+        (!foreign.is_empty()).then(|| format!("`{}`: columns that are not used: {names}", source.path))
     }
 }
 
 /// One record, by names of columns.
-struct Cells<'a> {
-    columns: &'a Columns,
-    record: &'a csv::StringRecord,
+pub(super) struct Cells<'a> {
+    pub(super) columns: &'a Columns,
+    pub(super) record: &'a csv::StringRecord,
 }
 
 impl Fields for Cells<'_> {
@@ -189,8 +193,7 @@ impl Fields for Cells<'_> {
 }
 
 impl Cells<'_> {
-    fn row(&self, line: u64, machine: &Machine) -> Result<Row, Mistake> {
-        let family = self.columns.family;
+    fn row(&self, line: u64, family: Family, machine: &Machine) -> Result<Row, Mistake> {
         let work = Work::read(family, self, machine)?;
         let time_us = time_us(self)?;
         let group = family.group_columns().iter().map(|name| self.text(name).to_owned());

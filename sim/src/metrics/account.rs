@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use masim_engine::{GraphId, TaskId, TaskRef};
 use masim_units::{SimDuration, SimTime};
 
-use crate::lower::TaskInfo;
+use crate::lower::{Activity, TaskInfo};
 use crate::plan::Role;
-use crate::run::{Run, StepRecord};
+use crate::run::{Run, Steady, StepRecord};
 use crate::topology::GpuIdx;
 
 /// The time of one GPU over a window; the five parts add up to its length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Account {
-    /// A compute kernel ran.
+    /// A compute kernel ran, or was waited for while the host had not launched it.
     pub busy: SimDuration,
     /// A slower peer of the same pool was waited for.
     pub imbalance: SimDuration,
@@ -25,6 +25,8 @@ pub struct Account {
     pub fill_drain: SimDuration,
     /// The share of the waits that ended with data: a communication kernel was resident.
     pub resident_wait: SimDuration,
+    /// The share of `busy` in which the host was waited for.
+    pub host: SimDuration,
 }
 
 impl Account {
@@ -50,14 +52,13 @@ pub fn accounts(run: &Run, roles: &[(GpuIdx, Role)]) -> (Vec<Account>, Vec<Accou
     let window = Ledger {
         steps: &run.steps,
         roles: &roles_by_gpu,
-        from: run.end_of(run.window.first),
-        to: run.end_of(run.window.last),
-        is_steady: true,
+        from: run.measured().0,
+        to: run.measured().1,
+        is_steady: run.steady != Steady::Once,
     };
     let cold_steps = std::slice::from_ref(&run.cold);
-    let end = run.cold.trace.spans.iter().map(|span| span.end).max().unwrap_or(SimTime::ZERO);
-    let cold =
-        Ledger { steps: cold_steps, roles: &roles_by_gpu, from: SimTime::ZERO, to: end, is_steady: false };
+    let (from, to) = (SimTime::ZERO, run.cold_end());
+    let cold = Ledger { steps: cold_steps, roles: &roles_by_gpu, from, to, is_steady: false };
     (window.accounts(roles), cold.accounts(roles))
 }
 
@@ -105,7 +106,11 @@ impl Ledger<'_> {
                 if open == gap.1 && info.activity.is_communication() {
                     account.resident_wait += gap.1.since(gap.0);
                 }
-                *self.reason(gpu, info, account) += open.since(start);
+                let time = open.since(start);
+                if info.activity == Activity::Host {
+                    account.host += time;
+                }
+                *self.reason(gpu, info, account) += time;
                 open = start;
             }
             cause = span.cause;
@@ -131,6 +136,10 @@ impl Ledger<'_> {
         if waited_for.activity.is_communication() {
             return &mut account.wire;
         }
+        // A launch belongs to the kernel that it precedes.
+        if waited_for.activity == Activity::Host {
+            return &mut account.busy;
+        }
         match waited_for.gpu {
             Some(other) if self.roles[&other] == self.roles[&gpu] => &mut account.imbalance,
             Some(_) | None => &mut account.dependency,
@@ -153,7 +162,6 @@ impl Ledger<'_> {
 
 /// Whether a task occupies the compute stream of its GPU.
 fn is_compute(info: &TaskInfo) -> bool {
-    use crate::lower::Activity;
     match info.activity {
         Activity::Attention | Activity::Experts | Activity::Head => true,
         Activity::Dispatch
@@ -161,6 +169,7 @@ fn is_compute(info: &TaskInfo) -> bool {
         | Activity::CacheExchange
         | Activity::Collective(_)
         | Activity::StageSend
+        | Activity::Host
         | Activity::Barrier => false,
     }
 }

@@ -5,10 +5,11 @@ use masim_units::{SimDuration, SimTime};
 
 use super::account::{Account, accounts};
 use super::critical::{CriticalPath, critical_path};
+use super::energy::energy_j;
 use crate::load::RoutingSource;
 use crate::model::Op;
 use crate::plan::{Plan, Role};
-use crate::run::{Run, steady};
+use crate::run::{Run, Steady, steady};
 use crate::scenario::{Scenario, Workload};
 use crate::theory::step_work;
 use crate::topology::GpuIdx;
@@ -18,10 +19,10 @@ use crate::topology::GpuIdx;
 pub struct Metrics {
     /// Measured steps.
     pub n_steps: u32,
-    /// Time between two tokens of one micro-batch in steady state.
-    pub tpot_us: f64,
+    /// Time between two tokens of one micro-batch in steady state; of prompts, the makespan.
+    pub period_us: f64,
     /// 5th and 95th percentile of the measured steps, nearest rank.
-    pub tpot_step_us: (f64, f64),
+    pub step_us: (f64, f64),
     /// Makespan of one cold step, fill and drain included.
     pub step_time_us: f64,
     /// No strategy on these GPUs can be faster.
@@ -40,10 +41,25 @@ pub struct Metrics {
     pub comm_exposed_us: f64,
     /// Idle time, mean over GPUs.
     pub wait_mean_us: f64,
+    /// Joules of all GPUs in a measured step.
+    pub energy_j: f64,
+    /// What requests see from their beginning, where the workload has one.
+    pub request: Option<Request>,
     /// The longest dependent chain of the window.
     pub critical_path: CriticalPath,
     /// By GPU: its role, a steady step, and the cold step.
     pub gpus: Vec<GpuMetrics>,
+}
+
+/// Requests from their prompts on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Request {
+    /// Time to the first token of all sequences.
+    pub ttft_us: f64,
+    /// Time to the last token of all sequences.
+    pub makespan_us: f64,
+    /// Joules of all GPUs until then.
+    pub energy_j: f64,
 }
 
 /// The account of one GPU.
@@ -61,11 +77,11 @@ pub struct GpuMetrics {
 
 /// Measures a finished run of `plan`.
 pub fn measure(scenario: &Scenario, plan: &Plan, run: &Run, routing: &RoutingSource) -> Metrics {
-    let Workload::Decode { batch, .. } = scenario.workload;
-    let n_steps = run.window.n_steps();
-    let window = run.end_of(run.window.last).since(run.end_of(run.window.first));
-    let tpot_us = window.as_us() / f64::from(n_steps);
-    let cold_end = run.cold.trace.spans.iter().map(|span| span.end).max().unwrap_or(SimTime::ZERO);
+    let batch = scenario.workload.batch();
+    let n_steps = run.n_measured();
+    let (from, to) = run.measured();
+    let window = to.since(from);
+    let period_us = window.as_us() / f64::from(n_steps);
     let roles = plan.roles();
     let (steady, cold) = accounts(run, &roles);
     let gpus: Vec<GpuMetrics> = roles
@@ -77,22 +93,57 @@ pub fn measure(scenario: &Scenario, plan: &Plan, run: &Run, routing: &RoutingSou
         gpus.iter().map(|gpu| of(&gpu.window).as_us()).sum::<f64>() / (gpus.len() as f64 * f64::from(n_steps))
     };
     let need = Need::of(scenario, run, routing);
-    let tpot_secs = tpot_us * 1e-6;
+    let energy_j = energy_j(scenario, run, &gpus) / f64::from(n_steps);
+    let period_secs = period_us * 1e-6;
     Metrics {
         n_steps,
-        tpot_us,
-        tpot_step_us: percentiles(run),
-        step_time_us: cold_end.as_us(),
+        period_us,
+        step_us: percentiles(run),
+        step_time_us: run.cold_end().as_us(),
         work_bound_us: need.bound_secs * 1e6,
-        tokens_per_sec: f64::from(batch) / tpot_secs,
-        busy_share: mean_us(|account| account.busy) / tpot_us,
-        resident_share: mean_us(|account| account.busy + account.resident_wait) / tpot_us,
-        mfu: need.flops / need.peak / tpot_secs,
-        mbu: need.bytes / need.bandwidth / tpot_secs,
+        tokens_per_sec: f64::from(batch) / period_secs,
+        busy_share: mean_us(|account| account.busy) / period_us,
+        resident_share: mean_us(|account| account.busy + account.resident_wait) / period_us,
+        mfu: need.flops / need.peak / period_secs,
+        mbu: need.bytes / need.bandwidth / period_secs,
         comm_exposed_us: mean_us(|account| account.wire),
         wait_mean_us: mean_us(Account::waits),
+        energy_j,
+        request: match scenario.workload {
+            Workload::Decode { .. } | Workload::Inference { .. } => None,
+            Workload::Prefill { .. } => {
+                Some(Request { ttft_us: period_us, makespan_us: period_us, energy_j })
+            }
+        },
         critical_path: critical_path(run),
         gpus,
+    }
+}
+
+impl Metrics {
+    /// Whole requests: `prompts`, then these steps until every sequence has `output_len` tokens.
+    pub fn with_prompts(self, prompts: &Self, batch: u32, output_len: u32) -> Self {
+        // The prompt gives the first token.
+        let n_steps = f64::from(output_len - 1);
+        let makespan_us = prompts.period_us + n_steps * self.period_us;
+        let energy_j = prompts.energy_j + n_steps * self.energy_j;
+        let tokens_per_sec = f64::from(batch) * f64::from(output_len) / (makespan_us * 1e-6);
+        let request = Request { ttft_us: prompts.period_us, makespan_us, energy_j };
+        Self { tokens_per_sec, request: Some(request), ..self }
+    }
+
+    /// Joules of all GPUs for an output token.
+    pub fn energy_per_token_j(&self) -> f64 {
+        self.power_w() / self.tokens_per_sec
+    }
+
+    /// Watts of all GPUs, mean over the measured step or over whole requests.
+    pub fn power_w(&self) -> f64 {
+        let (energy_j, us) = match self.request {
+            Some(request) => (request.energy_j, request.makespan_us),
+            None => (self.energy_j, self.period_us),
+        };
+        energy_j / (us * 1e-6)
     }
 }
 
@@ -116,10 +167,11 @@ impl Need {
             peak: cards().map(|card| card.peak[&dtype].per_sec()).sum(),
             bandwidth: cards().map(|card| card.memory_bandwidth.bytes_per_sec() as f64).sum(),
         };
+        let steps = run.measured_steps();
         // Constant work is the same in all steps: one of them is their mean.
-        let last = if routing.is_constant() { run.window.first + 1 } else { run.window.last };
-        let n = f64::from(last - run.window.first);
-        for step in run.window.first + 1..=last {
+        let last = if routing.is_constant() { *steps.start() } else { *steps.end() };
+        let n = f64::from(last - steps.start() + 1);
+        for step in *steps.start()..=last {
             let work = step_work(scenario, &routing.step(step));
             need.flops += work.flops.0 / n;
             need.bytes += work.bytes.0 as f64 / n;
@@ -131,6 +183,9 @@ impl Need {
 
 /// 5th and 95th percentile of the measured steps.
 fn percentiles(run: &Run) -> (f64, f64) {
+    if run.steady == Steady::Once {
+        return (run.cold_end().as_us(), run.cold_end().as_us());
+    }
     let ends = |step: u32| -> Vec<SimTime> {
         let trace = &run.steps[step as usize].trace;
         debug_assert_eq!(trace.graph, GraphId(u64::from(step)), "steps are in order of graphs");

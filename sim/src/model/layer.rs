@@ -66,6 +66,25 @@ impl<'a> LayerOps<'a> {
         Op { kind: OpKind::DecodeAttention, shape }
     }
 
+    /// The last `q_len` of `kv_len` tokens of each of `batch` prompts.
+    pub fn prefill_attention(
+        self,
+        batch: u64,
+        (q_len, kv_len): (u64, u64),
+        n_heads: u32,
+        n_kv_heads: u32,
+    ) -> Op {
+        let shape = OpShape::PrefillAttention {
+            batch,
+            q_len,
+            kv_len,
+            n_heads: u64::from(n_heads),
+            n_kv_heads: u64::from(n_kv_heads),
+            head_dim: self.head_dim(),
+        };
+        Op { kind: OpKind::PrefillAttention, shape }
+    }
+
     /// `n_partials` partial outputs of `tokens` become one, weighted by their log-sum-exp.
     pub fn merge_partials(self, tokens: u64, n_heads: u32, n_partials: u64) -> Op {
         Op::elementwise(OpKind::MergePartials, tokens, u64::from(n_heads) * self.head_dim(), n_partials, 1)

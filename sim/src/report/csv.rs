@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 use crate::sweep::RowJson;
 
 /// The last column before those of the axes; what follows it in a row stands in `results.json` alone.
-const LAST_FIXED: &str = "error";
+const LAST_FIXED: &str = "energy_per_token_j";
 
-/// The rows as CSV: the columns of [`RowJson`] up to `error`, then one for each axis without a column of
+/// The rows as CSV: the columns of [`RowJson`] up to [`LAST_FIXED`], then one for each axis without a column of
 /// its own, by path. `None` is an empty cell; floats are the shortest text that reads back to the same
 /// value.
 pub fn csv(rows: &[RowJson]) -> String {
@@ -29,10 +29,10 @@ pub fn csv(rows: &[RowJson]) -> String {
     String::from_utf8(bytes).expect("made from strings")
 }
 
-/// The names of the columns up to `error`, taken from the type so that they cannot differ from it.
+/// The names of the columns up to [`LAST_FIXED`], taken from the type so that they cannot differ from it.
 fn fixed_columns() -> Vec<String> {
     let object = object(&blank());
-    let until_last = object.keys().position(|key| key == LAST_FIXED).expect("a row has an error");
+    let until_last = object.keys().position(|key| key == LAST_FIXED).expect("a row has this column");
     object.keys().take(until_last + 1).cloned().collect()
 }
 
@@ -60,7 +60,7 @@ fn cell(value: &Value) -> String {
 pub(super) fn blank() -> RowJson {
     let fields = r#"{"row_idx":0,"point_idx":0,"strategy":"","name":"","model":"","cluster":"","profile":"",
         "phase":"","batch":0,"context_len":0,"context_len_kind":"","expert_load":"","n_gpus":0,"launch":"",
-        "seed":0,"fits":false,"warnings":[],"critical_path":[],"provenance_shares":{},"gpus":[]}"#;
+        "seed":0,"fits":false,"warnings":[],"critical_path":[],"provenance_shares":{},"regimes":[],"gpus":[]}"#;
     serde_json::from_str(fields).expect("a row whose optional fields are left out")
 }
 
@@ -82,7 +82,8 @@ mod tests {
              schedule,launch,seed,fits,n_steps,tpot_us,tpot_p05_us,tpot_p95_us,tpot_step_p05_us,\
              tpot_step_p95_us,step_time_us,closed_form_us,work_bound_us,tokens_per_sec,\
              tokens_per_sec_per_gpu,busy_share,resident_share,mfu,mbu,comm_exposed_us,wait_mean_us,\
-             memory_max_gib,provenance,error,cluster.scale_out.bandwidth"
+             memory_max_gib,provenance,error,prompt_len,output_len,chunk_len,ttft_us,makespan_us,power_mean_w,\
+             energy_per_token_j,cluster.scale_out.bandwidth"
         );
     }
 
@@ -95,7 +96,7 @@ mod tests {
         let lines: Vec<_> = text.lines().collect();
         assert!(lines[1].contains(",0.30000000000000004,"), "{}", lines[1]);
         assert!(lines[1].ends_with(','), "the axis is not set there: {}", lines[1]);
-        assert!(lines[2].ends_with(",\"GPU n0.g1, \"\"full\"\": 3 GiB missing\",1"), "{}", lines[2]);
+        assert!(lines[2].ends_with(",\"GPU n0.g1, \"\"full\"\": 3 GiB missing\",,,,,,,,1"), "{}", lines[2]);
         let n_columns = |line: &str| {
             ::csv::ReaderBuilder::new()
                 .has_headers(false)

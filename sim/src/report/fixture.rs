@@ -68,6 +68,7 @@ pub(crate) fn hand_made(point: u32, name: &str, tpot_us: f64) -> RowJson {
         provenance: Some("Roofline".to_owned()),
         steady: Some("two successive periods equal to the picosecond".to_owned()),
         provenance_shares: BTreeMap::from([("Roofline".to_owned(), 1.0)]),
+        regimes: Vec::new(),
         ..super::csv::blank()
     }
 }

@@ -141,11 +141,18 @@ fn figures(row: &RowJson) -> Vec<(&'static str, Option<String>, &'static str)> {
     let us = |value: Option<f64>| value.map(ms);
     let share = |value: Option<f64>| value.map(pct);
     let plain = |value: Option<f64>| value.map(sig);
+    let (form, bound) = match row.tpot_us {
+        Some(_) => ("closed form of TPOT", "work bound of TPOT"),
+        None => ("closed form", "work bound"),
+    };
+    let tpot = if row.output_len.is_some() { "TPOT at the mean context" } else { "TPOT (steady)" };
     vec![
-        ("TPOT (steady)", us(row.tpot_us), "ms"),
+        ("prompts (TTFT)", us(row.ttft_us), "ms"),
+        (tpot, us(row.tpot_us), "ms"),
+        ("whole requests", us(row.makespan_us.filter(|_| row.output_len.is_some())), "ms"),
         ("step time (cold)", us(row.step_time_us), "ms"),
-        ("closed form of TPOT", us(row.closed_form_us), "ms"),
-        ("work bound of TPOT", us(row.work_bound_us), "ms"),
+        (form, us(row.closed_form_us), "ms"),
+        (bound, us(row.work_bound_us), "ms"),
         ("throughput", plain(row.tokens_per_sec), "tokens/s"),
         ("throughput per GPU", plain(row.tokens_per_sec_per_gpu), "tokens/s"),
         ("busy", share(row.busy_share), "of time"),
@@ -154,6 +161,8 @@ fn figures(row: &RowJson) -> Vec<(&'static str, Option<String>, &'static str)> {
         ("MBU", share(row.mbu), "of memory bandwidth"),
         ("exposed communication", us(row.comm_exposed_us), "ms per step"),
         ("idle, mean over GPUs", us(row.wait_mean_us), "ms per step"),
+        ("power, mean over GPUs", plain(row.power_mean_w), "W"),
+        ("energy per output token", plain(row.energy_per_token_j), "J"),
         ("fullest GPU", plain(row.memory_max_gib), "GiB"),
         ("measured steps", row.n_steps.map(|n| n.to_string()), ""),
         ("provenance", row.provenance.clone(), ""),

@@ -48,6 +48,8 @@ pub enum Steady {
         /// Half of the interval's width over the mean.
         half_width: f64,
     },
+    /// There is one step alone, and its makespan was taken.
+    Once,
     /// The steps ran out before the mean was known.
     Unsettled {
         /// Half of the interval's width over the mean.

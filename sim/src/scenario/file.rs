@@ -42,6 +42,9 @@ pub struct ScenarioFile {
     /// How collectives are done.
     #[serde(default)]
     pub collectives: CollectivesFile,
+    /// What the host spends on a step beside the GPUs; without it, launches cost what the cards say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_overhead: Option<HostOverheadFile>,
     /// The origin of all randomness.
     #[serde(default = "one")]
     pub seed: u64,
@@ -103,6 +106,10 @@ impl<'de> Visitor<'de> for ProfileVisitor {
 pub enum WorkloadFile {
     /// Every sequence gains one token a step.
     Decode(DecodeFile),
+    /// Every sequence gets its first token.
+    Prefill(PrefillFile),
+    /// Prompt and tokens of every sequence.
+    Inference(InferenceFile),
 }
 
 /// The size of a decode step.
@@ -115,14 +122,60 @@ pub struct DecodeFile {
     pub context_len: ContextLenFile,
 }
 
+/// The size of the prompts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PrefillFile {
+    /// Sequences in the whole system.
+    pub batch: u32,
+    /// Tokens of each prompt.
+    pub prompt_len: u32,
+    /// Tokens of a prompt that pass through the model at once; `auto` is the whole prompt.
+    #[serde(default)]
+    pub chunk_len: CountFile,
+}
+
+/// The size of whole requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InferenceFile {
+    /// Sequences in the whole system, which begin and end together.
+    pub batch: u32,
+    /// Tokens of each prompt.
+    pub prompt_len: u32,
+    /// Tokens that each sequence gets.
+    pub output_len: u32,
+}
+
 impl Kinds for WorkloadFile {
     const TAG: &'static str = "phase";
-    const KINDS: &'static [&'static str] = &["decode"];
-    const PLANNED: &'static [&'static str] = &["prefill", "inference", "training"];
+    const KINDS: &'static [&'static str] = &["decode", "prefill", "inference"];
+    const PLANNED: &'static [&'static str] = &["training"];
 
-    fn read<'de, A: MapAccess<'de>>(_phase: &str, rest: A) -> Result<Self, A::Error> {
-        rest_of(rest).map(Self::Decode)
+    fn read<'de, A: MapAccess<'de>>(phase: &str, rest: A) -> Result<Self, A::Error> {
+        match phase {
+            "decode" => rest_of(rest).map(Self::Decode),
+            "prefill" => rest_of(rest).map(Self::Prefill),
+            _ => rest_of(rest).map(Self::Inference),
+        }
     }
+}
+
+/// What the host spends beside the GPUs, as a serving stack does.
+#[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HostOverheadFile {
+    /// One kernel launched by the host (`launch: eager`), or one captured graph of a micro-batch.
+    #[schemars(with = "String")]
+    pub per_launch: SimDuration,
+    /// Scheduling, preparing inputs and returning tokens, once a step and micro-batch; the GPUs wait for it.
+    #[schemars(with = "String")]
+    pub per_step: SimDuration,
+    /// The same, for each sequence of the micro-batch.
+    #[schemars(with = "String")]
+    pub per_sequence: SimDuration,
+    /// Where the figures come from.
+    pub source: String,
 }
 
 /// Tokens in the caches: a number, or a distribution over the sequences.

@@ -37,6 +37,16 @@ pub struct ModelFile {
     pub assumed: Vec<String>,
 }
 
+impl ModelFile {
+    /// Whether `name` means this model: its name or one of its aliases, in letters of either case, with the
+    /// organisation before the `/` or without it.
+    pub fn is_named(&self, name: &str) -> bool {
+        let bare = |name: &str| name.rsplit('/').next().unwrap_or(name).to_ascii_lowercase();
+        let wanted = bare(name);
+        bare(&self.name) == wanted || self.aliases.iter().any(|alias| bare(alias) == wanted)
+    }
+}
+
 /// Attention of one layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -7,7 +7,9 @@ use super::file::ProfileFile as ProfileReference;
 use crate::fitted::CardModels;
 use crate::input::{InputError, Library, Problem, RefKind, SourceText};
 use crate::profile::{ProfileFile, generic_of};
+use crate::provenance::Regime;
 use crate::topology::Cluster;
+use crate::uncertainty::Spread;
 
 /// Calibrated models by card; without them datasheets and assumed efficiencies say how long things take.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +26,11 @@ impl Profiles {
     /// No profile at all.
     pub fn none() -> Self {
         Self { name: "none".to_owned(), cards: BTreeMap::new(), warnings: Vec::new() }
+    }
+
+    /// How the errors of a regime spread, as far as it is known; of the first card that knows.
+    pub fn spread(&self, regime: Regime) -> Option<Spread> {
+        self.cards.values().find_map(|models| models.family(regime.family)?.model.spread(regime.name))
     }
 }
 

@@ -13,7 +13,7 @@ use size::Size;
 
 use super::count_file::CountFile;
 use super::file::{LaunchFile, ScenarioFile};
-use super::{Choice, Launch, ModelSpec, Profiles, Scenario};
+use super::{Choice, HostOverhead, Launch, ModelSpec, Profiles, Scenario, Strategy, Workload};
 use crate::input::Problem;
 use crate::topology::Cluster;
 
@@ -78,8 +78,10 @@ pub(super) fn scenario_of(
     findings.schema(file.schema);
     check_dtypes(cluster, model, &mut findings);
     let workload = workload::workload_of(&file.workload, &mut findings);
+    let host_overhead = workload::host_overhead_of(file.host_overhead.as_ref(), &mut findings);
     let strategy = strategy::strategy_of(&file.strategy, cluster, model, &workload, &mut findings);
     let load = workload::load_of(&file.load, model, &mut findings);
+    check_modelled(&workload, host_overhead.as_ref(), &strategy, &mut findings);
     if !file.faults.is_empty() {
         findings.add("faults", "faults are not modelled yet; expected `[]`");
     }
@@ -102,9 +104,39 @@ pub(super) fn scenario_of(
         load,
         launch,
         collectives: file.collectives.into(),
+        host_overhead,
         seed: file.seed,
         n_steps,
     })
+}
+
+/// Prompts and hosts are modelled for pipelines; what is not must not be ignored.
+fn check_modelled(
+    workload: &Workload,
+    host_overhead: Option<&HostOverhead>,
+    strategy: &Strategy,
+    findings: &mut Findings,
+) {
+    let kind = match strategy {
+        Strategy::TpPp(_) => return,
+        Strategy::MaSeparation(_) | Strategy::DpEp(_) => strategy.kind(),
+    };
+    match workload {
+        Workload::Decode { .. } => {}
+        Workload::Prefill { .. } | Workload::Inference { .. } => findings.add(
+            "workload.phase",
+            format_args!(
+                "`{}` is not modelled yet for `{kind}`; expected `decode`, or the strategy `tp_pp`",
+                workload.phase()
+            ),
+        ),
+    }
+    if host_overhead.is_some() {
+        findings.add(
+            "host_overhead",
+            format_args!("is not modelled yet for `{kind}`; expected none, or the strategy `tp_pp`"),
+        );
+    }
 }
 
 /// Every card must be able to compute in the formats of the model.

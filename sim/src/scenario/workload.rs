@@ -1,5 +1,9 @@
 //! What is asked of the model.
 
+use masim_units::SimDuration;
+
+use super::strategy::Choice;
+
 /// The phase and its size.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Workload {
@@ -10,6 +14,95 @@ pub enum Workload {
         /// Tokens already in the cache of each sequence.
         context_len: ContextLen,
     },
+    /// Every sequence gets its first token.
+    Prefill {
+        /// Sequences in the whole system.
+        batch: u32,
+        /// Tokens of each prompt.
+        prompt_len: u32,
+        /// Tokens of a prompt that pass through the model at once; `Auto` is the whole prompt.
+        chunk_len: Choice,
+    },
+    /// Every sequence gets its first token from its prompt, then one token a step.
+    Inference {
+        /// Sequences in the whole system.
+        batch: u32,
+        /// Tokens of each prompt.
+        prompt_len: u32,
+        /// Tokens that each sequence gets.
+        output_len: u32,
+    },
+}
+
+impl Workload {
+    /// The name in files.
+    pub const fn phase(&self) -> &'static str {
+        match self {
+            Self::Decode { .. } => "decode",
+            Self::Prefill { .. } => "prefill",
+            Self::Inference { .. } => "inference",
+        }
+    }
+
+    /// Sequences in the whole system.
+    pub const fn batch(&self) -> u32 {
+        match self {
+            Self::Decode { batch, .. } | Self::Prefill { batch, .. } | Self::Inference { batch, .. } => {
+                *batch
+            }
+        }
+    }
+
+    /// What is in the caches during a step that gives each sequence one more token; `None` for prompts.
+    ///
+    /// The steps of an inference are represented by one at the mean context.
+    pub fn decode_context(&self) -> Option<ContextLen> {
+        match self {
+            Self::Decode { context_len, .. } => Some(context_len.clone()),
+            Self::Prefill { .. } => None,
+            Self::Inference { prompt_len, output_len, .. } => {
+                Some(ContextLen::Fixed(prompt_len + output_len / 2))
+            }
+        }
+    }
+
+    /// What the caches hold during the last step, beside the token under way.
+    pub fn final_context(&self) -> ContextLen {
+        match self {
+            Self::Decode { context_len, .. } => context_len.clone(),
+            Self::Prefill { prompt_len, .. } => ContextLen::Fixed(prompt_len - 1),
+            // The last token of a sequence is never fed back.
+            Self::Inference { prompt_len, output_len, .. } => ContextLen::Fixed(prompt_len + output_len - 2),
+        }
+    }
+
+    /// The prompts of an inference, as a phase of their own; `None` for the other phases.
+    pub fn prompts(&self) -> Option<Self> {
+        match *self {
+            Self::Decode { .. } | Self::Prefill { .. } => None,
+            Self::Inference { batch, prompt_len, .. } => {
+                Some(Self::Prefill { batch, prompt_len, chunk_len: Choice::Auto })
+            }
+        }
+    }
+
+    /// Tokens of one sequence that pass through the model at once, at most.
+    pub fn tokens_at_once(&self) -> u32 {
+        match *self {
+            Self::Decode { .. } => 1,
+            Self::Prefill { prompt_len, chunk_len: Choice::Auto, .. }
+            | Self::Inference { prompt_len, .. } => prompt_len,
+            Self::Prefill { prompt_len, chunk_len: Choice::Fixed(chunk), .. } => chunk.min(prompt_len),
+        }
+    }
+
+    /// Parts in which each sequence passes through the model within one step.
+    pub fn n_chunks(&self) -> u32 {
+        match *self {
+            Self::Decode { .. } | Self::Inference { .. } => 1,
+            Self::Prefill { prompt_len, .. } => prompt_len.div_ceil(self.tokens_at_once()),
+        }
+    }
 }
 
 /// Tokens in the caches of the sequences of a batch.
@@ -66,4 +159,15 @@ pub enum Launch {
     Eager,
     /// Replayed from a captured graph.
     Graph,
+}
+
+/// What the host spends beside the GPUs, as a serving stack does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostOverhead {
+    /// One kernel launched by the host, or one captured graph of a micro-batch.
+    pub per_launch: SimDuration,
+    /// Scheduling, preparing inputs and returning tokens, once a step and micro-batch; the GPUs wait for it.
+    pub per_step: SimDuration,
+    /// The same, for each sequence of the micro-batch.
+    pub per_sequence: SimDuration,
 }

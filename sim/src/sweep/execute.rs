@@ -5,24 +5,66 @@ use rayon::prelude::*;
 use super::expand::SweepRow;
 use super::results::{Outcome, failed_row, row};
 use super::row::RowJson;
-use crate::cost::RooflineCost;
+use crate::cost::{CostModel, RooflineCost};
 use crate::load::RoutingPool;
-use crate::metrics::measure;
+use crate::metrics::{Metrics, measure};
+use crate::plan::Plan;
 use crate::progress::Progress;
-use crate::scenario::Scenario;
+use crate::run::{RunError, run_once, run_plan};
+use crate::scenario::{Scenario, Workload};
 use crate::search::{Found, routing_of, search};
 
-/// Finds the best plan of one scenario and measures it.
+/// Finds the best plan of one scenario and measures it; an inference by its mean decode step, then its prompts.
 ///
 /// # Errors
 ///
 /// [`crate::search::SearchError`] when no plan is possible, none fits, or a run fails.
 pub fn simulate(scenario: &Scenario, pool: &RoutingPool) -> Outcome {
     let routing = routing_of(scenario, pool);
-    let cost = RooflineCost { dtypes: scenario.model.dtype, launch: scenario.launch };
+    let cost = cost_of(scenario);
     let found = search(scenario, &routing, &cost)?;
     let metrics = measure(scenario, &found.plan, &found.run, &routing);
-    Ok((found, metrics))
+    let Workload::Inference { batch, output_len, .. } = scenario.workload else {
+        return Ok((found, metrics));
+    };
+    let prompts = prompts(scenario, &found.plan, &cost, pool)?;
+    Ok((found, metrics.with_prompts(&prompts, batch, output_len)))
+}
+
+/// Measures one plan, without asking whether it fits or whether another is faster.
+///
+/// # Errors
+///
+/// [`RunError`] when simulated time cannot hold the run.
+pub fn simulate_plan(scenario: &Scenario, plan: &Plan, pool: &RoutingPool) -> Result<Metrics, RunError> {
+    let (routing, cost) = (routing_of(scenario, pool), cost_of(scenario));
+    let run = match scenario.workload {
+        Workload::Prefill { .. } => run_once(scenario, plan, &routing, &cost)?,
+        Workload::Decode { .. } | Workload::Inference { .. } => run_plan(scenario, plan, &routing, &cost)?,
+    };
+    let metrics = measure(scenario, plan, &run, &routing);
+    let Workload::Inference { batch, output_len, .. } = scenario.workload else { return Ok(metrics) };
+    let prompts = prompts(scenario, plan, &cost, pool)?;
+    Ok(metrics.with_prompts(&prompts, batch, output_len))
+}
+
+/// How long the kernels of `scenario` take.
+fn cost_of(scenario: &Scenario) -> RooflineCost {
+    RooflineCost { dtypes: scenario.model.dtype, launch: scenario.device_launch() }
+}
+
+/// The prompts of an inference on the GPUs of `plan`.
+fn prompts(
+    scenario: &Scenario,
+    plan: &Plan,
+    cost: &dyn CostModel,
+    pool: &RoutingPool,
+) -> Result<Metrics, RunError> {
+    let workload = scenario.workload.prompts().expect("an inference has prompts");
+    let scenario = Scenario { workload, ..scenario.clone() };
+    let routing = routing_of(&scenario, pool);
+    let run = run_once(&scenario, plan, &routing, cost)?;
+    Ok(measure(&scenario, plan, &run, &routing))
 }
 
 /// Runs every row, `n_threads` at a time.
@@ -51,7 +93,7 @@ pub fn simulate_row<'a>(place: &'a SweepRow, pool: &RoutingPool) -> (RowJson, Op
         Ok(alternatives) => alternatives,
         Err(error) => return (failed_row(place, error), None),
     };
-    let column = place.best_of.as_deref().unwrap_or("tpot_us");
+    let column = place.best_of.as_deref().unwrap_or(if is_prefill(place) { "ttft_us" } else { "tpot_us" });
     let runs = alternatives.iter().map(|scenario| {
         let outcome = simulate(scenario, pool);
         let row = row(place, scenario, &outcome);
@@ -59,6 +101,12 @@ pub fn simulate_row<'a>(place: &'a SweepRow, pool: &RoutingPool) -> (RowJson, Op
     });
     let best = runs.reduce(|best, next| if is_better(&next.0, &best.0, column) { next } else { best });
     best.unwrap_or_else(|| (failed_row(place, "no strategy to run"), None))
+}
+
+/// Whether the row is of prompts, which have no time per token.
+fn is_prefill(place: &SweepRow) -> bool {
+    let first = place.alternatives.as_ref().ok().and_then(|all| all.first());
+    first.is_some_and(|scenario| matches!(scenario.workload, Workload::Prefill { .. }))
 }
 
 /// Whether `a` beats `b`; equals do not, so that the first stays.
@@ -74,6 +122,9 @@ fn figure(row: &RowJson, column: &str) -> Option<f64> {
     match column {
         "tpot_us" => row.tpot_us,
         "step_time_us" => row.step_time_us,
+        "ttft_us" => row.ttft_us,
+        "makespan_us" => row.makespan_us,
+        "energy_per_token_j" => row.energy_per_token_j,
         "tokens_per_sec" => row.tokens_per_sec.map(|rate| -rate),
         "tokens_per_sec_per_gpu" => row.tokens_per_sec_per_gpu.map(|rate| -rate),
         _ => unreachable!("input validation admits the columns of `BEST_OF` alone"),

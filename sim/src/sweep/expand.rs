@@ -10,13 +10,16 @@ use crate::scenario::{Loader, Patcher, Scenario, scenario_file_of};
 const N_ROWS_MAX: usize = 1_000_000;
 
 /// Axes whose values a column of `results.csv` already holds.
-const OWN_COLUMN: [&str; 30] = [
+const OWN_COLUMN: [&str; 33] = [
     "cluster",
     "model",
     "profile",
     "workload.phase",
     "workload.batch",
     "workload.context_len",
+    "workload.prompt_len",
+    "workload.output_len",
+    "workload.chunk_len",
     "load",
     "launch",
     "seed",

@@ -9,7 +9,15 @@ use crate::scenario::Patcher;
 use crate::topology::ReferenceFile;
 
 /// The columns that `best_of` may name.
-pub const BEST_OF: [&str; 4] = ["tpot_us", "step_time_us", "tokens_per_sec", "tokens_per_sec_per_gpu"];
+pub const BEST_OF: [&str; 7] = [
+    "tpot_us",
+    "step_time_us",
+    "tokens_per_sec",
+    "tokens_per_sec_per_gpu",
+    "ttft_us",
+    "makespan_us",
+    "energy_per_token_j",
+];
 
 /// A sweep, ready to be expanded into rows.
 #[derive(Clone, Debug)]

@@ -10,12 +10,14 @@ use crate::load::context_lens;
 use crate::memory::GpuMemory;
 use crate::metrics::{Account, GpuMetrics, Metrics};
 use crate::plan::Plan;
+use crate::provenance::Regime;
 use crate::run::Steady;
 use crate::scenario::{
     Choice, ContextLen, Dispatch, ExpertLoad, Forward, Launch, Placement, Scenario, Schedule, Strategy,
     Workload,
 };
 use crate::search::{Found, SearchError};
+use crate::uncertainty::{RegimeTime, interval};
 
 /// What became of a scenario: the plan that was found and its numbers, or why there are none.
 pub type Outcome = Result<(Found, Metrics), SearchError>;
@@ -26,7 +28,7 @@ pub fn row(place: &SweepRow, scenario: &Scenario, outcome: &Outcome) -> RowJson 
     match outcome {
         Ok((found, metrics)) => {
             fill_choices(&mut row, &found.plan);
-            fill_figures(&mut row, found, metrics);
+            fill_figures(&mut row, scenario, found, metrics);
             row.gpus = gpus(scenario, found, metrics);
         }
         Err(error) => {
@@ -100,27 +102,47 @@ fn blank(place: &SweepRow) -> RowJson {
         memory_max_gib: None,
         provenance: None,
         error: None,
+        prompt_len: None,
+        output_len: None,
+        chunk_len: None,
+        ttft_us: None,
+        makespan_us: None,
+        power_mean_w: None,
+        energy_per_token_j: None,
         axes: place.axes.clone(),
         steady: None,
         warnings: Vec::new(),
         critical_path: Vec::new(),
         provenance_shares: BTreeMap::new(),
+        regimes: Vec::new(),
         gpus: Vec::new(),
     }
 }
 
 /// What the scenario says, without any simulation.
 fn described(place: &SweepRow, scenario: &Scenario) -> RowJson {
-    let Workload::Decode { batch, context_len } = &scenario.workload;
-    let contexts = context_lens(context_len, *batch, scenario.seed);
+    let (workload, batch) = (&scenario.workload, scenario.workload.batch());
+    let (prompt_len, output_len) = match *workload {
+        Workload::Decode { .. } => (None, None),
+        Workload::Prefill { prompt_len, .. } => (Some(prompt_len), None),
+        Workload::Inference { prompt_len, output_len, .. } => (Some(prompt_len), Some(output_len)),
+    };
+    let is_prefill = matches!(workload, Workload::Prefill { .. });
+    let of_prompts = || ContextLen::Fixed(prompt_len.unwrap_or(0));
+    let context_len = workload.decode_context().unwrap_or_else(of_prompts);
+    let contexts = context_lens(&context_len, batch, scenario.seed);
     let mut row = RowJson {
+        phase: workload.phase().to_owned(),
         model: scenario.model.name.clone(),
         cluster: scenario.cluster.name.clone(),
         profile: scenario.profiles.name.clone(),
         warnings: scenario.profiles.warnings.clone(),
-        batch: *batch,
-        context_len: contexts.iter().map(|&len| f64::from(len)).sum::<f64>() / f64::from(*batch),
-        context_len_kind: context_kind(context_len).to_owned(),
+        batch,
+        context_len: contexts.iter().map(|&len| f64::from(len)).sum::<f64>() / f64::from(batch),
+        context_len_kind: context_kind(&context_len).to_owned(),
+        prompt_len,
+        output_len,
+        chunk_len: is_prefill.then(|| workload.tokens_at_once()),
         expert_load: load_name(&scenario.load),
         n_gpus: scenario.cluster.n_gpus(),
         launch: match scenario.launch {
@@ -194,12 +216,18 @@ fn fill_choices(row: &mut RowJson, plan: &Plan) {
     }
 }
 
-fn fill_figures(row: &mut RowJson, found: &Found, metrics: &Metrics) {
+fn fill_figures(row: &mut RowJson, scenario: &Scenario, found: &Found, metrics: &Metrics) {
     let per_gpu = metrics.tokens_per_sec / f64::from(row.n_gpus);
     row.n_steps = Some(metrics.n_steps);
-    row.tpot_us = Some(metrics.tpot_us);
-    row.tpot_step_p05_us = Some(metrics.tpot_step_us.0);
-    row.tpot_step_p95_us = Some(metrics.tpot_step_us.1);
+    if found.run.steady != Steady::Once {
+        row.tpot_us = Some(metrics.period_us);
+        row.tpot_step_p05_us = Some(metrics.step_us.0);
+        row.tpot_step_p95_us = Some(metrics.step_us.1);
+    }
+    row.ttft_us = metrics.request.map(|request| request.ttft_us);
+    row.makespan_us = metrics.request.map(|request| request.makespan_us);
+    row.power_mean_w = Some(metrics.power_w() / f64::from(row.n_gpus));
+    row.energy_per_token_j = Some(metrics.energy_per_token_j());
     row.step_time_us = Some(metrics.step_time_us);
     row.closed_form_us = Some(found.closed_form_us);
     row.work_bound_us = Some(metrics.work_bound_us);
@@ -222,16 +250,39 @@ fn fill_figures(row: &mut RowJson, found: &Found, metrics: &Metrics) {
         .iter()
         .map(|(work, time)| CriticalJson { work: (*work).to_owned(), time_us: time.as_us() / n })
         .collect();
-    let total: SimDuration = metrics.critical_path.by_provenance.values().copied().sum();
+    row.regimes = regimes(scenario, metrics);
+    let interval = interval(row.seed, metrics.period_us, &row.regimes);
+    (row.tpot_p05_us, row.tpot_p95_us) = (interval.map(|it| it.0), interval.map(|it| it.1));
+    let by_provenance = metrics.critical_path.by_provenance();
+    let total: SimDuration = by_provenance.values().copied().sum();
     let share = |time: &SimDuration| time.as_ps() as f64 / total.as_ps() as f64;
-    let by_provenance = &metrics.critical_path.by_provenance;
     row.provenance_shares =
         by_provenance.iter().map(|(level, time)| (level.name().to_owned(), share(time))).collect();
+}
+
+/// The times of the critical path whose errors are known, of one steady step.
+fn regimes(scenario: &Scenario, metrics: &Metrics) -> Vec<RegimeTime> {
+    let mut times = BTreeMap::<_, SimDuration>::new();
+    for (basis, time) in &metrics.critical_path.by_basis {
+        if let Some(regime) = basis.regime {
+            *times.entry(regime).or_default() += *time;
+        }
+    }
+    let of_regime = |(regime, time): (Regime, SimDuration)| {
+        Some(RegimeTime {
+            family: regime.family.name().to_owned(),
+            regime: regime.name.to_owned(),
+            time_us: time.as_us() / f64::from(metrics.n_steps),
+            spread: scenario.profiles.spread(regime)?,
+        })
+    };
+    times.into_iter().filter_map(of_regime).collect()
 }
 
 fn steady_in_words(steady: Steady, n_steps: u32) -> (String, Option<String>) {
     match steady {
         Steady::Repeats { n_steps: 1 } => ("every step repeats to the picosecond".to_owned(), None),
+        Steady::Once => ("prompts follow no others: their makespan".to_owned(), None),
         Steady::Repeats { n_steps } => (format!("every {n_steps} steps repeat to the picosecond"), None),
         Steady::Settled { half_width } => {
             (format!("mean of {n_steps} steps, known to {:.2} % (95 % confidence)", 100.0 * half_width), None)

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::uncertainty::RegimeTime;
+
 /// One point and one strategy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RowJson {
@@ -24,11 +26,11 @@ pub struct RowJson {
     pub cluster: String,
     /// Calibrated profile, or `none`.
     pub profile: String,
-    /// `decode`.
+    /// `decode`, `prefill` or `inference`.
     pub phase: String,
     /// Sequences in the whole system.
     pub batch: u32,
-    /// Mean over the sequences.
+    /// Mean over the sequences; of prompts their length, of an inference that of its mean decode step.
     pub context_len: f64,
     /// `fixed`, `uniform`, `lognormal` or `list`.
     pub context_len_kind: String,
@@ -120,6 +122,20 @@ pub struct RowJson {
     pub provenance: Option<String>,
     /// Why there are no figures.
     pub error: Option<String>,
+    /// Tokens of each prompt; `prefill` and `inference` alone.
+    pub prompt_len: Option<u32>,
+    /// Tokens that each sequence gets; `inference` alone.
+    pub output_len: Option<u32>,
+    /// Tokens of a prompt that pass through the model at once; `prefill` alone.
+    pub chunk_len: Option<u32>,
+    /// Time to the first token of all sequences; `prefill` and `inference` alone.
+    pub ttft_us: Option<f64>,
+    /// Time to the last token of all sequences; `prefill` and `inference` alone.
+    pub makespan_us: Option<f64>,
+    /// Watts of one GPU, mean over GPUs and over the measured step, or over whole requests.
+    pub power_mean_w: Option<f64>,
+    /// Joules of all GPUs for an output token.
+    pub energy_per_token_j: Option<f64>,
     /// Values of the axes that have no column of their own, by path.
     #[serde(flatten)]
     pub axes: BTreeMap<String, String>,
@@ -131,6 +147,8 @@ pub struct RowJson {
     pub critical_path: Vec<CriticalJson>,
     /// Share of the critical path from each level of provenance; in `results.json` alone.
     pub provenance_shares: BTreeMap<String, f64>,
+    /// Times of the critical path that share their errors; in `results.json` alone.
+    pub regimes: Vec<RegimeTime>,
     /// Account of each GPU; in `results.json` alone.
     pub gpus: Vec<GpuJson>,
 }

@@ -48,7 +48,7 @@ pub struct BlockTimes {
 impl<'a> ClosedForm<'a> {
     /// Prepares to estimate plans of `scenario`; `mean_context` is that of its sequences.
     pub fn new(scenario: &'a Scenario, cost: &'a dyn CostModel, mean_context: f64) -> Self {
-        let Workload::Decode { batch, .. } = scenario.workload;
+        let batch = scenario.workload.batch();
         let comm = Arc::new(CommModel::of_profiles(&scenario.profiles));
         Self {
             scenario,
@@ -239,19 +239,34 @@ impl<'a> ClosedForm<'a> {
     /// through all stages.
     fn pipeline(&mut self, plan: &PipelinePlan) -> Result<SimDuration, TooLong> {
         let copy = &plan.copies[0];
-        let tokens = (copy.tokens.end - copy.tokens.start).div_ceil(plan.n_in_flight);
+        let sequences = (copy.tokens.end - copy.tokens.start).div_ceil(plan.n_in_flight);
         let tp = u32::try_from(plan.head_shares.len()).expect("fewer than 2^32 GPUs");
         let (mut slowest, mut passage) = (SimDuration::ZERO, SimDuration::ZERO);
         for (idx, stage) in copy.stages.iter().enumerate() {
             let (kernels, communication) =
-                self.layers(plan, &stage.gpus, u64::from(tokens), &stage.layers)?;
+                self.layers(plan, &stage.gpus, u64::from(sequences), &stage.layers)?;
             let is_last = idx + 1 == copy.stages.len();
             let head =
-                if is_last { self.head(u64::from(tokens), tp, &stage.gpus)? } else { SimDuration::ZERO };
+                if is_last { self.head(u64::from(sequences), tp, &stage.gpus)? } else { SimDuration::ZERO };
             slowest = slowest.max(sum([kernels, head]));
             passage = sum([passage, kernels, communication, head]);
         }
-        Ok(slowest.saturating_mul(u64::from(plan.n_in_flight)).max(passage))
+        let scheduling = self.scheduling(u64::from(sequences));
+        let (passage, n) = (sum([passage, scheduling]), u64::from(plan.n_in_flight));
+        Ok(match self.scenario.workload {
+            Workload::Decode { .. } | Workload::Inference { .. } => {
+                slowest.max(scheduling).saturating_mul(n).max(passage)
+            }
+            // Prompts follow no others: the pipeline fills and drains.
+            Workload::Prefill { .. } => sum([slowest.saturating_mul(n - 1), passage]),
+        })
+    }
+
+    /// What the host does before a micro-batch of `n_sequences` begins; launches are taken to keep up.
+    fn scheduling(&self, n_sequences: u64) -> SimDuration {
+        self.scenario.host_overhead.map_or(SimDuration::ZERO, |host| {
+            sum([host.per_step, host.per_sequence.saturating_mul(n_sequences)])
+        })
     }
 
     /// Kernels and communication of some layers of a stage.
@@ -259,23 +274,30 @@ impl<'a> ClosedForm<'a> {
         &mut self,
         plan: &PipelinePlan,
         group: &[GpuIdx],
-        tokens: u64,
+        sequences: u64,
         layers: &Range<u32>,
     ) -> Result<(SimDuration, SimDuration), TooLong> {
         let (ops, moe, share) = (self.ops, self.ops.moe(), plan.head_shares[0]);
+        let (n_heads, n_kv_heads) = (share.n_heads, share.n_kv_heads);
+        let (tokens, over_cache) = match self.scenario.workload {
+            Workload::Decode { .. } | Workload::Inference { .. } => {
+                let cached = rounded(self.context * sequences as f64);
+                (sequences, ops.decode_attention(sequences, cached, n_heads, n_kv_heads))
+            }
+            // In chunks or at once, the products are the same.
+            Workload::Prefill { prompt_len, .. } => {
+                let len = u64::from(prompt_len);
+                (sequences * len, ops.prefill_attention(sequences, (len, len), n_heads, n_kv_heads))
+            }
+        };
         let rows = tokens * u64::from(moe.experts_per_token);
         let activated = rows.min(u64::from(moe.n_routed_experts));
         let width = u64::from(moe.expert_hidden).div_ceil(plan.head_shares.len() as u64);
         let mut kernels = vec![
             ops.residual_norm(tokens),
-            ops.qkv_projection(tokens, share.n_heads, share.n_kv_heads),
-            ops.decode_attention(
-                tokens,
-                rounded(self.context * tokens as f64),
-                share.n_heads,
-                share.n_kv_heads,
-            ),
-            ops.output_projection(tokens, share.n_heads),
+            ops.qkv_projection(tokens, n_heads, n_kv_heads),
+            over_cache,
+            ops.output_projection(tokens, n_heads),
             ops.residual_norm(tokens),
         ];
         kernels.extend(ops.gate(tokens));

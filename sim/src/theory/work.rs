@@ -4,7 +4,7 @@ use masim_units::{Bytes, Flops};
 
 use crate::load::{StepRouting, context_lens};
 use crate::model::{LayerOps, Op};
-use crate::scenario::{Scenario, Workload};
+use crate::scenario::{ContextLen, Scenario, Workload};
 
 /// What one step of the whole model needs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,26 +27,34 @@ pub struct StepWork {
 ///
 /// The roofline is superadditive: parts of an operation need at least the time of the whole.
 pub fn step_work(scenario: &Scenario, routing: &StepRouting) -> StepWork {
-    let Workload::Decode { batch, context_len } = &scenario.workload;
-    let cached = context_lens(context_len, *batch, scenario.seed).into_iter().map(u64::from).sum();
     let mut sum = StepWork { flops: Flops::ZERO, bytes: Bytes::ZERO, bound_secs: 0.0 };
-    for op in unavoidable(scenario, u64::from(*batch), cached, routing) {
+    for op in unavoidable(scenario, routing) {
         sum.add(&op, scenario);
     }
     sum
 }
 
-fn unavoidable(scenario: &Scenario, tokens: u64, cached: u64, routing: &StepRouting) -> Vec<Op> {
+fn unavoidable(scenario: &Scenario, routing: &StepRouting) -> Vec<Op> {
     let (model, ops) = (&scenario.model, LayerOps::new(&scenario.model));
     let (attention, moe) = (model.attention, ops.moe());
     let (n_heads, n_kv_heads) = (attention.n_heads, attention.n_kv_heads);
+    let batch = u64::from(scenario.workload.batch());
+    let (tokens, over_cache) = match scenario.workload {
+        Workload::Decode { .. } | Workload::Inference { .. } => {
+            (batch, ops.decode_attention(batch, cached(scenario), n_heads, n_kv_heads))
+        }
+        Workload::Prefill { prompt_len, .. } => {
+            let len = u64::from(prompt_len);
+            (batch * len, ops.prefill_attention(batch, (len, len), n_heads, n_kv_heads))
+        }
+    };
     let mut all = Vec::new();
     for layer in routing {
         let rows = tokens * u64::from(moe.experts_per_token);
         all.extend([
             ops.residual_norm(tokens),
             ops.qkv_projection(tokens, n_heads, n_kv_heads),
-            ops.decode_attention(tokens, cached, n_heads, n_kv_heads),
+            over_cache,
             ops.output_projection(tokens, n_heads),
             ops.residual_norm(tokens),
         ]);
@@ -55,9 +63,15 @@ fn unavoidable(scenario: &Scenario, tokens: u64, cached: u64, routing: &StepRout
     }
     if let Some(vocab) = model.vocab {
         all.push(ops.embedding(tokens));
-        all.extend(ops.lm_head(tokens, u64::from(vocab)));
+        all.extend(ops.lm_head(batch, u64::from(vocab)));
     }
     all
+}
+
+/// Tokens in the caches of all sequences before a decode step.
+fn cached(scenario: &Scenario) -> u64 {
+    let context = scenario.workload.decode_context().unwrap_or(ContextLen::Fixed(0));
+    context_lens(&context, scenario.workload.batch(), scenario.seed).into_iter().map(u64::from).sum()
 }
 
 impl StepWork {

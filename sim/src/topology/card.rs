@@ -68,6 +68,8 @@ pub struct GpuCard {
     pub power_idle: Watts,
     /// Power limit.
     pub power_tdp: Watts,
+    /// What work draws between the two.
+    pub power_model: PowerModel,
     /// What is assumed where no calibrated model covers an operation.
     pub roofline: Roofline,
     /// Keys of its file that the source does not state.
@@ -85,6 +87,24 @@ pub struct Roofline {
     pub launch_eager: SimDuration,
     /// Cost of a kernel replayed from a captured graph.
     pub launch_graph: SimDuration,
+    /// Where these figures come from.
+    pub source: String,
+}
+
+/// What a GPU draws beside `power_idle`, from what its units do.
+///
+/// With `headroom = power_tdp - power_idle - context`, a kernel draws
+/// `min(1, matrix x MFU + memory x MBU) x headroom`, and waiting inside a communication kernel `link x headroom`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PowerModel {
+    /// An open context, with or without work.
+    pub context: Watts,
+    /// Share of the headroom per share of the matrix peak.
+    pub matrix: f64,
+    /// Share of the headroom per share of the memory bandwidth.
+    pub memory: f64,
+    /// Share of the headroom while a communication kernel is resident.
+    pub link: f64,
     /// Where these figures come from.
     pub source: String,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use masim_units::{Bytes, Watts};
 
-use super::card::{GpuCard, Roofline};
+use super::card::{GpuCard, PowerModel, Roofline};
 use super::file::GpuFile;
 use super::findings::{Findings, Place, join};
 use super::reference::{FigureFile, ReferenceFile};
@@ -53,6 +53,7 @@ pub fn card_from_file(file: &GpuFile, place: Place<'_>) -> Result<GpuCard, Input
         }
     }
     check_power(file.power.idle.value, file.power.tdp.value, &mut findings);
+    check_power_model(file, &mut findings);
     findings.share("roofline.memory", file.roofline.memory);
     findings.share("roofline.matrix", file.roofline.matrix);
     findings.latency("roofline.launch_eager", file.roofline.launch_eager);
@@ -61,6 +62,35 @@ pub fn card_from_file(file: &GpuFile, place: Place<'_>) -> Result<GpuCard, Input
     let source = all_sources(file, &mut findings);
     findings.into_result()?;
     Ok(meaning(file, source))
+}
+
+/// Shares that published ranges of an A100-80GB ask for: with a context 26 to 50 W above idle, prompts at
+/// about 1.0 and decode steps at 0.43 to 0.64 of the limit.
+fn assumed_power() -> PowerModel {
+    let context = Watts::new(38.0).expect("a positive number");
+    let source = "assumed, as of an A100".to_owned();
+    PowerModel { context, matrix: 1.5, memory: 0.75, link: 0.1, source }
+}
+
+fn check_power_model(file: &GpuFile, findings: &mut Findings<'_>) {
+    let Some(model) = &file.power.model else { return };
+    findings.source("power.model.source", &model.source);
+    let shares = [("matrix", model.matrix), ("memory", model.memory), ("link", model.link)];
+    for (key, share) in shares {
+        if !(0.0..=10.0).contains(&share) {
+            findings.add(
+                &format!("power.model.{key}"),
+                format_args!("{share:?} is out of range; expected 0 to 10"),
+            );
+        }
+    }
+    let (idle, context, tdp) = (file.power.idle.value, model.context, file.power.tdp.value);
+    if idle.watts() + context.watts() > tdp.watts() {
+        findings.add(
+            "power.model.context",
+            format_args!("{context} above {idle} without work exceed the limit `tdp` of {tdp}"),
+        );
+    }
 }
 
 fn check_power(idle: Watts, tdp: Watts, findings: &mut Findings<'_>) {
@@ -104,6 +134,13 @@ fn meaning(file: &GpuFile, source: String) -> GpuCard {
         l2: file.l2.value,
         power_idle: file.power.idle.value,
         power_tdp: file.power.tdp.value,
+        power_model: file.power.model.as_ref().map_or_else(assumed_power, |model| PowerModel {
+            context: model.context,
+            matrix: model.matrix,
+            memory: model.memory,
+            link: model.link,
+            source: model.source.clone(),
+        }),
         roofline: Roofline {
             memory: roofline.memory,
             matrix: roofline.matrix,

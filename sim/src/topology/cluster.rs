@@ -110,8 +110,8 @@ impl Cluster {
     /// The GPU that forwards what `src` sends to `dst`, where the cluster has relays and one is on the way.
     pub fn relay(&self, src: GpuIdx, dst: GpuIdx) -> Option<GpuIdx> {
         let links = &self.route(src, dst).links;
-        let between = links.iter().skip(1).map(|&link| self.vertex(self.link_ends(link).0).kind);
-        between.filter_map(|kind| if let VertexKind::Gpu(gpu) = kind { Some(gpu) } else { None }).next()
+        let mut between = links.iter().skip(1).map(|&link| self.vertex(self.link_ends(link).0).kind);
+        between.find_map(|kind| if let VertexKind::Gpu(gpu) = kind { Some(gpu) } else { None })
     }
 
     /// The names of the vertices of `route`, ends included.

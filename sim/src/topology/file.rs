@@ -55,6 +55,26 @@ pub struct PowerFile {
     pub idle: FigureFile<Watts>,
     /// The limit, such as `400 W`.
     pub tdp: FigureFile<Watts>,
+    /// What work draws; without it, the shares of an A100 are assumed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<PowerModelFile>,
+}
+
+/// What a GPU draws beside idle: of the headroom up to the limit, a share for what each unit does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PowerModelFile {
+    /// An open context, such as `38 W`, with or without work.
+    #[schemars(with = "String")]
+    pub context: Watts,
+    /// Share of the headroom per share of the matrix peak.
+    pub matrix: f64,
+    /// Share of the headroom per share of the memory bandwidth.
+    pub memory: f64,
+    /// Share of the headroom while a communication kernel is resident.
+    pub link: f64,
+    /// Where these figures come from.
+    pub source: String,
 }
 
 /// Shares of the peaks that kernels reach, and what a launch costs; `1, 1, 0 us, 0 us` is the pure bound.

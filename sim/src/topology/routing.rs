@@ -124,8 +124,8 @@ impl Routes {
                 };
                 let to_relay =
                     inside.path_to(self.vertex(relay).node(), relay.0).expect("scale-up joins a machine");
-                let way_out = self.leg_to_nic(net, relay, exit, exit.nics[nic]);
-                [&to_relay[..], &way_out[..], &between[..], entry].concat()
+                let by_relay = self.leg_to_nic(net, relay, exit, exit.nics[nic]);
+                [&to_relay[..], &by_relay[..], &between[..], entry].concat()
             })
             .collect()
     }

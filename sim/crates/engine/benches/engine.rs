@@ -111,8 +111,7 @@ fn transfers(n_flows: u32) -> (Resources, Vec<Vec<Hop>>, Graph) {
         paths.push(route(src, dst).to_vec());
         let latency = SimDuration::from_ps(random.below(u64::from(n_flows) * 1_000_000));
         let bytes = Bytes(1000 << random.below(15));
-        works
-            .push(Work::transfer(vec![Flow { path: PathId(idx), bytes, latency, rate_cap: None }]));
+        works.push(Work::transfer(vec![Flow { path: PathId(idx), bytes, latency, rate_cap: None }]));
         shape.task(&[], &[]);
     }
     (Resources { n_streams: 0, links: links() }, paths, graph_of(shape, works))

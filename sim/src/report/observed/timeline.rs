@@ -79,7 +79,8 @@ impl<'a> Timeline<'a> {
             self.show_barrier(info, span);
             return;
         }
-        if span.start == span.end {
+        // Hosts have no row of their own: what they delay shows as a gap.
+        if span.start == span.end || info.activity == Activity::Host {
             return;
         }
         let streams = self.run.shape.streams(task.task);
@@ -130,7 +131,7 @@ impl<'a> Timeline<'a> {
             layer: Some(info.place.layer),
             micro_batch: Some(info.place.micro_batch),
             bytes: info.activity.is_communication().then_some(info.bytes.0),
-            provenance: info.activity.is_communication().then(|| info.provenance.name().to_owned()),
+            provenance: info.activity.is_communication().then(|| info.basis.provenance.name().to_owned()),
             wait,
             wait_for,
         };
@@ -154,7 +155,7 @@ impl<'a> Timeline<'a> {
                 layer: Some(info.place.layer),
                 micro_batch: Some(info.place.micro_batch),
                 bytes: None,
-                provenance: Some(part.provenance.name().to_owned()),
+                provenance: Some(part.basis.provenance.name().to_owned()),
                 wait: None,
                 wait_for: None,
             };

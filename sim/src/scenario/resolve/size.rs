@@ -37,7 +37,7 @@ pub(super) struct Size<'a> {
 impl Size<'_> {
     /// Notes what is too large.
     pub(super) fn check(&self, findings: &mut Findings) {
-        let Workload::Decode { batch, .. } = *self.workload;
+        let n_tokens = self.n_tokens();
         let (weights, cache) = (self.weight_bytes(), self.cache_bytes());
         if weights > WEIGHT_BYTES_MAX {
             let tib = weights >> 40;
@@ -56,7 +56,7 @@ impl Size<'_> {
             findings.add(
                 "workload.batch",
                 format_args!(
-                    "{batch} tokens that choose {} of {} experts in {n_layers} layers are too many to simulate one by one",
+                    "{n_tokens} tokens that choose {} of {} experts in {n_layers} layers are too many to simulate one by one",
                     moe.experts_per_token, moe.n_routed_experts
                 ),
             );
@@ -87,10 +87,9 @@ impl Size<'_> {
     }
 
     fn cache_bytes(&self) -> u128 {
-        let Workload::Decode { batch, context_len } = self.workload;
-        let longest = match context_len {
-            ContextLen::Fixed(len) => *len,
-            ContextLen::Uniform { max, .. } => *max,
+        let longest = match self.workload.final_context() {
+            ContextLen::Fixed(len) => len,
+            ContextLen::Uniform { max, .. } => max,
             // Draws are not bounded by the mean, but cut at the longest context.
             ContextLen::Lognormal { .. } => super::workload::CONTEXT_LEN_MAX,
             ContextLen::List(lens) => lens.iter().copied().max().unwrap_or(1),
@@ -101,15 +100,18 @@ impl Size<'_> {
             * u128::from(model.attention.n_kv_heads)
             * u128::from(model.attention.head_dim)
             * u128::from(model.dtype.kv.bytes());
-        u128::from(*batch) * (u128::from(longest) + 1) * per_token
+        u128::from(self.workload.batch()) * (u128::from(longest) + 1) * per_token
+    }
+
+    /// Tokens that pass through the model at once, at most.
+    fn n_tokens(&self) -> u128 {
+        u128::from(self.workload.batch()) * u128::from(self.workload.tokens_at_once())
     }
 
     /// Choices of experts in one step, and the popularities that they are drawn from.
     fn choices(&self) -> (u128, u128) {
-        let Workload::Decode { batch, .. } = *self.workload;
         let moe = self.model.ffn.as_moe();
-        let n_choices =
-            u128::from(batch) * u128::from(self.model.n_layers) * u128::from(moe.experts_per_token);
+        let n_choices = self.n_tokens() * u128::from(self.model.n_layers) * u128::from(moe.experts_per_token);
         match self.load {
             ExpertLoad::Balanced => (n_choices, 0),
             ExpertLoad::Uniform
@@ -134,7 +136,8 @@ impl Size<'_> {
                 (n_pairs, count(spec.n_in_flight, 4 * spec.pp))
             }
         };
-        2 * u128::from(self.model.n_layers) * u128::from(n_micro_batches) * n_pairs
+        let n_passes = u128::from(n_micro_batches) * u128::from(self.workload.n_chunks());
+        2 * u128::from(self.model.n_layers) * n_passes * n_pairs
     }
 }
 

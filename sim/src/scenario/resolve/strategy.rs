@@ -26,8 +26,7 @@ pub(super) fn strategy_of(
     workload: &Workload,
     findings: &mut Findings,
 ) -> Strategy {
-    let Workload::Decode { batch, .. } = *workload;
-    let frame = Frame { cluster, model, batch: batch.max(1) };
+    let frame = Frame { cluster, model, batch: workload.batch().max(1) };
     match file {
         StrategyFile::MaSeparation(file) => Strategy::MaSeparation(frame.ma_separation(file, findings)),
         StrategyFile::TpPp(file) => Strategy::TpPp(frame.tp_pp(*file, findings)),

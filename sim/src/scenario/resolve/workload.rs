@@ -1,19 +1,58 @@
 //! What a workload and an expert load mean.
 
+use masim_units::SimDuration;
+
 use super::Findings;
-use crate::scenario::file::{ContextLenFile, DistributionFile, LoadFile, WorkloadFile};
-use crate::scenario::{ContextLen, ExpertLoad, ModelSpec, Workload};
+use crate::scenario::file::{ContextLenFile, DistributionFile, HostOverheadFile, LoadFile, WorkloadFile};
+use crate::scenario::{ContextLen, ExpertLoad, HostOverhead, ModelSpec, Workload};
 
 /// Bounds far beyond any cluster; those of products of counts stand in `size`.
 const BATCH_MAX: u32 = 1 << 20;
 pub(super) const CONTEXT_LEN_MAX: u32 = 1 << 24;
+const HOST_TIME_MAX: SimDuration = SimDuration::from_us(1_000_000);
 const TOKENS_MAX: u64 = 1_000_000_000_000;
 
 pub(super) fn workload_of(file: &WorkloadFile, findings: &mut Findings) -> Workload {
-    let WorkloadFile::Decode(decode) = file;
-    findings.count("workload.batch", decode.batch, BATCH_MAX);
-    let context_len = context_len_of(&decode.context_len, decode.batch, findings);
-    Workload::Decode { batch: decode.batch, context_len }
+    let batch = match file {
+        WorkloadFile::Decode(decode) => decode.batch,
+        WorkloadFile::Prefill(prefill) => prefill.batch,
+        WorkloadFile::Inference(inference) => inference.batch,
+    };
+    findings.count("workload.batch", batch, BATCH_MAX);
+    match file {
+        WorkloadFile::Decode(decode) => {
+            Workload::Decode { batch, context_len: context_len_of(&decode.context_len, batch, findings) }
+        }
+        WorkloadFile::Prefill(prefill) => {
+            let prompt_len = prefill.prompt_len;
+            findings.count("workload.prompt_len", prompt_len, CONTEXT_LEN_MAX);
+            let chunk_len = findings.choice("workload.chunk_len", prefill.chunk_len, prompt_len.max(1));
+            Workload::Prefill { batch, prompt_len, chunk_len }
+        }
+        WorkloadFile::Inference(inference) => {
+            let (prompt_len, output_len) = (inference.prompt_len, inference.output_len);
+            findings.count("workload.prompt_len", prompt_len, CONTEXT_LEN_MAX);
+            findings.count("workload.output_len", output_len, CONTEXT_LEN_MAX);
+            Workload::Inference { batch, prompt_len, output_len }
+        }
+    }
+}
+
+pub(super) fn host_overhead_of(
+    file: Option<&HostOverheadFile>,
+    findings: &mut Findings,
+) -> Option<HostOverhead> {
+    let HostOverheadFile { per_launch, per_step, per_sequence, source } = file?;
+    if source.trim().is_empty() {
+        findings.add("host_overhead.source", "is empty; expected where the figures come from");
+    }
+    for (key, time) in [("per_launch", per_launch), ("per_step", per_step), ("per_sequence", per_sequence)] {
+        if *time > HOST_TIME_MAX {
+            let range = format_args!("{time} is out of range; expected at most 1 s");
+            findings.add(&format!("host_overhead.{key}"), range);
+        }
+    }
+    Some(HostOverhead { per_launch: *per_launch, per_step: *per_step, per_sequence: *per_sequence })
 }
 
 fn context_len_of(file: &ContextLenFile, batch: u32, findings: &mut Findings) -> ContextLen {

@@ -1,0 +1,53 @@
+//! What the host does for the GPUs: schedule, and launch kernels ahead of them.
+//!
+//! A host is an in-order stream beside its GPU. It launches as fast as it can, so a GPU that is slower never
+//! waits for it, and a GPU that is faster runs at its pace: a step takes the longer of both, after scheduling.
+
+use masim_engine::TaskId;
+use masim_units::SimDuration;
+
+use super::Lowering;
+use super::step::{Place, Step};
+use crate::cost::TooLong;
+use crate::scenario::{HostOverhead, Launch};
+use crate::topology::GpuIdx;
+
+impl Step {
+    /// Scheduling of `n_sequences` by the host of `gpu`; the launches that follow wait for it.
+    ///
+    /// A captured graph is launched with it.
+    pub(super) fn schedule(
+        &mut self,
+        (host, launch): (HostOverhead, Launch),
+        place: Place,
+        gpu: GpuIdx,
+        n_sequences: u64,
+    ) -> Result<TaskId, TooLong> {
+        let graph = match launch {
+            Launch::Eager => SimDuration::ZERO,
+            Launch::Graph => host.per_launch,
+        };
+        let times =
+            host.per_sequence.checked_mul(n_sequences).and_then(|time| time.checked_add(host.per_step));
+        let time = times.and_then(|time| time.checked_add(graph)).ok_or(TooLong { op: "scheduling" })?;
+        let scheduled = self.host(place, gpu, time, &[]);
+        self.scheduled = Some(scheduled);
+        Ok(scheduled)
+    }
+
+    /// The launch of `n_kernels` on `gpu`: what they must wait for, if the host launches one by one.
+    pub(super) fn launch(
+        &mut self,
+        lowering: &Lowering,
+        place: Place,
+        gpu: GpuIdx,
+        n_kernels: u32,
+    ) -> Option<TaskId> {
+        let host = lowering.scenario.host_overhead?;
+        if lowering.scenario.launch == Launch::Graph || n_kernels == 0 {
+            return None;
+        }
+        let after: Vec<TaskId> = self.scheduled.into_iter().collect();
+        Some(self.host(place, gpu, host.per_launch.saturating_mul(u64::from(n_kernels)), &after))
+    }
+}
