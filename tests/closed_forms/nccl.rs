@@ -5,27 +5,68 @@ use std::sync::Arc;
 use masim::collective::{Algorithm, Collective, CollectiveKind, Collectives};
 use masim::comm::{CommModel, capacities, machine_of};
 use masim::fitted::CardModels;
+use masim::input::SourceText;
 use masim::load::RoutingPool;
 use masim::lower::{Activity, TaskInfo};
 use masim::measurement::CollectiveWork;
 use masim::nccl::collective_time;
 use masim::profile::ProfileFile;
 use masim::provenance::Provenance;
-use masim::scenario::{CollectiveRules, Launch, Scenario};
+use masim::scenario::{CollectiveRules, Launch, Profiles, Scenario};
 use masim::search::Found;
 use masim::sweep::simulate;
 use masim::topology::GpuIdx;
 use masim::wires::Wires;
 use masim_engine::{Graph, Resources, ShapeBuilder, Work, run_graph};
-use masim_tests::{Shipped, decode};
+use masim_tests::decode;
 use masim_units::{Bytes, SimTime};
 
 const CARD: &str = "a100-sxm4-80gb";
 
+/// As `masim calibrate` would write it, with round figures.
+const PROFILE_TEXT: &str = "
+schema: 1
+name: made-up
+gpu: a100-sxm4-80gb
+source: made up
+families:
+  collective:
+    stack: NCCL 2.27.3
+    sets: []
+    split: { seed: 1, held_out: 0.2 }
+    model: nccl_protocols
+    params: {
+      launch_us: 8, wide_us: 2.5, ll_hop_us: 0.9, ll_block_us: 0.4, ll_rate: 90, ll128_start_us: 2.6, ll128_hop_us: 1.7,
+      ll128_rate: 148, simple_start_us: 6.5, simple_hop_us: 5.1, simple_rate: 244, ramp_bytes: 3000000, extra_shards: 0.4,
+      grouped_start_us: 1.2, grouped_peers_us: 1.5, grouped_rate: 111, net_start_us: 5, nic_efficiency: 0.8 }
+    covered: { kind: [all_reduce], bytes: [512, 1073741824], n_gpus: [2, 8], n_nodes: [1, 1] }
+    error: { fit: { n: 1, mape: 0, median_ape: 0, p95_ape: 0, bias: 0 }, held_out: null }
+    residuals: []
+  p2p:
+    stack: some profiler
+    sets: []
+    split: { seed: 1, held_out: 0.2 }
+    model: launch_and_wire
+    params: { launch_us: 38, net_us: 84, nvlink_rate: 250, nic_efficiency: 0.84, overlap: 0.2 }
+    covered: { scope: [intra_node], bytes_per_pair: [1024, 1073741824], n_pairs: [1, 8] }
+    error: { fit: { n: 1, mape: 0, median_ape: 0, p95_ape: 0, bias: 0 }, held_out: null }
+    residuals: []
+";
+
+fn models() -> CardModels {
+    let source = SourceText { path: "made-up.yaml".to_owned(), text: PROFILE_TEXT.to_owned() };
+    CardModels::new(&ProfileFile::read(&source).unwrap(), None).unwrap()
+}
+
 fn comm() -> CommModel {
-    let text = Shipped::default().text("topologies/profiles/a100-sxm4-80gb-generic.yaml").unwrap();
-    let profile = ProfileFile::read(&text).unwrap();
-    CommModel::of_card(CARD, &CardModels::new(&profile, None).unwrap())
+    CommModel::of_card(CARD, &models())
+}
+
+/// The scenario with the profile.
+fn profiled(scenario: Scenario) -> Scenario {
+    let cards = [(CARD.to_owned(), Arc::new(models()))].into_iter().collect();
+    let profiles = Profiles { name: "made-up".to_owned(), cards, warnings: Vec::new() };
+    Scenario { profiles: Arc::new(profiles), ..scenario }
 }
 
 fn gpus(range: std::ops::Range<u32>) -> Vec<GpuIdx> {
@@ -148,13 +189,14 @@ fn the_choice_follows_the_size() {
     assert_eq!(algorithm(&mut net, 1 << 30), Algorithm::Ring);
 }
 
-fn found(changes: &[(&str, &str)]) -> Found {
+fn pipeline(changes: &[(&str, &str)]) -> Scenario {
     let pipeline = ("strategy", "{ kind: tp_pp, tp: 8, pp: 2, dp: 1, n_in_flight: 2 }");
-    let changes: Vec<_> = [pipeline].into_iter().chain(changes.iter().copied()).collect();
-    simulate(&decode(&changes), &RoutingPool::default()).unwrap().0
+    decode(&[&[pipeline], changes].concat())
 }
 
-const PROFILE: (&str, &str) = ("profile", "a100-sxm4-80gb-generic");
+fn found(scenario: &Scenario) -> Found {
+    simulate(scenario, &RoutingPool::default()).unwrap().0
+}
 
 /// The communication of a step, with what it does.
 fn communication(found: &Found) -> Vec<(&TaskInfo, &Work)> {
@@ -166,7 +208,7 @@ fn communication(found: &Found) -> Vec<(&TaskInfo, &Work)> {
 /// alone they are rooflines that take nothing.
 #[test]
 fn a_profile_shows_in_every_message_of_a_step() {
-    let calibrated = found(&[PROFILE]);
+    let calibrated = found(&profiled(pipeline(&[])));
     for (info, work) in communication(&calibrated) {
         assert_eq!(info.basis.provenance, Provenance::Extrapolated, "{info:?}");
         let Work::Transfer { flows, slows } = work else { panic!("{work:?}") };
@@ -174,7 +216,7 @@ fn a_profile_shows_in_every_message_of_a_step() {
         // At most 24 of 108 multiprocessors each, and a small share of the memory.
         assert!(slows.iter().all(|slow| slow.share.as_ppm() <= 250_000), "{slows:?}");
     }
-    for (info, work) in communication(&found(&[])) {
+    for (info, work) in communication(&found(&pipeline(&[]))) {
         assert_eq!(info.basis.provenance, Provenance::Roofline, "{info:?}");
         let Work::Transfer { flows, slows } = work else { panic!("{work:?}") };
         assert!(slows.is_empty() && flows.iter().all(|flow| flow.rate_cap.is_none()), "{info:?}");
@@ -185,31 +227,28 @@ fn a_profile_shows_in_every_message_of_a_step() {
 #[test]
 fn algorithms_can_be_forced() {
     let end = |found: &Found| found.run.end_of(found.run.window.last);
-    let bare = found(&[]);
+    let bare = found(&pipeline(&[]));
     for algorithm in ["ring", "leader"] {
-        let forced = found(&[("collectives.algorithm", algorithm)]);
+        let forced = found(&pipeline(&[("collectives.algorithm", algorithm)]));
         assert!(end(&forced) > end(&bare), "{algorithm}");
     }
-    let auto = found(&[PROFILE]);
-    let slow = found(&[PROFILE, ("collectives.protocol", "ll")]);
+    let auto = found(&profiled(pipeline(&[])));
+    let slow = found(&profiled(pipeline(&[("collectives.protocol", "ll")])));
     assert!(end(&slow) > end(&auto));
 }
 
 /// With kernels launched one by one, hosts gather the counts before tokens are sent; replayed graphs do not, nor wires alone.
 #[test]
 fn hosts_must_know_the_counts() {
-    let n_gathers = |changes: &[(&str, &str)]| {
-        let split = [
-            ("strategy.attention.heads", "1"),
-            ("strategy.attention.sequences", "1"),
-            ("strategy.n_micro_batches", "2"),
-        ];
-        let scenario = decode(&[&split[..], changes].concat());
-        let (found, _) = simulate(&scenario, &RoutingPool::default()).unwrap();
+    let split = |launch| {
+        let heads = ("strategy.attention.heads", "1");
+        decode(&[heads, ("strategy.n_micro_batches", "2"), ("launch", launch)])
+    };
+    let n_gathers = |scenario: &Scenario| {
         let gather = Activity::Collective(CollectiveKind::AllGather);
-        communication(&found).iter().filter(|(info, _)| info.activity == gather).count()
+        communication(&found(scenario)).iter().filter(|(info, _)| info.activity == gather).count()
     };
     // One for each of 4 layers and 2 micro-batches.
-    assert_eq!(n_gathers(&[PROFILE, ("launch", "eager")]), n_gathers(&[PROFILE]) + 8);
-    assert_eq!(n_gathers(&[("launch", "eager")]), n_gathers(&[]));
+    assert_eq!(n_gathers(&profiled(split("eager"))), n_gathers(&profiled(split("graph"))) + 8);
+    assert_eq!(n_gathers(&split("eager")), n_gathers(&split("graph")));
 }

@@ -32,7 +32,7 @@ fn the_quick_sweep_has_its_rows_in_the_documented_order() {
         .iter()
         .map(|row| {
             let scenario = &row.alternatives.as_ref().unwrap()[0];
-            let Workload::Decode { batch, .. } = &scenario.workload;
+            let Workload::Decode { batch, .. } = &scenario.workload else { panic!("it decodes") };
             let what = match &scenario.strategy {
                 Strategy::MaSeparation(split) => {
                     let Choice::Fixed(n) = split.n_micro_batches else { panic!("a number") };
@@ -159,7 +159,9 @@ fn baselines_drop_only_the_keys_that_name_the_strategy() {
         .rows
         .iter()
         .map(|row| {
-            let Workload::Decode { batch, .. } = row.alternatives.as_ref().unwrap()[0].workload;
+            let Workload::Decode { batch, .. } = row.alternatives.as_ref().unwrap()[0].workload else {
+                panic!("it decodes")
+            };
             (row.point_idx, row.name.as_str(), batch)
         })
         .collect();
@@ -181,7 +183,10 @@ fn set_changes_the_base() {
     let mut sweep = shipped("scenarios/quick.yaml");
     sweep.set("workload.context_len", &Tree::parse_value("x2").unwrap(), &Shipped::default()).unwrap();
     let expanded = sweep.expand(&Shipped::default()).unwrap();
-    let Workload::Decode { context_len, .. } = &expanded.rows[0].alternatives.as_ref().unwrap()[0].workload;
+    let Workload::Decode { context_len, .. } = &expanded.rows[0].alternatives.as_ref().unwrap()[0].workload
+    else {
+        panic!("it decodes")
+    };
     assert_eq!(*context_len, ContextLen::Fixed(4096));
 }
 
