@@ -58,7 +58,7 @@ pub(crate) fn assert_bytes_are_those_of_the_routing(
 
 /// Every GPU of the attention pool with its tokens, micro-batch after micro-batch; each token stands once.
 fn owners(scenario: &Scenario, plan: &RoutedPlan) -> Vec<(GpuIdx, Range<u32>)> {
-    let Workload::Decode { batch, .. } = scenario.workload;
+    let Workload::Decode { batch, .. } = scenario.workload else { panic!("it decodes") };
     let micro_batches = plan.attention.micro_batches(batch, plan.n_micro_batches);
     let mut owners = Vec::new();
     for micro_batch in &micro_batches {
