@@ -88,7 +88,7 @@ fn calibrate_family(family: Family, sources: &Sources<'_>) -> Option<FamilyFile>
     let mut stacks: Vec<&str> = sources.iter().map(|(set, _)| set.stack.as_str()).collect();
     stacks.dedup();
     let stack = stacks.join("; ");
-    let form = Form::new(family, &stack)?;
+    let form = Form::new(family, &stack);
     let splits: Vec<_> = sources.iter().map(|(set, table)| Split::new(SEED, &set.name, table)).collect();
     let parts = |is_held_out: bool| {
         sources.iter().zip(&splits).flat_map(move |(&(set, table), split)| {

@@ -31,7 +31,7 @@ pub(super) fn of_model(model: &FittedModel, rows: &[Sample<'_>]) -> Vec<Residual
         let group = sample.row.group.iter().flat_map(|text| text.bytes());
         // Any even division of the groups will do.
         let half = group.fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into())) % 2 == 0;
-        Some(Residual { regime: regime(&sample.row.work).name, half, value })
+        Some(Residual { regime: regime(&sample.row.work, predicted).name, half, value })
     };
     rows.iter().filter_map(of_row).collect()
 }

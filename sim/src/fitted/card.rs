@@ -34,11 +34,11 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// The provenance of a time that its own model calls `found`.
-    fn weaken(&self, found: Provenance) -> Provenance {
+    /// The provenance of a time inside or outside what was fitted.
+    pub fn provenance(&self, is_covered: bool) -> Provenance {
         match self {
-            Self::Profile { is_substitute: false, .. } => found,
-            Self::Profile { is_substitute: true, .. } => found.max(Provenance::Extrapolated),
+            Self::Profile { is_substitute: false, .. } if is_covered => Provenance::Fitted,
+            Self::Profile { .. } => Provenance::Extrapolated,
             // Of another card no more is known than of a roofline.
             Self::Physics => Provenance::Roofline,
         }
@@ -78,11 +78,11 @@ impl CardModels {
     /// Models of a card that nobody has measured: the same physics with the card's own figures.
     pub fn physical() -> Self {
         let of_family = |family| {
-            let form = Form::new(family, "")?;
+            let form = Form::new(family, "");
             let model = FittedModel::new(form, form.start().to_vec());
-            Some((family, FamilyModel { model, origin: Origin::Physics }))
+            (family, FamilyModel { model, origin: Origin::Physics })
         };
-        Self { families: Family::ALL.into_iter().filter_map(of_family).collect() }
+        Self { families: Family::ALL.into_iter().map(of_family).collect() }
     }
 
     /// The model of `family`.
@@ -104,7 +104,7 @@ impl CardModels {
             return roofline(work, site);
         };
         let prediction = found.model.predict(work, site)?;
-        let provenance = found.origin.weaken(prediction.provenance);
+        let provenance = found.origin.provenance(prediction.provenance == Provenance::Fitted);
         Some(Prediction { provenance, ..prediction })
     }
 }

@@ -168,7 +168,7 @@ impl RoutedStep<'_, '_> {
             Dispatch::Broadcast => ops.gate(n_tokens(&self.micro_batches[place.micro_batch as usize].tokens)),
         };
         all.extend(ops.permute(choices));
-        all.extend(ops.experts(choices, traffic.activated(group), width));
+        all.extend(ops.experts(traffic.group_rows(group), width));
         if moe.has_gate() {
             all.push(ops.combine_sum(choices, traffic.tokens(group)));
         }

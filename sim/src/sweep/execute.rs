@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::expand::SweepRow;
 use super::results::{Outcome, failed_row, row};
 use super::row::RowJson;
-use crate::cost::{CostModel, RooflineCost};
+use crate::cost::{CostModel, cost_of};
 use crate::load::RoutingPool;
 use crate::metrics::{Metrics, measure};
 use crate::plan::Plan;
@@ -22,12 +22,12 @@ use crate::search::{Found, routing_of, search};
 pub fn simulate(scenario: &Scenario, pool: &RoutingPool) -> Outcome {
     let routing = routing_of(scenario, pool);
     let cost = cost_of(scenario);
-    let found = search(scenario, &routing, &cost)?;
+    let found = search(scenario, &routing, &*cost)?;
     let metrics = measure(scenario, &found.plan, &found.run, &routing);
     let Workload::Inference { batch, output_len, .. } = scenario.workload else {
         return Ok((found, metrics));
     };
-    let prompts = prompts(scenario, &found.plan, &cost, pool)?;
+    let prompts = prompts(scenario, &found.plan, &*cost, pool)?;
     Ok((found, metrics.with_prompts(&prompts, batch, output_len)))
 }
 
@@ -39,18 +39,13 @@ pub fn simulate(scenario: &Scenario, pool: &RoutingPool) -> Outcome {
 pub fn simulate_plan(scenario: &Scenario, plan: &Plan, pool: &RoutingPool) -> Result<Metrics, RunError> {
     let (routing, cost) = (routing_of(scenario, pool), cost_of(scenario));
     let run = match scenario.workload {
-        Workload::Prefill { .. } => run_once(scenario, plan, &routing, &cost)?,
-        Workload::Decode { .. } | Workload::Inference { .. } => run_plan(scenario, plan, &routing, &cost)?,
+        Workload::Prefill { .. } => run_once(scenario, plan, &routing, &*cost)?,
+        Workload::Decode { .. } | Workload::Inference { .. } => run_plan(scenario, plan, &routing, &*cost)?,
     };
     let metrics = measure(scenario, plan, &run, &routing);
     let Workload::Inference { batch, output_len, .. } = scenario.workload else { return Ok(metrics) };
-    let prompts = prompts(scenario, plan, &cost, pool)?;
+    let prompts = prompts(scenario, plan, &*cost, pool)?;
     Ok(metrics.with_prompts(&prompts, batch, output_len))
-}
-
-/// How long the kernels of `scenario` take.
-fn cost_of(scenario: &Scenario) -> RooflineCost {
-    RooflineCost { dtypes: scenario.model.dtype, launch: scenario.device_launch() }
 }
 
 /// The prompts of an inference on the GPUs of `plan`.
