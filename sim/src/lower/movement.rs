@@ -72,7 +72,9 @@ impl Lowering<'_> {
         let n_sent = u32::try_from(sizes.len()).expect("fewer than 2^32 messages");
         let movement = |it: &Message| {
             let wire = self.wires.pair(src, it.dst);
-            let bytes = Bytes(protocol.on_wire(it.bytes.0));
+            let stays = cluster.gpu(it.dst).node_idx == cluster.gpu(src).node_idx;
+            // The model counts no flags on the way between nodes.
+            let bytes = if stays { Bytes(protocol.on_wire(it.bytes.0)) } else { it.bytes };
             let flow = Flow { path: wire.path, bytes, latency: SimDuration::ZERO, rate_cap: None };
             let blocks = n_channels(it.bytes.0 as f64).min((n_channels_max() / n_sent).max(1));
             Movement {

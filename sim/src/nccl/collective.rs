@@ -157,14 +157,6 @@ fn across_us(params: &NcclParams, version: NcclVersion, way: Choice, shape: &Sha
     sent / (1e3 * shape.nics * params.nic_efficiency * reached)
 }
 
-/// Bytes of a grouped message on the wire, flags included.
-pub(super) fn flagged(message: f64) -> f64 {
-    match grouped_protocol(message) {
-        Protocol::LowLatency => 2.0 * message,
-        Protocol::LowLatency128 | Protocol::Simple => message,
-    }
-}
-
 /// Grouped sends and receives, everyone to everyone at once: all of it, and the transfer alone.
 fn grouped_us(params: &NcclParams, version: NcclVersion, shape: &Shape) -> (f64, f64) {
     let start = params.grouped_start_us + params.grouped_peers_us * libm::log2(shape.n_gpus);
@@ -178,7 +170,7 @@ fn grouped_us(params: &NcclParams, version: NcclVersion, shape: &Shape) -> (f64,
     if shape.n_nodes == 1 {
         return (start + transfer, transfer);
     }
-    let leaving = shape.n_per_node * (shape.n_gpus - shape.n_per_node) * flagged(shape.shard());
+    let leaving = shape.n_per_node * (shape.n_gpus - shape.n_per_node) * shape.shard();
     let across = leaving / (1e3 * shape.nics * params.nic_efficiency);
     let net = version.tables().net(Path::Ring, Protocol::Simple);
     (start + net + transfer.max(across), transfer.max(across))

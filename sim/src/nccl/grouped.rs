@@ -47,9 +47,7 @@ pub fn grouped_sends_time(params: &NcclParams, version: NcclVersion, sends: &Gro
         return TimeAlone { launch_us, wire_us: start + transfer, transfer_us: transfer };
     }
     launch_us += params.net_start_us;
-    let across = sends.leaving as f64 * super::collective::flagged(mean)
-        / mean
-        / (1e3 * sends.nic * params.nic_efficiency.min(1.0));
+    let across = sends.leaving as f64 / (1e3 * sends.nic * params.nic_efficiency.min(1.0));
     let transfer = transfer.max(across);
     let net = version.tables().net(Path::Ring, Protocol::Simple);
     TimeAlone { launch_us, wire_us: start + net + transfer, transfer_us: transfer }
