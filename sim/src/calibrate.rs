@@ -78,7 +78,15 @@ pub fn calibrate(
         return Err(CalibrateError::NoTables);
     }
     let source = "fitted by `masim calibrate` to the sets that each family names".to_owned();
-    Ok(ProfileFile { schema: SCHEMA, name: name.to_owned(), gpu, source, date: None, families })
+    Ok(ProfileFile {
+        schema: SCHEMA,
+        name: name.to_owned(),
+        gpu,
+        source,
+        derived_from: None,
+        date: None,
+        families,
+    })
 }
 
 fn calibrate_family(family: Family, sources: &Sources<'_>) -> Option<FamilyFile> {

@@ -6,5 +6,6 @@ mod collectives;
 mod nccl;
 mod pingpong;
 mod pipeline;
+mod prompts;
 mod ranks;
 mod whole_experts;

@@ -8,7 +8,7 @@ use crate::fitted::{FittedModel, Form};
 use crate::measurement::{Site, Work};
 
 /// Rows of one kind of one set beyond this are thinned evenly: a thousand sizes say what ten thousand say.
-const N_ROWS_MAX: usize = 512;
+const N_ROWS_MAX: usize = 2048;
 
 /// What a parameter costs when it is e times its start: enough to hold what no row depends on.
 const PULL: f64 = 5e-4;

@@ -5,25 +5,33 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::exit::CliError;
-use super::measurements::read_sets;
+use super::library::Folders;
+use super::measurements::{card_of, read_profile, read_sets};
 use super::table::Plain;
 use super::{clock, files, terminal};
 use crate::calibrate::calibrate;
-use crate::profile::{AccuracyFile, ProfileFile};
+use crate::profile::{AccuracyFile, ProfileFile, generic_of};
 
 pub(super) const AFTER_HELP: &str = "\
 A set is a folder with `set.yaml` and a CSV for each family. Families that no set has stay as they are in PROFILE.
 A fifth of the groups of shapes of every set is kept aside: the error on them is recorded, and `masim validate` repeats it.
 
 Examples:
-  masim calibrate sets/lab-a sets/lab-b -o topologies/profiles/a100-sxm4-80gb-generic.yaml";
+  masim calibrate sets/lab-a sets/lab-b -o topologies/profiles/a100-sxm4-80gb-generic.yaml
+  masim calibrate --derive a100-sxm4-80gb-vllm --gpu a100-sxm4-40gb -o topologies/profiles/a100-sxm4-40gb-vllm.yaml";
 
 /// Arguments of `masim calibrate`.
 #[derive(Debug, Args)]
 pub(crate) struct CalibrateArgs {
     /// Measurement sets
-    #[arg(required = true, value_name = "SET")]
+    #[arg(required_unless_present = "derive", value_name = "SET")]
     sets: Vec<PathBuf>,
+    /// Take the parameters of this profile of another card instead
+    #[arg(long, value_name = "P", requires = "gpu", conflicts_with = "sets")]
+    derive: Option<String>,
+    /// The card that they are for
+    #[arg(long, value_name = "CARD", requires = "derive")]
+    gpu: Option<String>,
     /// The profile to write, or to replace families of
     #[arg(short, long, value_name = "PROFILE")]
     output: PathBuf,
@@ -38,20 +46,34 @@ impl CalibrateArgs {
             return Err(CliError::usage(message, None));
         };
         files::check_writable(&self.output)?;
-        let existing = if self.output.is_file() {
-            Some(ProfileFile::read(&files::read_text(&self.output)?)?)
-        } else {
-            None
+        let profile = match (&self.derive, &self.gpu) {
+            (Some(from), Some(gpu)) => derived(from, name, gpu)?,
+            _ => self.fitted(name)?,
         };
-        let sets = read_sets(&self.sets)?;
-        let profile =
-            calibrate(name, &sets, existing).map_err(|error| CliError::usage(error.to_string(), None))?;
         let date = clock::now().split('T').next().map(str::to_owned);
         let profile = ProfileFile { date, ..profile };
         files::write(&self.output, profile.to_yaml().as_bytes())?;
         terminal::talk(&format!("wrote {}", self.output.display()));
         terminal::print(&table(&profile))
     }
+
+    fn fitted(&self, name: &str) -> Result<ProfileFile, CliError> {
+        let existing = if self.output.is_file() {
+            Some(ProfileFile::read(&files::read_text(&self.output)?)?)
+        } else {
+            None
+        };
+        let sets = read_sets(&self.sets)?;
+        calibrate(name, &sets, existing).map_err(|error| CliError::usage(error.to_string(), None))
+    }
+}
+
+/// The profile `from`, completed by that of all stacks of its card, for the card `gpu`.
+fn derived(from: &str, name: &str, gpu: &str) -> Result<ProfileFile, CliError> {
+    let profile = read_profile(from)?;
+    let generic = generic_of(&profile.gpu, &Folders, "")?;
+    card_of(gpu)?;
+    Ok(profile.derived(generic.as_ref(), name, gpu))
 }
 
 /// The errors of every family.

@@ -1,6 +1,7 @@
 //! Measurement sets and profiles from folders and names.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::exit::CliError;
 use super::library::Folders;
@@ -9,6 +10,7 @@ use crate::fitted::CardModels;
 use crate::input::{InputError, Library, RefKind, SourceText};
 use crate::measurement::{Family, MeasurementSet, RawSet, WholeFamily, WholeSet, read_set, read_whole};
 use crate::profile::{ProfileFile, generic_of};
+use crate::topology::{GpuCard, Place, ReferenceFile, load_gpu};
 
 /// Reads every set, says its warnings, and names all files that have problems.
 pub(super) fn read_sets(folders: &[PathBuf]) -> Result<Vec<MeasurementSet>, CliError> {
@@ -110,4 +112,14 @@ pub(super) fn models_of(profile: &ProfileFile) -> Result<CardModels, CliError> {
         ));
     }
     Ok(models)
+}
+
+/// The card of that name.
+pub(super) fn card_of(gpu: &str) -> Result<Arc<GpuCard>, CliError> {
+    let source = SourceText { path: String::new(), text: String::new() };
+    let place = Place { source: &source, key: "gpu" };
+    load_gpu(&ReferenceFile::Name(gpu.to_owned()), place, &Folders).map_err(|error| {
+        let alone = error.source.path.is_empty();
+        if alone { CliError::usage(error.problems[0].message.clone(), None) } else { error.into() }
+    })
 }

@@ -7,14 +7,13 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use super::exit::CliError;
-use super::library::Folders;
-use super::measurements::{models_of, read_profile};
+use super::measurements::{card_of, models_of, read_profile};
 use super::{files, terminal};
 use crate::fitted::CardModels;
-use crate::input::{SourceText, did_you_mean};
+use crate::input::did_you_mean;
 use crate::measurement::{Family, Machine, Site};
 use crate::predict::{ListFormat, answer, predict, read_list};
-use crate::topology::{GpuCard, Place, ReferenceFile, load_gpu};
+use crate::topology::GpuCard;
 
 pub(super) const AFTER_HELP: &str = "\
 FILE holds JSON lines (.jsonl, .json) or CSV with the columns of a family: gemm (dtype, m, n, k), attention_prefill (dtype, batch,
@@ -76,15 +75,6 @@ impl PredictArgs {
             }
         }
     }
-}
-
-fn card_of(gpu: &str) -> Result<Arc<GpuCard>, CliError> {
-    let source = SourceText { path: String::new(), text: String::new() };
-    let place = Place { source: &source, key: "gpu" };
-    load_gpu(&ReferenceFile::Name(gpu.to_owned()), place, &Folders).map_err(|error| {
-        let alone = error.source.path.is_empty();
-        if alone { CliError::usage(error.problems[0].message.clone(), None) } else { error.into() }
-    })
 }
 
 fn family_of(name: &str) -> Result<Family, CliError> {

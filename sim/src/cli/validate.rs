@@ -75,8 +75,9 @@ impl ValidateArgs {
         for it in found.iter().filter(|it| it.band == BAND_ALL) {
             warn_of(it, &self.profile);
         }
-        let of_whole =
-            whole::validate(&whole, profile.as_ref().map(|it| (self.path(), it.gpu.as_str())), &Folders);
+        let path = self.path();
+        let profile = profile.as_ref().map(|profile| (path.as_str(), profile.gpu.as_str()));
+        let of_whole = whole::validate(&whole, profile, &Folders);
         of_whole.warnings.iter().for_each(|warning| terminal::warn(warning));
         found.extend(of_whole.found);
         terminal::print(&if self.json { json_of(&found) } else { table(&found) })?;

@@ -26,7 +26,7 @@ pub enum Origin {
         name: String,
         /// What it says of the family.
         file: Box<FamilyFile>,
-        /// Whether it stands in for a profile that lacks the family.
+        /// Whether it stands in for a profile that lacks the family, or for one of the card itself.
         is_substitute: bool,
     },
     /// Another card: the parameters with which fits begin, beside this card's figures.
@@ -63,6 +63,7 @@ impl CardModels {
             let of_profile = |profile: &ProfileFile, is_substitute| {
                 profile.families.get(family.name()).map(|file| {
                     let (name, model) = (profile.name.clone(), FittedModel::of_file(family, file)?);
+                    let is_substitute = is_substitute || profile.derived_from.is_some();
                     let origin = Origin::Profile { name, file: Box::new(file.clone()), is_substitute };
                     Ok(FamilyModel { model, origin })
                 })

@@ -112,13 +112,12 @@ impl Passage<'_, '_> {
         let last_without_head = layer + 1 == model.n_layers && model.vocab.is_none();
         let widths = share::sizes(moe.expert_hidden, self.n_ranks(), 0).map(u64::from);
         let rows = n_tokens * u64::from(moe.experts_per_token);
-        let group_rows = match moe.has_gate() {
-            true => {
-                let n_experts = usize::from(u16::try_from(moe.n_routed_experts).expect("few experts"));
-                let counts = counts(&self.routing[layer as usize], &self.pass.choosing(), n_experts);
-                spread(n_tokens, rows, &counts)
-            }
-            false => GroupRows::even(n_tokens, rows, (1, 1)),
+        let group_rows = if moe.has_gate() {
+            let n_experts = usize::from(u16::try_from(moe.n_routed_experts).expect("few experts"));
+            let counts = counts(&self.routing[layer as usize], &self.pass.choosing(), n_experts);
+            spread(n_tokens, rows, &counts)
+        } else {
+            GroupRows::even(n_tokens, rows, (1, 1))
         };
 
         let attention: Inputs = inputs
@@ -126,7 +125,7 @@ impl Passage<'_, '_> {
             .zip(&self.plan.head_shares)
             .map(|((mut all, after), share)| {
                 all.push(ops.qkv_projection(n_tokens, share.n_heads, share.n_kv_heads));
-                all.push(self.pass.attention(self.lowering, share));
+                all.push(self.pass.attention(self.lowering, *share));
                 all.push(ops.output_projection(n_tokens, share.n_heads));
                 (all, after)
             })

@@ -119,7 +119,7 @@ pub struct Part {
 }
 
 impl Part {
-    fn new(op: &Op, cost: Cost, dtypes: &Dtypes) -> Self {
+    fn new(op: &Op, cost: Cost, dtypes: Dtypes) -> Self {
         let Cost { time, basis } = cost;
         #[expect(
             clippy::cast_possible_truncation,
@@ -127,7 +127,7 @@ impl Part {
             reason = "a count of operations, of which 2^64 would take a GPU years"
         )]
         let flops = op.flops().0 as u64;
-        Self { kind: op.kind, time, basis, flops, bytes: op.traffic(dtypes) }
+        Self { kind: op.kind, time, basis, flops, bytes: op.traffic(&dtypes) }
     }
 }
 
@@ -181,7 +181,7 @@ impl Step {
         for op in ops.iter().filter(|op| !op.is_empty()) {
             let cost = lowering.cost.cost(op, card)?;
             time = time.checked_add(cost.time).ok_or(TooLong { op: op.kind.name() })?;
-            self.parts.push(Part::new(op, cost, &lowering.scenario.model.dtype));
+            self.parts.push(Part::new(op, cost, lowering.scenario.model.dtype));
         }
         let parts = first..self.n_parts();
         let launched = self.launch(lowering, place, gpu, self.n_parts() - first);

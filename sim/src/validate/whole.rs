@@ -28,11 +28,11 @@ pub struct Compared {
 }
 
 /// Compares every row of `sets`; `profile` is a reference to one and the card that it is of.
-pub fn validate(sets: &[WholeSet], profile: Option<(String, &str)>, library: &dyn Library) -> Compared {
+pub fn validate(sets: &[WholeSet], profile: Option<(&str, &str)>, library: &dyn Library) -> Compared {
     let mut compared = Compared::default();
     for set in sets {
-        let of_card = profile.as_ref().filter(|(_, gpu)| *gpu == set.set.gpu).map(|(name, _)| name.clone());
-        if let (None, Some((name, gpu))) = (&of_card, &profile) {
+        let of_card = profile.filter(|(_, gpu)| *gpu == set.set.gpu).map(|(name, _)| name.to_owned());
+        if let (None, Some((name, gpu))) = (&of_card, profile) {
             let (set, card) = (&set.set.name, &set.set.gpu);
             compared.warnings.push(format!(
                 "profile `{name}` is of card `{gpu}`: for set `{set}`, measured on `{card}`, rooflines are used"
