@@ -16,6 +16,7 @@ mod completions;
 mod check;
 mod network;
 mod topology;
+mod collective;
 mod run;
 mod sweep;
 mod measurements;
@@ -63,6 +64,9 @@ enum Command {
     /// Run a set of flows over links, and compare with another simulator
     #[command(after_help = network::AFTER_HELP)]
     Network(network::NetworkArgs),
+    /// How long a collective takes alone, by every algorithm and protocol
+    #[command(after_help = collective::AFTER_HELP)]
+    Collective(collective::CollectiveArgs),
     /// Fit models to measurements and write them as a profile
     #[command(after_help = calibrate::AFTER_HELP)]
     Calibrate(calibrate::CalibrateArgs),
@@ -91,6 +95,7 @@ impl Command {
             Self::Run(run) => run.run(),
             Self::Check(check) => check.run(),
             Self::Network(network) => network.run(),
+            Self::Collective(collective) => collective.run(),
             Self::Calibrate(calibrate) => calibrate.run(),
             Self::Validate(validate) => validate.run(),
             Self::Predict(predict) => predict.run(),

@@ -34,6 +34,7 @@ pub mod cost;
 pub mod plan;
 pub mod wires;
 pub mod collective;
+pub mod survey;
 pub mod memory;
 pub mod theory;
 pub mod lower;
