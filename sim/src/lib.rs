@@ -45,6 +45,7 @@ pub mod run;
 pub mod metrics;
 pub mod search;
 pub mod sweep;
+pub mod resimulate;
 pub mod schema;
 pub mod network;
 pub mod calibrate;
