@@ -33,6 +33,7 @@ pub mod cost;
 // Who does it, and when.
 pub mod plan;
 pub mod wires;
+pub mod replay;
 pub mod collective;
 pub mod survey;
 pub mod memory;

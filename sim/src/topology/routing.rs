@@ -8,6 +8,7 @@
 //! goes over the scale-up links to the GPU on that rail and leaves by its NIC. In the explicit form a route is the
 //! shortest path. Otherwise a GPU is never on the way.
 
+use std::cell::OnceCell;
 use std::sync::OnceLock;
 
 use masim_engine::LinkId;
@@ -103,7 +104,8 @@ impl Routes {
         let inside = legs(net, self.vertex(src), |vertex| vertex.kind == VertexKind::NvSwitch);
         let exit = &exits[home as usize];
         let relays: Vec<_> = (0..exit.nics.len()).map(|rail| self.relay(gpus, src, rail)).collect();
-        let outside: Vec<_> = exit.nics.iter().map(|&nic| legs(net, nic, is_between_machines)).collect();
+        // Only the NICs by which something leaves: all but rails without spines use one.
+        let outside: Vec<_> = exit.nics.iter().map(|_| OnceCell::new()).collect();
         let ways_out: Vec<_> = exit.nics.iter().map(|&nic| self.leg_to_nic(net, src, exit, nic)).collect();
         (0..self.n_gpus())
             .map(|dst| {
@@ -117,7 +119,8 @@ impl Routes {
                 }
                 let nic = self.nic_out(src, dst) as usize;
                 let entered = exits[there as usize].nics[self.rail(dst) as usize];
-                let between = outside[nic].path_to(entered.node(), dst.0).expect("the fabric joins all NICs");
+                let from_nic = outside[nic].get_or_init(|| legs(net, exit.nics[nic], is_between_machines));
+                let between = from_nic.path_to(entered.node(), dst.0).expect("the fabric joins all NICs");
                 let entry = self.entry(net, &exits[there as usize], dst);
                 let Some(relay) = relays[nic] else {
                     return [&ways_out[nic][..], &between[..], entry].concat();
