@@ -16,6 +16,7 @@ pub mod kernel;
 pub mod nccl;
 pub mod accuracy;
 pub mod uncertainty;
+pub mod predictor;
 pub mod fitted;
 
 // What is simulated, already valid.

@@ -1,5 +1,7 @@
 //! Calibrated profiles: what `masim calibrate` writes, and never a person.
 
+pub mod predictor;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -30,6 +32,9 @@ pub struct ProfileFile {
     pub date: Option<String>,
     /// What was fitted, by family.
     pub families: BTreeMap<String, FamilyFile>,
+    /// The paper's time predictor, where it was trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predictor: Option<predictor::PredictorFile>,
 }
 
 /// The fitted model of a family.
@@ -164,7 +169,8 @@ impl ProfileFile {
                 )
             })
         });
-        let problems: Vec<_> = broken.collect();
+        let broken_networks = file.predictor.iter().flat_map(predictor::PredictorFile::problems);
+        let problems: Vec<_> = broken.chain(broken_networks).collect();
         if problems.is_empty() { Ok(file) } else { Err(InputError::new(source, problems)) }
     }
 
@@ -203,6 +209,7 @@ impl ProfileFile {
             derived_from: Some(self.name.clone()),
             date: None,
             families,
+            predictor: None,
         }
     }
 }

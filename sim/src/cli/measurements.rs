@@ -9,6 +9,7 @@ use super::{files, terminal};
 use crate::fitted::CardModels;
 use crate::input::{InputError, Library, RefKind, SourceText};
 use crate::measurement::{Family, MeasurementSet, RawSet, WholeFamily, WholeSet, read_set, read_whole};
+use crate::predictor::Predictor;
 use crate::profile::{ProfileFile, generic_of};
 use crate::topology::{GpuCard, Place, ReferenceFile, load_gpu};
 
@@ -95,6 +96,18 @@ pub(super) fn read_profile(profile: &str) -> Result<ProfileFile, CliError> {
         Folders.load(RefKind::Profile, profile, "").map_err(|message| CliError::usage(message, None))?
     };
     Ok(ProfileFile::read(&text)?)
+}
+
+/// The models of a profile, and its predictor in place of those of attention and experts.
+pub(super) fn predictor_of(profile: &ProfileFile) -> Result<CardModels, CliError> {
+    let named = |error: String| CliError::usage(format!("profile `{}`: {error}", profile.name), None);
+    let file = profile.predictor.as_ref().ok_or_else(|| {
+        let message = format!("profile `{}` has no predictor", profile.name);
+        CliError::usage(message, Some("masim calibrate SETS --predictor -o PROFILE trains one"))
+    })?;
+    let predictor = Predictor::of_file(file).map_err(|error| named(error.to_string()))?;
+    let models = CardModels::new(profile, None).map_err(|error| named(error.to_string()))?;
+    Ok(models.with_predictor(predictor))
 }
 
 /// The models of a profile, completed by those of all stacks of its card, and said to be so.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{FittedModel, Form, Prediction, UnknownModel};
 use crate::kernel::roofline_us;
 use crate::measurement::{Family, Site, Work};
+use crate::predictor::Predictor;
 use crate::profile::{FamilyFile, ProfileFile};
 use crate::provenance::Provenance;
 
@@ -49,6 +50,7 @@ impl Origin {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CardModels {
     families: BTreeMap<Family, FamilyModel>,
+    predictor: Option<Predictor>,
 }
 
 impl CardModels {
@@ -73,7 +75,7 @@ impl CardModels {
                 families.insert(family, found);
             }
         }
-        Ok(Self { families })
+        Ok(Self { families, predictor: None })
     }
 
     /// Models of a card that nobody has measured: the same physics with the card's own figures.
@@ -83,12 +85,27 @@ impl CardModels {
             let model = FittedModel::new(form, form.start().to_vec());
             (family, FamilyModel { model, origin: Origin::Physics })
         };
-        Self { families: Family::ALL.into_iter().map(of_family).collect() }
+        Self { families: Family::ALL.into_iter().map(of_family).collect(), predictor: None }
+    }
+
+    /// The same models, but `predictor` answers for the work that it was trained for.
+    #[must_use]
+    pub fn with_predictor(self, predictor: Predictor) -> Self {
+        Self { predictor: Some(predictor), ..self }
     }
 
     /// The model of `family`.
     pub fn family(&self, family: Family) -> Option<&FamilyModel> {
         self.families.get(&family)
+    }
+
+    /// The seed of the split, where the model of `family` was fitted to rows of the set called `set`.
+    pub fn split_of(&self, family: Family, set: &str) -> Option<u64> {
+        if let Some(predictor) = self.predictor.as_ref().filter(|predictor| predictor.has(family)) {
+            return predictor.split_of(family, set);
+        }
+        let Origin::Profile { file, .. } = &self.families.get(&family)?.origin else { return None };
+        file.sets.iter().any(|fitted| fitted.name == set).then_some(file.split.seed)
     }
 
     /// The families whose models stand in, and the profile that they are from.
@@ -101,6 +118,14 @@ impl CardModels {
 
     /// The time of `work`: fitted, else the roofline of the card; none where neither can say.
     pub fn predict(&self, work: &Work, site: &Site) -> Option<Prediction> {
+        if let Some(guess) = self.predictor.as_ref().and_then(|predictor| predictor.predict(work)) {
+            let provenance = if guess.is_covered { Provenance::Fitted } else { Provenance::Extrapolated };
+            return Some(Prediction {
+                time_us: guess.time_us,
+                interval_us: Some(guess.interval_us),
+                provenance,
+            });
+        }
         let Some(found) = self.families.get(&work.family()) else {
             return roofline(work, site);
         };
