@@ -47,6 +47,8 @@ masim=${CARGO_TARGET_DIR:-target}/debug/masim
 
 step "shipped scenarios"
 "$masim" run scenarios/decode.yaml
+"$masim" run scenarios/inference-bloom.yaml
+"$masim" run scenarios/inference-llama.yaml
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 "$masim" sweep scenarios/ratios.yaml --quiet --out "$scratch/ratios"

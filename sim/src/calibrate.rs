@@ -1,12 +1,16 @@
 //! Fits the models of families to measurement sets.
 
 mod fit;
+mod predictor;
 mod residual;
 mod simplex;
+mod simulated;
 mod split;
 #[cfg(test)]
 mod tests;
 
+pub use predictor::calibrate_predictor;
+pub use simulated::{CannotSimulate, simulated_set};
 pub use split::{HELD_OUT, Split};
 
 use crate::accuracy::{accuracy, rounded};
@@ -32,6 +36,9 @@ pub enum CalibrateError {
         /// That of the profile or the first set.
         expected: String,
     },
+    /// There is nothing to train a predictor on.
+    #[error("no set has rows of attention_decode, attention_prefill or moe in a format of two bytes")]
+    NothingToPredict,
     /// There is nothing to fit.
     #[error("no set has a table of a family that can be fitted; expected one of {}", family_names())]
     NoTables,
@@ -58,13 +65,9 @@ pub fn calibrate(
     sets: &[MeasurementSet],
     existing: Option<ProfileFile>,
 ) -> Result<ProfileFile, CalibrateError> {
-    let first = sets.first().expect("a set at least");
-    let gpu = existing.as_ref().map_or(&first.gpu, |profile| &profile.gpu).clone();
-    if let Some(other) = sets.iter().find(|set| set.gpu != gpu) {
-        let (set, found) = (other.name.clone(), other.gpu.clone());
-        return Err(CalibrateError::OtherGpu { set, found, expected: gpu });
-    }
-    let mut families = existing.map(|profile| profile.families).unwrap_or_default();
+    let gpu = gpu_of(sets, existing.as_ref())?;
+    let (mut families, predictor) =
+        existing.map(|profile| (profile.families, profile.predictor)).unwrap_or_default();
     let mut n_fitted = 0;
     for family in Family::ALL {
         let sources: Sources<'_> =
@@ -78,7 +81,27 @@ pub fn calibrate(
         return Err(CalibrateError::NoTables);
     }
     let source = "fitted by `masim calibrate` to the sets that each family names".to_owned();
-    Ok(ProfileFile { schema: SCHEMA, name: name.to_owned(), gpu, source, date: None, families })
+    Ok(ProfileFile {
+        schema: SCHEMA,
+        name: name.to_owned(),
+        gpu,
+        source,
+        derived_from: None,
+        date: None,
+        families,
+        predictor,
+    })
+}
+
+/// The one card of `sets` and of the profile that they go into.
+fn gpu_of(sets: &[MeasurementSet], existing: Option<&ProfileFile>) -> Result<String, CalibrateError> {
+    let first = sets.first().expect("a set at least");
+    let gpu = existing.map_or(&first.gpu, |profile| &profile.gpu).clone();
+    if let Some(other) = sets.iter().find(|set| set.gpu != gpu) {
+        let (set, found) = (other.name.clone(), other.gpu.clone());
+        return Err(CalibrateError::OtherGpu { set, found, expected: gpu });
+    }
+    Ok(gpu)
 }
 
 fn calibrate_family(family: Family, sources: &Sources<'_>) -> Option<FamilyFile> {
@@ -88,7 +111,7 @@ fn calibrate_family(family: Family, sources: &Sources<'_>) -> Option<FamilyFile>
     let mut stacks: Vec<&str> = sources.iter().map(|(set, _)| set.stack.as_str()).collect();
     stacks.dedup();
     let stack = stacks.join("; ");
-    let form = Form::new(family, &stack)?;
+    let form = Form::new(family, &stack);
     let splits: Vec<_> = sources.iter().map(|(set, table)| Split::new(SEED, &set.name, table)).collect();
     let parts = |is_held_out: bool| {
         sources.iter().zip(&splits).flat_map(move |(&(set, table), split)| {
@@ -152,7 +175,12 @@ fn accuracy_of(model: &FittedModel, rows: &[Sample<'_>]) -> Option<AccuracyFile>
     let predicted = |sample: &Sample<'_>| {
         Some(model.predict_us(&sample.row.work, &sample.set.site)? / sample.row.time_us - 1.0)
     };
-    let found = accuracy(&rows.iter().filter_map(predicted).collect::<Vec<_>>())?;
+    accuracy_file(&rows.iter().filter_map(predicted).collect::<Vec<_>>())
+}
+
+/// The figures of the errors `predicted / measured - 1`, as profiles state them.
+fn accuracy_file(errors: &[f64]) -> Option<AccuracyFile> {
+    let found = accuracy(errors)?;
     Some(AccuracyFile {
         n: found.n,
         mape: rounded(found.mape),

@@ -1,10 +1,16 @@
 //! How long an operation takes alone on a GPU, and where that number comes from.
 
+mod calibrated;
+mod roofline;
+
+pub use calibrated::CalibratedCost;
+pub use roofline::{RooflineCost, roofline_secs};
+
 use masim_units::SimDuration;
 
 use crate::model::Op;
-use crate::provenance::{Basis, Provenance};
-use crate::scenario::{Dtypes, Launch};
+use crate::provenance::Basis;
+use crate::scenario::Scenario;
 use crate::topology::GpuCard;
 
 /// A duration and where it comes from.
@@ -37,40 +43,11 @@ pub trait CostModel: Send + Sync {
     fn launch(&self, card: &GpuCard) -> SimDuration;
 }
 
-/// The larger of arithmetic and memory time at the card's assumed efficiencies, plus the launch.
-///
-/// # Source
-///
-/// Williams, Waterman and Patterson, "Roofline", CACM 52(4), 2009.
-#[derive(Clone, Copy, Debug)]
-pub struct RooflineCost {
-    /// Number formats of the model.
-    pub dtypes: Dtypes,
-    /// How kernels are launched.
-    pub launch: Launch,
-}
-
-/// Seconds of `op` at the given shares of the card's peak rates, launch not included.
-pub fn roofline_secs(op: &Op, card: &GpuCard, dtypes: &Dtypes, matrix: f64, memory: f64) -> f64 {
-    let peak = card.peak[&Op::compute_dtype(dtypes)];
-    let compute = op.flops().secs_at(peak) / matrix;
-    let traffic = op.traffic(dtypes).0 as f64 / card.memory_bandwidth.bytes_per_sec() as f64 / memory;
-    compute.max(traffic)
-}
-
-impl CostModel for RooflineCost {
-    fn cost(&self, op: &Op, card: &GpuCard) -> Result<Cost, TooLong> {
-        let secs = roofline_secs(op, card, &self.dtypes, card.roofline.matrix, card.roofline.memory);
-        SimDuration::from_secs_ceil(secs)
-            .and_then(|time| time.checked_add(self.launch(card)))
-            .map(|time| Cost { time, basis: Basis::unjudged(Provenance::Roofline) })
-            .ok_or(TooLong { op: op.kind.name() })
+/// The model of a scenario: its profiles, and the roofline where they say nothing.
+pub fn cost_of(scenario: &Scenario) -> Box<dyn CostModel> {
+    let roofline = RooflineCost { dtypes: scenario.model.dtype, launch: scenario.device_launch() };
+    if scenario.profiles.cards.is_empty() {
+        return Box::new(roofline);
     }
-
-    fn launch(&self, card: &GpuCard) -> SimDuration {
-        match self.launch {
-            Launch::Eager => card.roofline.launch_eager,
-            Launch::Graph => card.roofline.launch_graph,
-        }
-    }
+    Box::new(CalibratedCost::new(&scenario.profiles, roofline))
 }

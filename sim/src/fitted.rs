@@ -44,12 +44,6 @@ pub struct Prediction {
 /// Why a profile's family is no model of ours.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnknownModel {
-    /// There is no model yet.
-    #[error("`{family}` has no model in this version")]
-    Family {
-        /// The family.
-        family: &'static str,
-    },
     /// Another version may have written it.
     #[error("`{family}` is modelled by `{found}`; expected `{expected}`")]
     Form {
@@ -82,7 +76,7 @@ impl FittedModel {
     ///
     /// A form or parameters that this version does not know.
     pub fn of_file(family: Family, file: &FamilyFile) -> Result<Self, UnknownModel> {
-        let form = Form::new(family, &file.stack).ok_or(UnknownModel::Family { family: family.name() })?;
+        let form = Form::new(family, &file.stack);
         if file.model != form.name() {
             let (found, expected) = (file.model.clone(), form.name());
             return Err(UnknownModel::Form { family: family.name(), found, expected });
@@ -107,6 +101,16 @@ impl FittedModel {
         names.zip(self.values.iter().copied()).collect()
     }
 
+    /// The parameters in the order of their names.
+    pub fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// What the fitted rows cover.
+    pub fn covered(&self) -> &Covered {
+        &self.covered
+    }
+
     /// The value of the parameter `name`.
     pub fn param(&self, name: &str) -> Option<f64> {
         let at = self.form.names().iter().position(|it| *it == name)?;
@@ -123,8 +127,9 @@ impl FittedModel {
         let time_us = self.predict_us(work, site)?;
         let provenance =
             if self.covered.contains(work) { Provenance::Fitted } else { Provenance::Extrapolated };
-        let interval_us =
-            self.spread(regime(work).name).map(|it| (time_us * (1.0 + it.q05), time_us * (1.0 + it.q95)));
+        let interval_us = self
+            .spread(regime(work, time_us).name)
+            .map(|it| (time_us * (1.0 + it.q05), time_us * (1.0 + it.q95)));
         Some(Prediction { time_us, interval_us, provenance })
     }
 

@@ -6,6 +6,8 @@
 mod chip;
 mod demand;
 mod heads;
+pub mod gemm;
+pub mod elementwise;
 pub mod decode;
 pub mod prefill;
 pub mod mla;

@@ -16,6 +16,7 @@ pub mod kernel;
 pub mod nccl;
 pub mod accuracy;
 pub mod uncertainty;
+pub mod predictor;
 pub mod fitted;
 
 // What is simulated, already valid.
@@ -35,6 +36,7 @@ pub mod plan;
 pub mod wires;
 pub mod replay;
 pub mod collective;
+pub mod survey;
 pub mod memory;
 pub mod theory;
 pub mod lower;
@@ -45,11 +47,13 @@ pub mod run;
 pub mod metrics;
 pub mod search;
 pub mod sweep;
+pub mod resimulate;
 pub mod schema;
 pub mod network;
 pub mod calibrate;
 pub mod validate;
 pub mod predict;
+pub mod explain;
 pub mod report;
 
 // The only module that touches files, the clock, the environment or the terminal.

@@ -2,8 +2,10 @@
 //!
 //! How long an operation takes is the business of `cost`.
 
+mod group_rows;
 pub mod layer;
 
+pub use group_rows::GroupRows;
 pub use layer::LayerOps;
 
 use masim_units::{Bytes, Flops};
@@ -73,7 +75,7 @@ impl OpKind {
 }
 
 /// One kernel: its shape.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Op {
     /// What it is for.
     pub kind: OpKind,
@@ -82,7 +84,7 @@ pub struct Op {
 }
 
 /// The shape of one kernel; everything that FLOPs and traffic follow from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum OpShape {
     /// `C[m, n] = A[m, k] B[k, n]` with weights `B`.
     Gemm {
@@ -93,12 +95,10 @@ pub enum OpShape {
         /// Depth.
         k: u64,
     },
-    /// One product per expert: `rows` rows in total over `n_activated` experts of weights `[k, n]`.
+    /// One product per expert with weights `[k, n]`.
     GroupedGemm {
-        /// Rows over all experts.
-        rows: u64,
-        /// Experts with at least one row: their weights are read.
-        n_activated: u64,
+        /// The rows of each expert.
+        rows: GroupRows,
         /// Columns of the weights of one expert.
         n: u64,
         /// Depth.
@@ -160,7 +160,7 @@ impl Op {
     pub fn is_empty(&self) -> bool {
         match self.shape {
             OpShape::Gemm { m, n, k } => m == 0 || n == 0 || k == 0,
-            OpShape::GroupedGemm { rows, .. } => rows == 0,
+            OpShape::GroupedGemm { rows, .. } => rows.rows == 0,
             OpShape::DecodeAttention { batch, n_heads, .. } => batch == 0 || n_heads == 0,
             OpShape::PrefillAttention { batch, q_len, n_heads, .. } => batch * q_len == 0 || n_heads == 0,
             OpShape::Elementwise { tokens, width, .. } => tokens == 0 || width == 0,
@@ -175,7 +175,7 @@ impl Op {
         let product = |a: u64, b: u64, c: u64| Flops(2.0 * a as f64 * b as f64 * c as f64);
         match self.shape {
             OpShape::Gemm { m, n, k } => product(m, n, k),
-            OpShape::GroupedGemm { rows, n, k, .. } => product(rows, n, k),
+            OpShape::GroupedGemm { rows, n, k } => product(rows.rows, n, k),
             OpShape::DecodeAttention { kv_tokens, n_heads, head_dim, .. } => {
                 product(2 * kv_tokens, n_heads, head_dim)
             }
@@ -197,8 +197,8 @@ impl Op {
             (dtypes.weights.bytes(), dtypes.activations.bytes(), dtypes.kv.bytes());
         Bytes(match self.shape {
             OpShape::Gemm { m, n, k } => k * n * weight + (m * k + m * n) * activation,
-            OpShape::GroupedGemm { rows, n_activated, n, k } => {
-                n_activated * k * n * weight + rows * (k + n) * activation
+            OpShape::GroupedGemm { rows, n, k } => {
+                rows.n_activated * k * n * weight + rows.rows * (k + n) * activation
             }
             OpShape::DecodeAttention { batch, kv_tokens, n_heads, n_kv_heads, head_dim } => {
                 // Keys and values of the cache are read, those of the new token written; queries in, outputs out.

@@ -1,5 +1,7 @@
 //! Calibrated profiles: what `masim calibrate` writes, and never a person.
 
+pub mod predictor;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -22,11 +24,17 @@ pub struct ProfileFile {
     pub gpu: String,
     /// Who wrote it.
     pub source: String,
+    /// The profile of another card that it was taken from: shares of that card's figures, applied to this one's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub derived_from: Option<String>,
     /// When it was written, `2026-01-31`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<String>,
     /// What was fitted, by family.
     pub families: BTreeMap<String, FamilyFile>,
+    /// The paper's time predictor, where it was trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predictor: Option<predictor::PredictorFile>,
 }
 
 /// The fitted model of a family.
@@ -161,7 +169,8 @@ impl ProfileFile {
                 )
             })
         });
-        let problems: Vec<_> = broken.collect();
+        let broken_networks = file.predictor.iter().flat_map(predictor::PredictorFile::problems);
+        let problems: Vec<_> = broken.chain(broken_networks).collect();
         if problems.is_empty() { Ok(file) } else { Err(InputError::new(source, problems)) }
     }
 
@@ -179,4 +188,28 @@ impl ProfileFile {
 pub fn generic_of(gpu: &str, library: &dyn Library, from: &str) -> Result<Option<ProfileFile>, InputError> {
     let text = library.load(RefKind::Profile, &format!("{gpu}-generic"), from);
     text.ok().map(|text| ProfileFile::read(&text)).transpose()
+}
+
+impl ProfileFile {
+    /// What this profile, completed by that of all stacks, says of another card `gpu` of the same generation.
+    ///
+    /// Parameters are microseconds and shares of the card's figures, so that they carry over; nothing there was measured.
+    #[must_use]
+    pub fn derived(&self, generic: Option<&Self>, name: &str, gpu: &str) -> Self {
+        let mut families = generic.map(|generic| generic.families.clone()).unwrap_or_default();
+        families.extend(self.families.clone());
+        Self {
+            schema: SCHEMA,
+            name: name.to_owned(),
+            gpu: gpu.to_owned(),
+            source: format!(
+                "parameters of `{}`, fitted on `{}`, beside the figures of `{gpu}`",
+                self.name, self.gpu
+            ),
+            derived_from: Some(self.name.clone()),
+            date: None,
+            families,
+            predictor: None,
+        }
+    }
 }

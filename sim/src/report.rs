@@ -3,7 +3,7 @@
 //! Everything here is a pure function of its arguments, so a report is reproducible byte for byte;
 //! version, date and wall time belong into `meta.json`, which the command line writes.
 
-mod number;
+pub(crate) mod number;
 mod space;
 mod verdict;
 mod digest;

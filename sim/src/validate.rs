@@ -6,7 +6,7 @@ pub mod whole;
 
 use crate::accuracy::{BAND_ALL, accuracy, band, bands};
 use crate::calibrate::Split;
-use crate::fitted::{CardModels, Origin};
+use crate::fitted::CardModels;
 use crate::measurement::{Family, MeasurementSet, Row, Table};
 use crate::profile::AccuracyFile;
 
@@ -52,14 +52,10 @@ pub fn validate(sets: &[MeasurementSet], models: &CardModels, rows: Rows) -> Vec
 
 /// The rows that `models` were not fitted to.
 fn unfitted<'a>(set: &MeasurementSet, table: &'a Table, models: &CardModels) -> Vec<&'a Row> {
-    let Some(Origin::Profile { file: family, .. }) = models.family(table.family).map(|found| &found.origin)
-    else {
+    let Some(seed) = models.split_of(table.family, &set.name) else {
         return table.rows.iter().collect();
     };
-    if family.sets.iter().all(|fitted| fitted.name != set.name) {
-        return table.rows.iter().collect();
-    }
-    let split = Split::new(family.split.seed, &set.name, table);
+    let split = Split::new(seed, &set.name, table);
     table.rows.iter().filter(|row| split.is_held_out(row)).collect()
 }
 

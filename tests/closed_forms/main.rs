@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test whose input cannot be read has failed")]
 
 mod collectives;
+mod nccl;
 mod pingpong;
 mod pipeline;
+mod prompts;
 mod ranks;
 mod whole_experts;

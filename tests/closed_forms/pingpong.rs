@@ -89,11 +89,11 @@ strategy: {{ kind: ma_separation, n_attention_gpus: 1, n_expert_gpus: 1, n_micro
         model.vocab = None;
         let pair = masim::scenario::Scenario { model: std::sync::Arc::new(model), ..pair };
         let (found, metrics) = simulate(&pair, &RoutingPool::default()).unwrap();
-        let ratio = metrics.tpot_us / found.closed_form_us;
+        let ratio = metrics.period_us / found.closed_form_us;
         assert!(
             (ratio - 1.0).abs() < 1e-3,
             "{n_micro_batches}: {} {}",
-            metrics.tpot_us,
+            metrics.period_us,
             found.closed_form_us
         );
     }

@@ -95,8 +95,8 @@ fn an_unknown_name_is_told_which_exist_and_which_was_meant() {
 fn what_is_planned_is_told_apart_from_what_is_wrong() {
     check(
         "decode",
-        "prefill",
-        "x.yaml:3:20: `workload.phase`: `prefill` is not modelled yet; expected `decode`",
+        "training",
+        "x.yaml:3:20: `workload.phase`: `training` is not modelled yet; expected one of `decode`, `prefill`, `inference`",
     );
     check(
         "\nload:",
@@ -275,11 +275,11 @@ fn a_profile_must_exist_and_belong_to_the_cards() {
     check(
         "\nload:",
         "\nprofile: a100-sxm4-40gb-abci\nload:",
-        "x.yaml:8:10: `profile`: `a100-sxm4-40gb-abci` is a profile of card `a100-sxm4-40gb`; the cluster has a100-sxm4-80gb",
+        "x.yaml:8:10: `profile`: `a100-sxm4-40gb-abci` is for card `a100-sxm4-40gb`; the cluster has a100-sxm4-80gb",
     );
     check(
         "\nload:",
         "\nprofile: { a100-sxm4-40gb: a100-sxm4-80gb-generic }\nload:",
-        "x.yaml:8:28: `profile.a100-sxm4-40gb`: `a100-sxm4-80gb-generic` is a profile of card `a100-sxm4-80gb`; the cluster has a100-sxm4-80gb",
+        "x.yaml:8:28: `profile.a100-sxm4-40gb`: `a100-sxm4-80gb-generic` is for card `a100-sxm4-40gb`; the cluster has a100-sxm4-80gb",
     );
 }

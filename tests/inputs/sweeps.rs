@@ -32,7 +32,7 @@ fn the_quick_sweep_has_its_rows_in_the_documented_order() {
         .iter()
         .map(|row| {
             let scenario = &row.alternatives.as_ref().unwrap()[0];
-            let Workload::Decode { batch, .. } = &scenario.workload;
+            let batch = scenario.workload.batch();
             let what = match &scenario.strategy {
                 Strategy::MaSeparation(split) => {
                     let Choice::Fixed(n) = split.n_micro_batches else { panic!("a number") };
@@ -40,7 +40,7 @@ fn the_quick_sweep_has_its_rows_in_the_documented_order() {
                 }
                 Strategy::TpPp(_) | Strategy::DpEp(_) => row.name.clone(),
             };
-            (row.point_idx, *batch, what)
+            (row.point_idx, batch, what)
         })
         .collect();
     let expected = [
@@ -159,7 +159,7 @@ fn baselines_drop_only_the_keys_that_name_the_strategy() {
         .rows
         .iter()
         .map(|row| {
-            let Workload::Decode { batch, .. } = row.alternatives.as_ref().unwrap()[0].workload;
+            let batch = row.alternatives.as_ref().unwrap()[0].workload.batch();
             (row.point_idx, row.name.as_str(), batch)
         })
         .collect();
@@ -181,8 +181,8 @@ fn set_changes_the_base() {
     let mut sweep = shipped("scenarios/quick.yaml");
     sweep.set("workload.context_len", &Tree::parse_value("x2").unwrap(), &Shipped::default()).unwrap();
     let expanded = sweep.expand(&Shipped::default()).unwrap();
-    let Workload::Decode { context_len, .. } = &expanded.rows[0].alternatives.as_ref().unwrap()[0].workload;
-    assert_eq!(*context_len, ContextLen::Fixed(4096));
+    let context_len = expanded.rows[0].alternatives.as_ref().unwrap()[0].workload.decode_context().unwrap();
+    assert_eq!(context_len, ContextLen::Fixed(4096));
 }
 
 /// What is said of a sweep, its own text reachable as `scenarios/x.yaml`.
@@ -251,7 +251,7 @@ fn conditions_and_baselines_are_checked() {
          4:13: `baselines[0].name`: another strategy of this sweep is already called `ma_separation`\n\
          4:28: `baselines[0].strategy`: the list is empty; expected at least one strategy\n\
          4:28: `baselines[0].strategy`: a list of strategies needs `best_of`, the column by which the best is chosen\n\
-         5:25: `baselines[1].best_of`: found `x`; expected one of `tpot_us`, `step_time_us`, `tokens_per_sec`, `tokens_per_sec_per_gpu`",
+         5:25: `baselines[1].best_of`: found `x`; expected one of `tpot_us`, `step_time_us`, `tokens_per_sec`, `tokens_per_sec_per_gpu`, `ttft_us`, `makespan_us`, `energy_per_token_j`",
     );
     check(
         "base: decode.yaml\nbaselines: [{ name: b, best_of: tpot_us, strategy: [{ kind: dp_ep, dp: 1 }] }]\n",

@@ -4,5 +4,6 @@
 mod bandwidth;
 mod drawn;
 mod physics;
+mod prompts;
 mod repeated;
 mod traffic;

@@ -7,7 +7,7 @@ use masim::load::RoutingSource;
 use masim::lower::Activity;
 use masim::plan::RoutedPlan;
 use masim::run::Run;
-use masim::scenario::{Dispatch, Forward, Scenario, Workload};
+use masim::scenario::{Dispatch, Forward, Scenario};
 use masim::topology::GpuIdx;
 
 /// Counts by hand the rows that leave and return in each layer of the first steps.
@@ -58,7 +58,7 @@ pub(crate) fn assert_bytes_are_those_of_the_routing(
 
 /// Every GPU of the attention pool with its tokens, micro-batch after micro-batch; each token stands once.
 fn owners(scenario: &Scenario, plan: &RoutedPlan) -> Vec<(GpuIdx, Range<u32>)> {
-    let Workload::Decode { batch, .. } = scenario.workload;
+    let batch = scenario.workload.batch();
     let micro_batches = plan.attention.micro_batches(batch, plan.n_micro_batches);
     let mut owners = Vec::new();
     for micro_batch in &micro_batches {

@@ -8,7 +8,7 @@ use crate::fitted::{FittedModel, Form};
 use crate::measurement::{Site, Work};
 
 /// Rows of one kind of one set beyond this are thinned evenly: a thousand sizes say what ten thousand say.
-const N_ROWS_MAX: usize = 512;
+pub(super) const N_ROWS_MAX: usize = 2048;
 
 /// What a parameter costs when it is e times its start: enough to hold what no row depends on.
 const PULL: f64 = 5e-4;
@@ -87,7 +87,7 @@ fn weighted<'a>(rows: &[Sample<'a>]) -> Vec<Target<'a>> {
 }
 
 /// Work that was measured several times counts once, with the median of its times; in the order of its columns.
-fn distinct<'a>(rows: &[Sample<'a>]) -> Vec<(Sample<'a>, f64)> {
+pub(super) fn distinct<'a>(rows: &[Sample<'a>]) -> Vec<(Sample<'a>, f64)> {
     let mut times = BTreeMap::<_, (Sample<'a>, Vec<f64>)>::new();
     for &sample in rows {
         let (_, all) = times.entry(sample.row.work.columns()).or_insert((sample, Vec::new()));

@@ -39,13 +39,11 @@ impl Library for Folders {
             };
         }
         let (folders, file) = (folders(), format!("{reference}.yaml"));
-        match folders.iter().map(|folder| folder.join(&file)).find(|path| path.is_file()) {
-            Some(path) => files::read_text(&path).map_err(|error| error.to_string()),
-            None => {
-                let other_name = (kind == RefKind::Model).then(|| aliased(reference, &folders)).flatten();
-                other_name.ok_or_else(|| not_found(kind, reference, &folders))
-            }
+        if let Some(path) = folders.iter().map(|folder| folder.join(&file)).find(|path| path.is_file()) {
+            return files::read_text(&path).map_err(|error| error.to_string());
         }
+        let other_name = (kind == RefKind::Model).then(|| aliased(reference, &folders)).flatten();
+        other_name.ok_or_else(|| not_found(kind, reference, &folders))
     }
 }
 

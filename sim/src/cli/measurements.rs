@@ -1,6 +1,7 @@
 //! Measurement sets and profiles from folders and names.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::exit::CliError;
 use super::library::Folders;
@@ -8,7 +9,9 @@ use super::{files, terminal};
 use crate::fitted::CardModels;
 use crate::input::{InputError, Library, RefKind, SourceText};
 use crate::measurement::{Family, MeasurementSet, RawSet, WholeFamily, WholeSet, read_set, read_whole};
+use crate::predictor::Predictor;
 use crate::profile::{ProfileFile, generic_of};
+use crate::topology::{GpuCard, Place, ReferenceFile, load_gpu};
 
 /// Reads every set, says its warnings, and names all files that have problems.
 pub(super) fn read_sets(folders: &[PathBuf]) -> Result<Vec<MeasurementSet>, CliError> {
@@ -95,6 +98,18 @@ pub(super) fn read_profile(profile: &str) -> Result<ProfileFile, CliError> {
     Ok(ProfileFile::read(&text)?)
 }
 
+/// The models of a profile, and its predictor in place of those of attention and experts.
+pub(super) fn predictor_of(profile: &ProfileFile) -> Result<CardModels, CliError> {
+    let named = |error: String| CliError::usage(format!("profile `{}`: {error}", profile.name), None);
+    let file = profile.predictor.as_ref().ok_or_else(|| {
+        let message = format!("profile `{}` has no predictor", profile.name);
+        CliError::usage(message, Some("masim calibrate SETS --predictor -o PROFILE trains one"))
+    })?;
+    let predictor = Predictor::of_file(file).map_err(|error| named(error.to_string()))?;
+    let models = CardModels::new(profile, None).map_err(|error| named(error.to_string()))?;
+    Ok(models.with_predictor(predictor))
+}
+
 /// The models of a profile, completed by those of all stacks of its card, and said to be so.
 pub(super) fn models_of(profile: &ProfileFile) -> Result<CardModels, CliError> {
     let generic = generic_of(&profile.gpu, &Folders, "")?.filter(|generic| generic.name != profile.name);
@@ -110,4 +125,14 @@ pub(super) fn models_of(profile: &ProfileFile) -> Result<CardModels, CliError> {
         ));
     }
     Ok(models)
+}
+
+/// The card of that name.
+pub(super) fn card_of(gpu: &str) -> Result<Arc<GpuCard>, CliError> {
+    let source = SourceText { path: String::new(), text: String::new() };
+    let place = Place { source: &source, key: "gpu" };
+    load_gpu(&ReferenceFile::Name(gpu.to_owned()), place, &Folders).map_err(|error| {
+        let alone = error.source.path.is_empty();
+        if alone { CliError::usage(error.problems[0].message.clone(), None) } else { error.into() }
+    })
 }

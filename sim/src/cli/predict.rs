@@ -7,14 +7,14 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use super::exit::CliError;
-use super::library::Folders;
-use super::measurements::{models_of, read_profile};
+use super::measurements::{card_of, models_of, predictor_of, read_profile};
 use super::{files, terminal};
 use crate::fitted::CardModels;
-use crate::input::{SourceText, did_you_mean};
+use crate::input::did_you_mean;
 use crate::measurement::{Family, Machine, Site};
 use crate::predict::{ListFormat, answer, predict, read_list};
-use crate::topology::{GpuCard, Place, ReferenceFile, load_gpu};
+use crate::profile::ProfileFile;
+use crate::topology::GpuCard;
 
 pub(super) const AFTER_HELP: &str = "\
 FILE holds JSON lines (.jsonl, .json) or CSV with the columns of a family: gemm (dtype, m, n, k), attention_prefill (dtype, batch,
@@ -26,6 +26,7 @@ interval time_p05_us to time_p95_us, and its provenance; a time_us that was ther
 Examples:
   masim predict ops.jsonl --profile a100-sxm4-80gb-vllm
   masim predict gemm.csv --family gemm --profile a100-sxm4-80gb-generic --json
+  masim predict moe.csv --family moe --profile a100-sxm4-80gb-predictor --predictor
   masim predict ops.csv --gpu h100-sxm                  a card that has no profile: the same physics, its own figures";
 
 /// Arguments of `masim predict`.
@@ -37,6 +38,9 @@ pub(crate) struct PredictArgs {
     /// A profile: a name in `topologies/profiles/`, or a path
     #[arg(long, value_name = "P")]
     profile: Option<String>,
+    /// Ask the profile's time predictor, a neural network, about attention and experts
+    #[arg(long, requires = "profile")]
+    predictor: bool,
     /// A card in `topologies/gpus/`, without a profile
     #[arg(long, value_name = "CARD")]
     gpu: Option<String>,
@@ -64,11 +68,15 @@ impl PredictArgs {
         terminal::print(&if self.json { json_lines(&lines) } else { csv_lines(&lines) })
     }
 
+    fn models_in(&self, profile: &ProfileFile) -> Result<CardModels, CliError> {
+        if self.predictor { predictor_of(profile) } else { models_of(profile) }
+    }
+
     fn models(&self) -> Result<(Arc<GpuCard>, CardModels), CliError> {
         match (&self.profile, &self.gpu) {
             (Some(profile), _) => {
                 let profile = read_profile(profile)?;
-                Ok((card_of(&profile.gpu)?, models_of(&profile)?))
+                Ok((card_of(&profile.gpu)?, self.models_in(&profile)?))
             }
             (None, gpu) => {
                 let gpu = gpu.as_deref().expect("clap asks for a profile or a card");
@@ -76,15 +84,6 @@ impl PredictArgs {
             }
         }
     }
-}
-
-fn card_of(gpu: &str) -> Result<Arc<GpuCard>, CliError> {
-    let source = SourceText { path: String::new(), text: String::new() };
-    let place = Place { source: &source, key: "gpu" };
-    load_gpu(&ReferenceFile::Name(gpu.to_owned()), place, &Folders).map_err(|error| {
-        let alone = error.source.path.is_empty();
-        if alone { CliError::usage(error.problems[0].message.clone(), None) } else { error.into() }
-    })
 }
 
 fn family_of(name: &str) -> Result<Family, CliError> {

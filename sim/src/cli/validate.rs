@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::calibrate::percent;
 use super::exit::CliError;
 use super::library::Folders;
-use super::measurements::{models_of, read_profile, read_sets, read_whole_sets};
+use super::measurements::{models_of, predictor_of, read_profile, read_sets, read_whole_sets};
 use super::table::Plain;
 use super::terminal;
 use crate::accuracy::BAND_ALL;
@@ -33,6 +33,9 @@ pub(crate) struct ValidateArgs {
     /// A profile: a name in `topologies/profiles/`, a path, or `none` for rooflines
     #[arg(long, value_name = "P")]
     profile: String,
+    /// Hold the profile's time predictor, a neural network, against attention and experts
+    #[arg(long)]
+    predictor: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -65,18 +68,20 @@ impl ValidateArgs {
             RowsArg::All => Rows::All,
         };
         let (models, profile) = match self.profile.as_str() {
-            "none" => (CardModels::default(), None),
+            "none" if !self.predictor => (CardModels::default(), None),
             name => {
                 let profile = read_profile(name)?;
-                (models_of(&profile)?, Some(profile))
+                let models = if self.predictor { predictor_of(&profile)? } else { models_of(&profile)? };
+                (models, Some(profile))
             }
         };
         let mut found = validate(&sets, &models, rows);
         for it in found.iter().filter(|it| it.band == BAND_ALL) {
             warn_of(it, &self.profile);
         }
-        let of_whole =
-            whole::validate(&whole, profile.as_ref().map(|it| (self.path(), it.gpu.as_str())), &Folders);
+        let path = self.path();
+        let profile = profile.as_ref().map(|profile| (path.as_str(), profile.gpu.as_str()));
+        let of_whole = whole::validate(&whole, profile, &Folders);
         of_whole.warnings.iter().for_each(|warning| terminal::warn(warning));
         found.extend(of_whole.found);
         terminal::print(&if self.json { json_of(&found) } else { table(&found) })?;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{FittedModel, Form, Prediction, UnknownModel};
 use crate::kernel::roofline_us;
 use crate::measurement::{Family, Site, Work};
+use crate::predictor::Predictor;
 use crate::profile::{FamilyFile, ProfileFile};
 use crate::provenance::Provenance;
 
@@ -26,7 +27,7 @@ pub enum Origin {
         name: String,
         /// What it says of the family.
         file: Box<FamilyFile>,
-        /// Whether it stands in for a profile that lacks the family.
+        /// Whether it stands in for a profile that lacks the family, or for one of the card itself.
         is_substitute: bool,
     },
     /// Another card: the parameters with which fits begin, beside this card's figures.
@@ -34,11 +35,11 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// The provenance of a time that its own model calls `found`.
-    fn weaken(&self, found: Provenance) -> Provenance {
+    /// The provenance of a time inside or outside what was fitted.
+    pub fn provenance(&self, is_covered: bool) -> Provenance {
         match self {
-            Self::Profile { is_substitute: false, .. } => found,
-            Self::Profile { is_substitute: true, .. } => found.max(Provenance::Extrapolated),
+            Self::Profile { is_substitute: false, .. } if is_covered => Provenance::Fitted,
+            Self::Profile { .. } => Provenance::Extrapolated,
             // Of another card no more is known than of a roofline.
             Self::Physics => Provenance::Roofline,
         }
@@ -49,6 +50,7 @@ impl Origin {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CardModels {
     families: BTreeMap<Family, FamilyModel>,
+    predictor: Option<Predictor>,
 }
 
 impl CardModels {
@@ -63,6 +65,7 @@ impl CardModels {
             let of_profile = |profile: &ProfileFile, is_substitute| {
                 profile.families.get(family.name()).map(|file| {
                     let (name, model) = (profile.name.clone(), FittedModel::of_file(family, file)?);
+                    let is_substitute = is_substitute || profile.derived_from.is_some();
                     let origin = Origin::Profile { name, file: Box::new(file.clone()), is_substitute };
                     Ok(FamilyModel { model, origin })
                 })
@@ -72,22 +75,37 @@ impl CardModels {
                 families.insert(family, found);
             }
         }
-        Ok(Self { families })
+        Ok(Self { families, predictor: None })
     }
 
     /// Models of a card that nobody has measured: the same physics with the card's own figures.
     pub fn physical() -> Self {
         let of_family = |family| {
-            let form = Form::new(family, "")?;
+            let form = Form::new(family, "");
             let model = FittedModel::new(form, form.start().to_vec());
-            Some((family, FamilyModel { model, origin: Origin::Physics }))
+            (family, FamilyModel { model, origin: Origin::Physics })
         };
-        Self { families: Family::ALL.into_iter().filter_map(of_family).collect() }
+        Self { families: Family::ALL.into_iter().map(of_family).collect(), predictor: None }
+    }
+
+    /// The same models, but `predictor` answers for the work that it was trained for.
+    #[must_use]
+    pub fn with_predictor(self, predictor: Predictor) -> Self {
+        Self { predictor: Some(predictor), ..self }
     }
 
     /// The model of `family`.
     pub fn family(&self, family: Family) -> Option<&FamilyModel> {
         self.families.get(&family)
+    }
+
+    /// The seed of the split, where the model of `family` was fitted to rows of the set called `set`.
+    pub fn split_of(&self, family: Family, set: &str) -> Option<u64> {
+        if let Some(predictor) = self.predictor.as_ref().filter(|predictor| predictor.has(family)) {
+            return predictor.split_of(family, set);
+        }
+        let Origin::Profile { file, .. } = &self.families.get(&family)?.origin else { return None };
+        file.sets.iter().any(|fitted| fitted.name == set).then_some(file.split.seed)
     }
 
     /// The families whose models stand in, and the profile that they are from.
@@ -100,11 +118,19 @@ impl CardModels {
 
     /// The time of `work`: fitted, else the roofline of the card; none where neither can say.
     pub fn predict(&self, work: &Work, site: &Site) -> Option<Prediction> {
+        if let Some(guess) = self.predictor.as_ref().and_then(|predictor| predictor.predict(work)) {
+            let provenance = if guess.is_covered { Provenance::Fitted } else { Provenance::Extrapolated };
+            return Some(Prediction {
+                time_us: guess.time_us,
+                interval_us: Some(guess.interval_us),
+                provenance,
+            });
+        }
         let Some(found) = self.families.get(&work.family()) else {
             return roofline(work, site);
         };
         let prediction = found.model.predict(work, site)?;
-        let provenance = found.origin.weaken(prediction.provenance);
+        let provenance = found.origin.provenance(prediction.provenance == Provenance::Fitted);
         Some(Prediction { provenance, ..prediction })
     }
 }

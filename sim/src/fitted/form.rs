@@ -2,10 +2,12 @@
 
 use crate::kernel::Chip;
 use crate::kernel::decode::{DecodeParams, decode_us};
+use crate::kernel::elementwise::{ElementwiseParams, elementwise_us};
+use crate::kernel::gemm::{GemmParams, gemm_us};
 use crate::kernel::moe::moe_us;
 use crate::kernel::moe::params::MoeParams;
 use crate::kernel::prefill::{PrefillParams, prefill_us};
-use crate::measurement::{Family, Operation, Scope, Site, Work};
+use crate::measurement::{ElementwiseKind, Family, Operation, Scope, Site, Work};
 use crate::nccl::{NcclParams, NcclVersion, PairsParams, collective_time, pairs_time};
 
 /// Names of parameters, and whether work depends on them.
@@ -14,6 +16,10 @@ pub type SpecialParams = (&'static [&'static str], fn(&Work) -> bool);
 /// The form of a family's model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
+    /// Products in tiles over the multiprocessors.
+    Gemm,
+    /// Kernels that move bytes.
+    Elementwise,
     /// Attention of prompts: tiles of queries over the multiprocessors.
     Prefill,
     /// Attention of new tokens: caches split over the multiprocessors.
@@ -28,20 +34,23 @@ pub enum Form {
 
 impl Form {
     /// The form for `family`, measured with `stack`.
-    pub fn new(family: Family, stack: &str) -> Option<Self> {
+    pub fn new(family: Family, stack: &str) -> Self {
         match family {
-            Family::Collective => Some(Self::Collective(NcclVersion::of_stack(stack))),
-            Family::P2p => Some(Self::Pairs),
-            Family::AttentionPrefill => Some(Self::Prefill),
-            Family::AttentionDecode => Some(Self::Decode),
-            Family::Moe => Some(Self::Moe),
-            Family::Gemm | Family::Elementwise => None,
+            Family::Collective => Self::Collective(NcclVersion::of_stack(stack)),
+            Family::P2p => Self::Pairs,
+            Family::AttentionPrefill => Self::Prefill,
+            Family::AttentionDecode => Self::Decode,
+            Family::Moe => Self::Moe,
+            Family::Gemm => Self::Gemm,
+            Family::Elementwise => Self::Elementwise,
         }
     }
 
     /// Its name in profiles.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Gemm => "product_tiles",
+            Self::Elementwise => "rows_and_bytes",
             Self::Prefill => "query_tiles",
             Self::Decode => "split_cache",
             Self::Moe => "grouped_products",
@@ -53,6 +62,8 @@ impl Form {
     /// The names of its parameters.
     pub const fn names(self) -> &'static [&'static str] {
         match self {
+            Self::Gemm => GemmParams::NAMES,
+            Self::Elementwise => ElementwiseParams::NAMES,
             Self::Prefill => PrefillParams::NAMES,
             Self::Decode => DecodeParams::NAMES,
             Self::Moe => MoeParams::NAMES,
@@ -64,6 +75,8 @@ impl Form {
     /// Where a fit begins.
     pub const fn start(self) -> &'static [f64] {
         match self {
+            Self::Gemm => GemmParams::START,
+            Self::Elementwise => ElementwiseParams::START,
             Self::Prefill => PrefillParams::START,
             Self::Decode => DecodeParams::START,
             Self::Moe => MoeParams::START,
@@ -78,6 +91,12 @@ impl Form {
         let machine = &site.machine;
         let chip = |dtype| Chip::new(site.card.as_deref()?, dtype);
         match (self, work) {
+            (Self::Gemm, Work::Gemm(work)) => {
+                Some(gemm_us(&GemmParams::from_values(values), work, &chip(work.dtype)?))
+            }
+            (Self::Elementwise, Work::Elementwise(work)) => {
+                Some(elementwise_us(&ElementwiseParams::from_values(values), work, &chip(work.dtype)?))
+            }
             (Self::Prefill, Work::Prefill(work)) => {
                 Some(prefill_us(&PrefillParams::from_values(values), work, &chip(work.dtype)?))
             }
@@ -93,14 +112,28 @@ impl Form {
             (Self::Pairs, Work::Pairs(work)) => {
                 Some(pairs_time(&PairsParams::from_values(values), work, machine).total_us())
             }
-            (Self::Prefill | Self::Decode | Self::Moe | Self::Collective(_) | Self::Pairs, _) => None,
+            (
+                Self::Gemm
+                | Self::Elementwise
+                | Self::Prefill
+                | Self::Decode
+                | Self::Moe
+                | Self::Collective(_)
+                | Self::Pairs,
+                _,
+            ) => None,
         }
     }
 
     /// Parameters that matter only for some work: their names, and whether `work` is of that kind.
     pub const fn special_params(self) -> &'static [SpecialParams] {
         match self {
-            Self::Prefill | Self::Decode | Self::Moe => &[],
+            Self::Gemm | Self::Prefill | Self::Decode | Self::Moe => &[],
+            Self::Elementwise => &[
+                (&["norm_traffic", "norm_column_ns", "norm_share"], is_norm),
+                (&["rope_column_ns", "rope_share"], is_rope),
+                (&["act_column_ns", "act_share"], is_activation),
+            ],
             Self::Collective(_) => &[
                 (&["grouped_start_us", "grouped_peers_us", "grouped_rate"], is_grouped),
                 (&["net_start_us", "nic_efficiency"], leaves_the_node),
@@ -112,6 +145,22 @@ impl Form {
 
 fn is_grouped(work: &Work) -> bool {
     matches!(work, Work::Collective(work) if work.operation == Operation::AllToAll)
+}
+
+fn is_kind(work: &Work, kinds: &[ElementwiseKind]) -> bool {
+    matches!(work, Work::Elementwise(work) if kinds.contains(&work.kind))
+}
+
+fn is_norm(work: &Work) -> bool {
+    is_kind(work, &[ElementwiseKind::InputLayernorm, ElementwiseKind::PostAttentionLayernorm])
+}
+
+fn is_rope(work: &Work) -> bool {
+    is_kind(work, &[ElementwiseKind::AttnRope])
+}
+
+fn is_activation(work: &Work) -> bool {
+    is_kind(work, &[ElementwiseKind::MlpAct])
 }
 
 fn leaves_the_node(work: &Work) -> bool {

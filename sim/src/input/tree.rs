@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
-use serde_saphyr::{Location, Spanned};
+use serde_saphyr::{FlowSeq, Location, Spanned};
 
 use super::{InputError, Problem, SourceText};
 
@@ -183,6 +183,27 @@ impl From<serde_json::Value> for Tree {
     }
 }
 
+/// Whether a list is one of measures, which is read along a line, and not one of things.
+fn is_row(items: &[Tree]) -> bool {
+    let is_number = |item: &Tree| matches!(item.value, TreeValue::Real(_) | TreeValue::Whole(_));
+    items.iter().all(is_number) && items.iter().any(|item| matches!(item.value, TreeValue::Real(_)))
+}
+
+/// The number that a row holds.
+fn number(value: &TreeValue) -> f64 {
+    match value {
+        TreeValue::Real(x) => *x,
+        TreeValue::Whole(n) => *n as f64,
+        TreeValue::Null
+        | TreeValue::Bool(_)
+        | TreeValue::Text(_)
+        | TreeValue::List(_)
+        | TreeValue::Map(_) => {
+            unreachable!("rows hold numbers")
+        }
+    }
+}
+
 impl Serialize for Tree {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         match &self.value {
@@ -195,6 +216,9 @@ impl Serialize for Tree {
             },
             TreeValue::Real(x) => to.serialize_f64(*x),
             TreeValue::Text(text) => to.serialize_str(text),
+            TreeValue::List(items) if is_row(items) => {
+                FlowSeq(items.iter().map(|item| &item.value).map(number).collect::<Vec<_>>()).serialize(to)
+            }
             TreeValue::List(items) => {
                 let mut list = to.serialize_seq(Some(items.len()))?;
                 for item in items {

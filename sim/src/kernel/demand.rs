@@ -1,6 +1,7 @@
 //! What work cannot do without: arithmetic and memory traffic, and the roofline over them.
 
 use super::Chip;
+use super::moe::rows::hottest_rank;
 use crate::measurement::{ElementwiseKind, Work};
 use crate::topology::{Dtype, GpuCard};
 
@@ -40,7 +41,10 @@ impl Demand {
             }
             Work::Moe(work) => {
                 let rows = real(work.tokens) * real(work.top_k) / real(work.ep);
-                let n_activated = (real(work.n_experts) / real(work.ep)).min(rows);
+                // A skewed load leaves experts without a row.
+                let n_activated = (real(work.n_experts) / real(work.ep))
+                    .min(rows)
+                    .min(hottest_rank(&work, 0.0).n_activated);
                 let width = real(work.expert_hidden) / real(work.tp);
                 let matrices = 3.0 * real(work.hidden) * width;
                 (work.dtype, 2.0 * rows * matrices, n_activated * matrices + 2.0 * rows * real(work.hidden))

@@ -41,7 +41,7 @@ impl Experts {
     /// The product that leads into the hidden width, and the one that leads back.
     pub fn products(&self) -> [Product; 2] {
         let tuned = is_tuned(self.n_experts, self.width);
-        let product = |n: u64, k: u64| Product { n: n as f64, k: k as f64, bytes: self.bytes as f64, tuned };
+        let product = |n, k| Product { n, k, bytes: self.bytes, tuned };
         [product(self.n_up * self.width, self.hidden), product(self.hidden, self.width)]
     }
 }
@@ -89,6 +89,7 @@ pub fn around_us(
     experts.bytes as f64 * (own + foreign + rows.tokens * hidden) / memory(params, chip)
 }
 
-fn memory(params: &MoeParams, chip: &Chip) -> f64 {
+/// The rate at which these kernels move bytes, bytes/us.
+pub fn memory(params: &MoeParams, chip: &Chip) -> f64 {
     chip.memory * params.memory_share.min(1.0)
 }

@@ -71,7 +71,7 @@ impl Pass {
     }
 
     /// Attention over the cache, by a GPU with a share of the heads.
-    pub(super) fn attention(&self, lowering: &Lowering, share: &HeadShare) -> Op {
+    pub(super) fn attention(&self, lowering: &Lowering, share: HeadShare) -> Op {
         let ops = lowering.ops;
         match self.tokens {
             Tokens::Newest => {

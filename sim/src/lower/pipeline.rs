@@ -1,6 +1,5 @@
 //! One step of the classical plan: tensor-parallel layers in pipeline stages.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 use masim_engine::TaskId;
@@ -14,7 +13,7 @@ use super::{Lowering, send_stream};
 use crate::collective::CollectiveKind;
 use crate::cost::TooLong;
 use crate::load::{LayerRouting, StepRouting};
-use crate::model::Op;
+use crate::model::{GroupRows, Op};
 use crate::plan::{PipelineCopy, PipelinePlan, Stage, share};
 use crate::topology::GpuIdx;
 
@@ -112,18 +111,21 @@ impl Passage<'_, '_> {
         let moe = ops.moe();
         let last_without_head = layer + 1 == model.n_layers && model.vocab.is_none();
         let widths = share::sizes(moe.expert_hidden, self.n_ranks(), 0).map(u64::from);
-        let activated = match moe.has_gate() {
-            true => activated(&self.routing[layer as usize], &self.pass.choosing()),
-            false => 1,
-        };
         let rows = n_tokens * u64::from(moe.experts_per_token);
+        let group_rows = if moe.has_gate() {
+            let n_experts = usize::from(u16::try_from(moe.n_routed_experts).expect("few experts"));
+            let counts = counts(&self.routing[layer as usize], &self.pass.choosing(), n_experts);
+            spread(n_tokens, rows, &counts)
+        } else {
+            GroupRows::even(n_tokens, rows, (1, 1))
+        };
 
         let attention: Inputs = inputs
             .into_iter()
             .zip(&self.plan.head_shares)
             .map(|((mut all, after), share)| {
                 all.push(ops.qkv_projection(n_tokens, share.n_heads, share.n_kv_heads));
-                all.push(self.pass.attention(self.lowering, share));
+                all.push(self.pass.attention(self.lowering, *share));
                 all.push(ops.output_projection(n_tokens, share.n_heads));
                 (all, after)
             })
@@ -135,7 +137,7 @@ impl Passage<'_, '_> {
                 let mut all = vec![ops.residual_norm(n_tokens)];
                 all.extend(ops.gate(n_tokens));
                 all.extend(ops.permute(rows));
-                all.extend(ops.experts(rows, activated, width));
+                all.extend(ops.experts(group_rows, width));
                 if moe.has_gate() {
                     all.push(ops.combine_sum(rows, n_tokens));
                 }
@@ -243,9 +245,24 @@ impl Passage<'_, '_> {
     }
 }
 
-/// Experts that any of `tokens` chose.
-fn activated(routing: &LayerRouting, tokens: &Range<u32>) -> u64 {
-    let chosen: BTreeSet<u16> =
-        tokens.clone().flat_map(|token| routing.experts_of(token).iter().copied()).collect();
-    chosen.len() as u64
+/// How often each expert was chosen by `tokens`.
+fn counts(routing: &LayerRouting, tokens: &Range<u32>, n_experts: usize) -> Vec<u64> {
+    let mut counts = vec![0; n_experts];
+    for &expert in tokens.clone().flat_map(|token| routing.experts_of(token)) {
+        counts[usize::from(expert)] += 1;
+    }
+    counts
+}
+
+/// `rows` rows over experts in proportion to `counts`, which are of the same tokens or of a sample of them.
+fn spread(tokens: u64, rows: u64, counts: &[u64]) -> GroupRows {
+    let total = counts.iter().sum::<u64>().max(1);
+    let (mut seen, mut given) = (0, 0);
+    let shares = counts.iter().map(|count| {
+        seen += count;
+        let until =
+            u64::try_from(u128::from(rows) * u128::from(seen) / u128::from(total)).expect("at most rows");
+        std::mem::replace(&mut given, until).abs_diff(until)
+    });
+    GroupRows::of_counts(tokens, shares.collect::<Vec<_>>())
 }

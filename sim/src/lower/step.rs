@@ -119,7 +119,7 @@ pub struct Part {
 }
 
 impl Part {
-    fn new(op: &Op, cost: Cost, dtypes: &Dtypes) -> Self {
+    fn new(op: &Op, cost: Cost, dtypes: Dtypes) -> Self {
         let Cost { time, basis } = cost;
         #[expect(
             clippy::cast_possible_truncation,
@@ -127,7 +127,7 @@ impl Part {
             reason = "a count of operations, of which 2^64 would take a GPU years"
         )]
         let flops = op.flops().0 as u64;
-        Self { kind: op.kind, time, basis, flops, bytes: op.traffic(dtypes) }
+        Self { kind: op.kind, time, basis, flops, bytes: op.traffic(&dtypes) }
     }
 }
 
@@ -181,7 +181,7 @@ impl Step {
         for op in ops.iter().filter(|op| !op.is_empty()) {
             let cost = lowering.cost.cost(op, card)?;
             time = time.checked_add(cost.time).ok_or(TooLong { op: op.kind.name() })?;
-            self.parts.push(Part::new(op, cost, &lowering.scenario.model.dtype));
+            self.parts.push(Part::new(op, cost, lowering.scenario.model.dtype));
         }
         let parts = first..self.n_parts();
         let launched = self.launch(lowering, place, gpu, self.n_parts() - first);
@@ -233,8 +233,7 @@ impl Step {
     ) -> TaskId {
         let launched: Vec<TaskId> =
             group.iter().filter_map(|&gpu| self.launch(lowering, place, gpu, 1)).collect();
-        let Lowering { wires, collectives, .. } = lowering;
-        let collective = collectives.choose(kind, group, bytes, wires);
+        let collective = lowering.choose(kind, group, bytes);
         let streams: Vec<_> = group.iter().map(|&gpu| collective_stream(gpu)).collect();
         let mut last: Vec<TaskId> = after.iter().copied().chain(launched).collect();
         for movement in lowering.phases(&collective, (kind, bytes), group) {

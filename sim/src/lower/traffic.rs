@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::load::LayerRouting;
+use crate::model::GroupRows;
 use crate::plan::experts::ExpertMap;
 
 /// Tokens of one layer and micro-batch by owner and expert group.
@@ -15,8 +16,8 @@ pub(super) struct Traffic {
     tokens: Vec<u32>,
     /// `[group]`: choices served by the group; a token with two experts there counts twice.
     choices: Vec<u32>,
-    /// `[group]`: experts with at least one token.
-    activated: Vec<u32>,
+    /// `[group]`: the rows of each of its experts.
+    group_rows: Vec<GroupRows>,
 }
 
 impl Traffic {
@@ -32,25 +33,29 @@ impl Traffic {
             rows: vec![0; owners.len() * n_groups],
             tokens: vec![0; n_groups],
             choices: vec![0; n_groups],
-            activated: vec![0; n_groups],
+            group_rows: Vec::with_capacity(n_groups),
         };
         let n_experts = map.hosts().len();
-        let mut is_active = vec![false; n_experts * n_groups];
+        let mut counts = vec![0_u64; n_experts * n_groups];
         let mut seen_by = vec![u32::MAX; n_groups];
         for (owner, tokens) in owners.iter().enumerate() {
             for token in tokens.clone() {
                 for &expert in routing.experts_of(token) {
                     let group = map.group(expert, token) as usize;
                     traffic.choices[group] += 1;
-                    let first_use =
-                        !std::mem::replace(&mut is_active[group * n_experts + usize::from(expert)], true);
-                    traffic.activated[group] += u32::from(first_use);
+                    counts[group * n_experts + usize::from(expert)] += 1;
                     if std::mem::replace(&mut seen_by[group], token) != token {
                         traffic.rows[owner * n_groups + group] += 1;
                         traffic.tokens[group] += 1;
                     }
                 }
             }
+        }
+        for (group, counts) in counts.chunks(n_experts).enumerate() {
+            let is_here = |(hosts, _): &(&Vec<u32>, &u64)| hosts.iter().any(|&host| host as usize == group);
+            let here = map.hosts().iter().zip(counts).filter(is_here).map(|(_, &count)| count);
+            let rows = GroupRows::of_counts(u64::from(traffic.tokens[group]), here);
+            traffic.group_rows.push(rows);
         }
         traffic
     }
@@ -70,9 +75,9 @@ impl Traffic {
         u64::from(self.choices[group as usize])
     }
 
-    /// Experts of `group` whose weights are read.
-    pub(super) fn activated(&self, group: u32) -> u64 {
-        u64::from(self.activated[group as usize])
+    /// The same by expert.
+    pub(super) fn group_rows(&self, group: u32) -> GroupRows {
+        self.group_rows[group as usize]
     }
 }
 

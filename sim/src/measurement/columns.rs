@@ -1,5 +1,7 @@
 //! Work as the columns that describe it.
 
+use std::fmt;
+
 use super::kernel::Distribution;
 use super::table::{Family, Work};
 
@@ -10,6 +12,15 @@ pub enum Value {
     Count(u64),
     /// One of several words.
     Name(String),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(count) => write!(out, "{count}"),
+            Self::Name(name) => out.write_str(name),
+        }
+    }
 }
 
 impl Work {

@@ -49,9 +49,7 @@ pub fn critical_path(run: &Run) -> CriticalPath {
     while let Some(task) = at.filter(|_| open > from) {
         let (info, span) = run.task(task);
         let start = span.start.max(from);
-        if info.activity.is_communication() {
-            path.add(info.activity.name(), info.basis, open.since(start));
-        } else if info.activity == Activity::Host {
+        if info.activity.is_communication() || info.activity == Activity::Host {
             path.add(info.activity.name(), info.basis, open.since(start));
         } else if info.activity != Activity::Barrier {
             let parts = &run.steps[usize::try_from(task.graph.0).expect("few graphs")].parts;

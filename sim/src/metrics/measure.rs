@@ -122,6 +122,7 @@ pub fn measure(scenario: &Scenario, plan: &Plan, run: &Run, routing: &RoutingSou
 
 impl Metrics {
     /// Whole requests: `prompts`, then these steps until every sequence has `output_len` tokens.
+    #[must_use]
     pub fn with_prompts(self, prompts: &Self, batch: u32, output_len: u32) -> Self {
         // The prompt gives the first token.
         let n_steps = f64::from(output_len - 1);

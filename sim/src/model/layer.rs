@@ -1,6 +1,6 @@
 //! The operations of one layer, by the share of tokens, heads and experts that a GPU has.
 
-use super::{Op, OpKind, OpShape};
+use super::{GroupRows, Op, OpKind, OpShape};
 use crate::scenario::{FfnSpec, ModelSpec, MoeSpec};
 
 /// Makes the operations of a model.
@@ -111,15 +111,18 @@ impl<'a> LayerOps<'a> {
             .then(|| Op::elementwise(OpKind::Permute, rows, self.hidden(), 1, 1))
     }
 
-    /// The products of `n_activated` experts over `rows` rows, at `width` of their hidden width.
-    pub fn experts(self, rows: u64, n_activated: u64, width: u64) -> [Op; 3] {
+    /// The products of experts over their `rows`, at `width` of their hidden width; without a choice, plain products.
+    pub fn experts(self, rows: GroupRows, width: u64) -> [Op; 3] {
         let n_up = u64::from(self.moe().n_matrices() - 1);
         let hidden = self.hidden();
-        let grouped = |kind, n, k| Op { kind, shape: OpShape::GroupedGemm { rows, n_activated, n, k } };
+        let product = |kind, n, k| match self.model.ffn {
+            FfnSpec::Moe(_) => Op { kind, shape: OpShape::GroupedGemm { rows, n, k } },
+            FfnSpec::Dense { .. } => Op::gemm(kind, rows.rows, n, k),
+        };
         [
-            grouped(OpKind::ExpertUp, n_up * width, hidden),
-            Op::elementwise(OpKind::Activation, rows, width, n_up, 1),
-            grouped(OpKind::ExpertDown, hidden, width),
+            product(OpKind::ExpertUp, n_up * width, hidden),
+            Op::elementwise(OpKind::Activation, rows.rows, width, n_up, 1),
+            product(OpKind::ExpertDown, hidden, width),
         ]
     }
 

@@ -59,18 +59,27 @@ pub(super) fn load_profiles(
         let wrong = |message: String| InputError::new(source, vec![Problem::new(&key, message)]);
         let text = library.load(RefKind::Profile, stem, &source.path).map_err(&wrong)?;
         let profile = ProfileFile::read(&text)?;
-        if card.is_some_and(|card| card != profile.gpu) || !cards.contains(profile.gpu.as_str()) {
+        let card = card.unwrap_or(&profile.gpu).to_owned();
+        if !cards.contains(card.as_str()) {
             let of_cluster: Vec<_> = cards.iter().copied().collect();
-            return Err(wrong(format!(
-                "`{stem}` is a profile of card `{}`; the cluster has {}",
-                profile.gpu,
-                of_cluster.join(", ")
-            )));
+            let finding = format!("`{stem}` is for card `{card}`; the cluster has {}", of_cluster.join(", "));
+            return Err(wrong(finding));
         }
         let generic = generic_of(&profile.gpu, library, &source.path)?.filter(|it| it.name != profile.name);
-        let models = CardModels::new(&profile, generic.as_ref()).map_err(|error| wrong(error.to_string()))?;
-        found.warnings.extend(substitutes(&profile.name, &models));
-        found.cards.insert(profile.gpu, Arc::new(models));
+        let models = if card == profile.gpu {
+            CardModels::new(&profile, generic.as_ref())
+        } else {
+            found.warnings.push(format!(
+                "profile `{stem}` is of card `{}`: its parameters beside the figures of `{card}`, at best Extrapolated",
+                profile.gpu
+            ));
+            CardModels::new(&profile.derived(generic.as_ref(), stem, &card), None)
+        };
+        let models = models.map_err(|error| wrong(error.to_string()))?;
+        if card == profile.gpu {
+            found.warnings.extend(substitutes(&profile.name, &models));
+        }
+        found.cards.insert(card, Arc::new(models));
     }
     let missing = cards.iter().filter(|card| !found.cards.contains_key(**card));
     let warnings: Vec<_> =

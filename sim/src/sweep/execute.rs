@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::expand::SweepRow;
 use super::results::{Outcome, failed_row, row};
 use super::row::RowJson;
-use crate::cost::{CostModel, RooflineCost};
+use crate::cost::{CostModel, cost_of};
 use crate::load::RoutingPool;
 use crate::metrics::network::NetworkUse;
 use crate::metrics::{Metrics, measure, network_use};
@@ -23,12 +23,12 @@ use crate::search::{Found, routing_of, search};
 pub fn simulate(scenario: &Scenario, pool: &RoutingPool) -> Outcome {
     let routing = routing_of(scenario, pool);
     let cost = cost_of(scenario);
-    let found = search(scenario, &routing, &cost)?;
+    let found = search(scenario, &routing, &*cost)?;
     let metrics = measure(scenario, &found.plan, &found.run, &routing);
     let Workload::Inference { batch, output_len, .. } = scenario.workload else {
         return Ok((found, metrics));
     };
-    let prompts = prompts(scenario, &found.plan, &cost, pool)?;
+    let prompts = prompts(scenario, &found.plan, &*cost, pool)?;
     Ok((found, metrics.with_prompts(&prompts, batch, output_len)))
 }
 
@@ -40,24 +40,19 @@ pub fn simulate(scenario: &Scenario, pool: &RoutingPool) -> Outcome {
 pub fn simulate_plan(scenario: &Scenario, plan: &Plan, pool: &RoutingPool) -> Result<Metrics, RunError> {
     let (routing, cost) = (routing_of(scenario, pool), cost_of(scenario));
     let run = match scenario.workload {
-        Workload::Prefill { .. } => run_once(scenario, plan, &routing, &cost)?,
-        Workload::Decode { .. } | Workload::Inference { .. } => run_plan(scenario, plan, &routing, &cost)?,
+        Workload::Prefill { .. } => run_once(scenario, plan, &routing, &*cost)?,
+        Workload::Decode { .. } | Workload::Inference { .. } => run_plan(scenario, plan, &routing, &*cost)?,
     };
     let metrics = measure(scenario, plan, &run, &routing);
     let Workload::Inference { batch, output_len, .. } = scenario.workload else { return Ok(metrics) };
-    let prompts = prompts(scenario, plan, &cost, pool)?;
+    let prompts = prompts(scenario, plan, &*cost, pool)?;
     Ok(metrics.with_prompts(&prompts, batch, output_len))
 }
 
 /// What the network did while `found`'s plan was measured.
 pub fn network_of(scenario: &Scenario, found: &Found, pool: &RoutingPool) -> NetworkUse {
     let (routing, cost) = (routing_of(scenario, pool), cost_of(scenario));
-    network_use(scenario, &found.plan, &found.run, &routing, &cost)
-}
-
-/// How long the kernels of `scenario` take.
-fn cost_of(scenario: &Scenario) -> RooflineCost {
-    RooflineCost { dtypes: scenario.model.dtype, launch: scenario.device_launch() }
+    network_use(scenario, &found.plan, &found.run, &routing, &*cost)
 }
 
 /// The prompts of an inference on the GPUs of `plan`.

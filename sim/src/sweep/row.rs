@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::uncertainty::RegimeTime;
 
 /// One point and one strategy.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RowJson {
     /// Counts rows from 0; `masim run --from results.csv --row N` takes it.
     pub row_idx: u32,

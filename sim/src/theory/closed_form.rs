@@ -10,7 +10,7 @@ use super::expected::group_loads;
 use crate::collective::{CollectiveKind, Collectives};
 use crate::comm::{CommModel, capacities};
 use crate::cost::{CostModel, TooLong};
-use crate::model::{LayerOps, Op};
+use crate::model::{GroupRows, LayerOps, Op};
 use crate::plan::{PipelinePlan, Plan, RoutedPlan};
 use crate::scenario::{Dispatch, Scenario, Workload};
 use crate::topology::GpuIdx;
@@ -190,7 +190,9 @@ impl<'a> ClosedForm<'a> {
                     Dispatch::Broadcast => ops.gate(u64::from(micro_batch)),
                 };
                 kernels.extend(ops.permute(rows));
-                kernels.extend(ops.experts(rows, rounded(load.activated), width));
+                let held = plan.experts.map(layer).n_on(u32::try_from(group).expect("few groups")).into();
+                let group_rows = GroupRows::even(tokens, rows, (rounded(load.activated), held));
+                kernels.extend(ops.experts(group_rows, width));
                 if ops.moe().has_gate() {
                     kernels.push(ops.combine_sum(rows, tokens));
                 }
@@ -302,7 +304,8 @@ impl<'a> ClosedForm<'a> {
         ];
         kernels.extend(ops.gate(tokens));
         kernels.extend(ops.permute(rows));
-        kernels.extend(ops.experts(rows, activated, width));
+        let group_rows = GroupRows::even(tokens, rows, (activated, moe.n_routed_experts.into()));
+        kernels.extend(ops.experts(group_rows, width));
         if moe.has_gate() {
             kernels.push(ops.combine_sum(rows, tokens));
         }

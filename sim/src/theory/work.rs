@@ -3,7 +3,7 @@
 use masim_units::{Bytes, Flops};
 
 use crate::load::{StepRouting, context_lens};
-use crate::model::{LayerOps, Op};
+use crate::model::{GroupRows, LayerOps, Op};
 use crate::scenario::{ContextLen, Scenario, Workload};
 
 /// What one step of the whole model needs.
@@ -59,7 +59,8 @@ fn unavoidable(scenario: &Scenario, routing: &StepRouting) -> Vec<Op> {
             ops.residual_norm(tokens),
         ]);
         all.extend(ops.gate(tokens));
-        all.extend(ops.experts(rows, u64::from(layer.n_activated()), u64::from(moe.expert_hidden)));
+        let experts = (u64::from(layer.n_activated()), u64::from(moe.n_routed_experts));
+        all.extend(ops.experts(GroupRows::even(tokens, rows, experts), u64::from(moe.expert_hidden)));
     }
     if let Some(vocab) = model.vocab {
         all.push(ops.embedding(tokens));

@@ -4,8 +4,9 @@
 //! inside a machine it stays on the scale-up links; between machines it leaves by the sender's
 //! preferred NIC and enters by the receiver's (rail affinity), through the host memory of both where
 //! NICs cannot reach GPU memory. Rails that no spine joins are the exception: there a route leaves by
-//! the sender's NIC on the receiver's rail, across the host bridge. In the explicit form a route is the
-//! shortest path. A GPU is never on the way.
+//! the sender's NIC on the receiver's rail, across the host bridge; and where GPUs relay, data for another rail
+//! goes over the scale-up links to the GPU on that rail and leaves by its NIC. In the explicit form a route is the
+//! shortest path. Otherwise a GPU is never on the way.
 
 use std::sync::OnceLock;
 
@@ -34,6 +35,8 @@ pub(crate) enum Routing {
         through_host: bool,
         /// Whether the NIC of the receiver's rail is used on both sides.
         leave_by_rail_of_receiver: bool,
+        /// Whether data for another rail goes by way of the GPU on that rail.
+        relays: bool,
     },
     /// The shortest path that crosses no GPU.
     Explicit,
@@ -55,7 +58,7 @@ pub(crate) struct Routes {
 struct Source {
     /// Costs from each NIC of its machine, or, in the explicit form, from the GPU.
     costs: Vec<OnceLock<Vec<Cost>>>,
-    /// From the GPU to each NIC of its machine.
+    /// From the GPU to each NIC of its machine, by way of a relay where it needs one.
     ways_out: Vec<OnceLock<Vec<LinkId>>>,
     /// By destination.
     routes: Vec<OnceLock<Route>>,
@@ -131,8 +134,16 @@ impl Routes {
         let between = legs_again(net, nic, is_between_machines, costs)
             .path_to(entered.node(), dst.0)
             .expect("the fabric joins all NICs");
-        let way_out = source.ways_out[nic_idx]
-            .get_or_init(|| self.pcie_leg(net, self.vertex(src), exits[home].host, nic));
+        let way_out = source.ways_out[nic_idx].get_or_init(|| {
+            let host = exits[home].host;
+            let Some(relay) = self.relay(gpus, src, nic_idx) else {
+                return self.pcie_leg(net, self.vertex(src), host, nic);
+            };
+            let inside = legs(net, self.vertex(src), |vertex| vertex.kind == VertexKind::NvSwitch);
+            let relay_vertex = self.vertex(relay);
+            let to_relay = inside.path_to(relay_vertex.node(), relay.0).expect("scale-up joins a machine");
+            [to_relay, self.pcie_leg(net, relay_vertex, host, nic)].concat()
+        });
         let entry = self.entry(net, &exits[there], dst);
         [&way_out[..], &between[..], entry].concat()
     }
@@ -140,9 +151,22 @@ impl Routes {
     /// The NIC by which data from `src` to `dst` leaves.
     fn nic_out(&self, src: GpuIdx, dst: GpuIdx) -> u32 {
         match self.routing {
-            Routing::Regular { leave_by_rail_of_receiver: true, .. } => self.rail(dst),
+            Routing::Regular { leave_by_rail_of_receiver: true, .. }
+            | Routing::Regular { relays: true, .. } => self.rail(dst),
             Routing::Regular { .. } | Routing::Explicit => self.rail(src),
         }
+    }
+
+    /// The GPU by way of which data from `src` leaves on `rail`; none where that is its own, or nobody relays.
+    fn relay(&self, gpus: &[Gpu], src: GpuIdx, rail: usize) -> Option<GpuIdx> {
+        let Routing::Regular { relays: true, .. } = self.routing else { return None };
+        if self.rail(src) as usize == rail {
+            return None;
+        }
+        let home = gpus[src.0 as usize].node_idx;
+        let first = gpus.partition_point(|gpu| gpu.node_idx < home);
+        let node = (0u32..).zip(gpus).skip(first).take_while(|(_, gpu)| gpu.node_idx == home);
+        node.map(|(idx, _)| GpuIdx(idx)).find(|&gpu| self.rail(gpu) as usize == rail)
     }
 
     /// From the NIC by which `dst` is entered to `dst`.

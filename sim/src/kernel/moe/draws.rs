@@ -1,5 +1,7 @@
 //! Rows per expert by drawing them, always with the same numbers.
 
+use std::cmp::Reverse;
+
 use super::rows::ExpertRows;
 use crate::measurement::{Distribution, MoeWork};
 
@@ -9,6 +11,8 @@ const N_QUANTILES: usize = 256;
 const N_SAMPLES: u64 = 8192;
 /// With more rows per expert than this, what rounding leaves over does not matter.
 const MEAN_ROWS_EXACT: u64 = 40;
+/// More rows than an expert gets.
+const COUNT_MAX: u64 = 1 << 47;
 /// Largest mean at which quantiles of the binomial distribution are summed up rather than taken from the normal one.
 const MEAN_SUMMED: f64 = 64.0;
 
@@ -18,87 +22,112 @@ pub(super) fn expected(work: &MoeWork) -> [ExpertRows; 2] {
         1 => (N_SAMPLES / 4 / work.n_experts).clamp(4, 32),
         _ => (N_SAMPLES / work.n_experts).clamp(12, 128),
     };
+    let weight = 1.0 / n_draws as f64;
     let quantiles = quantiles(work);
     let mut bytes = Bytes::new();
-    let mut drawn = vec![0.0; usize::try_from(work.n_experts).expect("checked when read")];
-    let mut counts = vec![0_u64; drawn.len()];
-    let mut scratch = Vec::new();
+    let mut drawn = vec![0.0; size(work.n_experts)];
+    let mut counts = vec![0; drawn.len()];
     let mut sums = [ExpertRows::empty(work.tokens, work.n_experts.div_ceil(work.ep)); 2];
     for _ in 0..n_draws {
-        drawn.fill_with(|| quantiles[usize::from(bytes.next())]);
+        drawn.fill_with(|| quantiles[usize::from(bytes.draw())]);
         let leftover = round(work, &drawn, &mut counts);
-        let few = work.tokens * work.top_k <= MEAN_ROWS_EXACT * work.n_experts;
-        if !few || leftover == 0 {
+        if leftover == Leftover::None {
             let hottest = hottest(work, &counts);
-            sums.iter_mut().for_each(|sum| sum.accumulate(&hottest, 1.0 / n_draws as f64));
+            for sum in &mut sums {
+                sum.accumulate(&hottest, weight);
+            }
             continue;
         }
-        let exact = counts.clone();
         for (sum, to_idle) in sums.iter_mut().zip([false, true]) {
-            counts.copy_from_slice(&exact);
-            settle(&mut counts, leftover, to_idle, &mut scratch);
-            sum.accumulate(&hottest(work, &counts), 1.0 / n_draws as f64);
+            let settled = settle(counts.clone(), leftover, to_idle);
+            sum.accumulate(&hottest(work, &settled), weight);
         }
     }
     sums
 }
 
-/// Scales `drawn` to the rows of all experts and rounds; returns the rows that are missing.
-fn round(work: &MoeWork, drawn: &[f64], counts: &mut [u64]) -> i64 {
+/// Rows by which rounded counts miss their sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leftover {
+    None,
+    Missing(u64),
+    Surplus(u64),
+}
+
+/// Scales `drawn` to the rows of all experts and rounds.
+fn round(work: &MoeWork, drawn: &[f64], counts: &mut [u64]) -> Leftover {
     let n_rows = work.tokens * work.top_k;
-    let scale = match work.distribution {
-        // Experts are chosen one by one: the number of rows comes out by itself, on average.
-        Distribution::Balanced | Distribution::Uniform => 1.0,
-        Distribution::PowerLaw { .. } => n_rows as f64 / drawn.iter().sum::<f64>(),
-    };
-    let mut excess = 0;
+    let chosen = !matches!(work.distribution, Distribution::PowerLaw { .. });
+    // Where experts are chosen one by one, the number of rows comes out by itself, on average.
+    let scale = if chosen { 1.0 } else { n_rows as f64 / drawn.iter().sum::<f64>() };
+    let (mut sum, mut excess) = (0, 0);
     for (count, x) in counts.iter_mut().zip(drawn) {
-        let rounded = (x * scale).round_ties_even() as u64;
+        let rounded = nearest(x * scale);
         // A token chooses an expert once.
         *count = rounded.min(work.tokens);
         excess += rounded - *count;
+        sum += rounded;
     }
     while 0 < excess {
         let Some(least) = counts.iter_mut().rev().min() else { break };
-        let room = (work.tokens - *least).min(excess);
-        if room == 0 {
+        let moved = (work.tokens - *least).min(excess);
+        if moved == 0 {
             break;
         }
-        *least += room;
-        excess -= room;
+        *least += moved;
+        excess -= moved;
     }
-    match work.distribution {
-        Distribution::Balanced | Distribution::Uniform => 0,
-        Distribution::PowerLaw { .. } => n_rows as i64 - counts.iter().sum::<u64>() as i64,
+    if chosen || MEAN_ROWS_EXACT * work.n_experts < n_rows || sum == n_rows {
+        Leftover::None
+    } else if sum < n_rows {
+        Leftover::Missing(n_rows - sum)
+    } else {
+        Leftover::Surplus(sum - n_rows)
     }
 }
 
-/// Adds the rows that rounding lost, or takes those that it found from the busiest.
-fn settle(counts: &mut [u64], leftover: i64, to_idle: bool, order: &mut Vec<(u64, usize)>) {
+/// Adds the rows that rounding lost to the busiest or to idle experts, or takes what it found from the busiest.
+fn settle(mut counts: Vec<u64>, leftover: Leftover, to_idle: bool) -> Vec<u64> {
+    let (n_rows, add) = match leftover {
+        Leftover::None => return counts,
+        Leftover::Missing(n_rows) => (n_rows, true),
+        Leftover::Surplus(n_rows) => (n_rows, false),
+    };
     let n = counts.len();
-    let (all, some) = (leftover.unsigned_abs() / n as u64, (leftover.unsigned_abs() % n as u64) as usize);
-    order.clear();
-    order.extend(counts.iter().enumerate().map(|(idx, &count)| match to_idle && 0 < leftover {
-        true => (count, n - idx),
-        false => (u64::MAX - count, idx),
-    }));
-    if some < n {
-        order.select_nth_unstable(some);
+    let (each, some) = (n_rows / n as u64, size(n_rows % n as u64));
+    // First the count, then the place, in one number: there are fewer than 2^16 experts.
+    let mut order: Vec<u64> = if add && to_idle {
+        counts.iter().rev().zip(0..).map(|(&count, place)| (count << 16) | place).collect()
+    } else {
+        counts.iter().zip(0..).map(|(&count, place)| ((COUNT_MAX - count) << 16) | place).collect()
+    };
+    order.select_nth_unstable(some);
+    for (position, key) in order.into_iter().enumerate() {
+        let place = size(key & 0xffff);
+        let idx = if add && to_idle { n - 1 - place } else { place };
+        let change = each + u64::from(position < some);
+        counts[idx] = if add { counts[idx] + change } else { counts[idx].saturating_sub(change) };
     }
-    for (position, &(_, place)) in order.iter().enumerate() {
-        let count = &mut counts[if to_idle && 0 < leftover { n - place } else { place }];
-        let change = all + u64::from(position < some);
-        *count = if 0 < leftover { *count + change } else { count.saturating_sub(change) };
-    }
+    counts
 }
 
 /// The summary of the rank with most rows; ranks hold experts that are numbered one after the other.
 fn hottest(work: &MoeWork, counts: &[u64]) -> ExpertRows {
-    let first = |rank: u64| (rank * work.n_experts / work.ep) as usize;
-    let of = |rank: u64| &counts[first(rank)..first(rank + 1)];
-    let hottest =
-        (0..work.ep).max_by_key(|&rank| (of(rank).iter().sum::<u64>(), u64::MAX - rank)).unwrap_or(0);
-    ExpertRows::new(work.tokens, of(hottest))
+    let of = |rank: u64| {
+        let first = |rank: u64| size(rank * work.n_experts / work.ep);
+        &counts[first(rank)..first(rank + 1)]
+    };
+    let hottest = (0..work.ep).max_by_key(|&rank| (of(rank).iter().sum::<u64>(), Reverse(rank)));
+    ExpertRows::new(work.tokens, of(hottest.expect("there is a rank")))
+}
+
+/// The whole number nearest to `x`, which lies between 0 and 2^51: the last bit of `x + 2^52` is worth 1.
+fn nearest(x: f64) -> u64 {
+    (x + (1_u64 << 52) as f64).to_bits() & ((1 << 52) - 1)
+}
+
+fn size(n: u64) -> usize {
+    usize::try_from(n).expect("experts fit the memory")
 }
 
 /// Quantiles of the rows of one expert, before they are scaled.
@@ -109,9 +138,10 @@ fn quantiles(work: &MoeWork) -> [f64; N_QUANTILES] {
         Distribution::Balanced => [chance; N_QUANTILES],
         Distribution::Uniform => binomial(work.tokens as f64, chance),
         Distribution::PowerLaw { exponent } => {
-            let (least, most) = match work.n_experts < work.tokens * work.top_k {
-                true => (1.0, (0.8 * work.tokens as f64).max(1.0)),
-                false => (0.01, 2.0),
+            let (least, most) = if work.n_experts < work.tokens * work.top_k {
+                (1.0, (0.8 * work.tokens as f64).max(1.0))
+            } else {
+                (0.01, 2.0)
             };
             let power = 1.0 - exponent;
             if power.abs() < 1e-6 {
@@ -163,7 +193,7 @@ fn normal_quantile(p: f64) -> f64 {
 ///
 /// # Source
 ///
-/// Vigna, SplitMix64, 2015.
+/// Vigna, `SplitMix64`, 2015.
 struct Bytes {
     state: u64,
     word: u64,
@@ -175,14 +205,14 @@ impl Bytes {
         Self { state: 0, word: 0, n_left: 0 }
     }
 
-    fn next(&mut self) -> u8 {
+    fn draw(&mut self) -> u8 {
         if self.n_left == 0 {
             self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mixed = (self.state ^ self.state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-            (self.word, self.n_left) = (mixed ^ mixed >> 31, 8);
+            let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            (self.word, self.n_left) = (mixed ^ (mixed >> 31), 8);
         }
-        let byte = (self.word & 0xff) as u8;
+        let [byte, ..] = self.word.to_le_bytes();
         self.word >>= 8;
         self.n_left -= 1;
         byte

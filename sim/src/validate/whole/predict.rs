@@ -1,8 +1,9 @@
 //! What the simulator says of one row.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
-use crate::input::{Library, SourceText};
+use crate::input::{Library, RefKind, SourceText};
 use crate::load::RoutingPool;
 use crate::measurement::{Measured, MeasurementSet, ScaleUp, WholeRow};
 use crate::metrics::Metrics;
@@ -20,11 +21,11 @@ use crate::sweep::simulate_plan;
 const VLLM_HOST: &str =
     "{ per_launch: 10 us, per_step: 5 ms, per_sequence: 100 us, source: vLLM issues 6854 and 6913 }";
 
-/// Tokens of a prompt where a set does not say: the mean of ShareGPT.
+/// Tokens of a prompt where a set does not say: the mean of `ShareGPT`.
 ///
 /// # Source
 ///
-/// Kwon et al., "PagedAttention", SOSP 2023, section 6.1 and figure 11: 161.31 tokens in, 337.99 out.
+/// Kwon et al., "Efficient Memory Management for Large Language Model Serving", SOSP 2023, section 6.1 and figure 11: 161.31 tokens in, 337.99 out.
 const PROMPT_LEN_ASSUMED: u32 = 161;
 
 /// Tokens of prompts that enter the model together: vLLM's default budget of a step.
@@ -34,6 +35,7 @@ const PROMPT_TOKENS_AT_ONCE: u32 = 2048;
 pub(super) struct Predictor<'a> {
     set: &'a MeasurementSet,
     profile: Option<String>,
+    library: &'a dyn Library,
     loader: Loader<'a>,
     pool: RoutingPool,
     known: BTreeMap<String, Result<Ran, String>>,
@@ -57,7 +59,7 @@ impl Ran {
 impl<'a> Predictor<'a> {
     pub(super) fn new(set: &'a MeasurementSet, profile: Option<String>, library: &'a dyn Library) -> Self {
         let (loader, pool) = (Loader::new(library), RoutingPool::default());
-        Self { set, profile, loader, pool, known: BTreeMap::new() }
+        Self { set, profile, library, loader, pool, known: BTreeMap::new() }
     }
 
     /// Predicted over measured, for each figure that the row has: prompts, then tokens; or joules per token.
@@ -122,7 +124,12 @@ impl<'a> Predictor<'a> {
 
     fn scenario(&mut self, row: &WholeRow, workload: &str) -> Result<Scenario, String> {
         let WholeRow { model, tp, pp, .. } = row;
-        let (cluster, profile) = (self.cluster(tp * pp), quoted(self.profile.as_deref().unwrap_or("none")));
+        if self.library.load(RefKind::Model, model, "").is_err() {
+            return Err("no model card has this name".to_owned());
+        }
+        let by_card = |name: &String| format!("{{ {}: {} }}", quoted(&self.set.gpu), quoted(name));
+        let profile = self.profile.as_ref().map_or_else(|| "none".to_owned(), by_card);
+        let cluster = self.cluster(tp * pp);
         let model = quoted(model);
         // Measured stacks of this family are Python programs unless they say otherwise.
         let is_vllm = self.set.stack.to_ascii_lowercase().contains("vllm");
@@ -154,18 +161,22 @@ impl<'a> Predictor<'a> {
                 ScaleUp::Switch => ("switch", machine.nvlink),
                 ScaleUp::Mesh => ("mesh", machine.nvlink / 3.0),
             };
-            text += &format!(
-                ", scale_up: {{ kind: {kind}, bandwidth: {} MB/s, latency: 0.5 us, {SOURCE} }}",
-                megabytes(rate)
+            let rate = megabytes(rate);
+            let written = write!(
+                text,
+                ", scale_up: {{ kind: {kind}, bandwidth: {rate} MB/s, latency: 0.5 us, {SOURCE} }}"
             );
+            written.expect("text grows without error");
         }
         if n_nodes > 1 {
             let nic = megabytes(machine.nic);
             let n_nics = machine.n_nics_per_node.min(per_node);
-            text += &format!(
+            let written = write!(
+                text,
                 ", host: {{ n_gpus_per_switch: 2, bandwidth: 25 GB/s, latency: 0.5 us, {SOURCE} }}, \
                  scale_out: {{ kind: switch, n_nics_per_node: {n_nics}, bandwidth: {nic} MB/s, latency: 1 us, {SOURCE} }}"
             );
+            written.expect("text grows without error");
         }
         text + " }"
     }

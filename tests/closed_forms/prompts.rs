@@ -1,0 +1,128 @@
+//! Prompts and hosts on stages of known length.
+
+use masim::cost::{Cost, CostModel, TooLong};
+use masim::metrics::measure;
+use masim::model::{Op, OpKind, OpShape};
+use masim::provenance::{Basis, Provenance};
+use masim::run::{Run, run_once, run_plan};
+use masim::scenario::Scenario;
+use masim::topology::GpuCard;
+use masim_tests::{TwoKernels, only_plan, routing, scenario, steady_time};
+use masim_units::SimDuration;
+
+/// Attention takes 1 us for each query, experts take 2 us; all other kernels and launches take no time.
+struct ByQuery;
+
+impl CostModel for ByQuery {
+    fn cost(&self, op: &Op, _card: &GpuCard) -> Result<Cost, TooLong> {
+        let time = match op.shape {
+            OpShape::PrefillAttention { q_len, .. } => SimDuration::from_us(q_len),
+            _ if op.kind == OpKind::ExpertUp => SimDuration::from_us(2),
+            _ => SimDuration::ZERO,
+        };
+        Ok(Cost { time, basis: Basis::unjudged(Provenance::Assumed) })
+    }
+
+    fn launch(&self, _card: &GpuCard) -> SimDuration {
+        SimDuration::ZERO
+    }
+}
+
+/// Four layers over `pp` GPUs on one switch, each token 1000 bytes wide, and `rest` of the scenario.
+fn row_of(pp: u32, n_in_flight: u32, rest: &str) -> Scenario {
+    let gpus: Vec<String> =
+        (0..pp).map(|gpu| format!("{{ name: g{gpu}, gpu: a100-sxm4-80gb, node: 0 }}")).collect();
+    let link = "bandwidth: 1000 GB/s, latency: 10 ns, duplex: true, source: made up";
+    let links: Vec<String> = (0..pp).map(|gpu| format!("{{ src: g{gpu}, dst: sw, {link} }}")).collect();
+    let (gpus, links) = (gpus.join(", "), links.join(", "));
+    scenario(&format!(
+        r"
+cluster: {{ name: row, nodes: [ {gpus}, {{ name: sw, node: 0 }} ], links: [ {links} ] }}
+model:
+  name: made-up
+  n_layers: 4
+  hidden: 500
+  attention: {{ kind: mha, n_heads: 4, n_kv_heads: 4, head_dim: 64 }}
+  ffn: {{ kind: moe, gated: false, n_routed_experts: 2, n_shared_experts: 0, experts_per_token: 1, expert_hidden: 64, n_dense_layers: 0, dense_hidden: null }}
+  vocab: null
+  dtype: {{ weights: bf16, activations: bf16, kv: bf16, dispatch: bf16, combine: bf16 }}
+strategy: {{ kind: tp_pp, tp: 1, pp: {pp}, dp: 1, n_in_flight: {n_in_flight} }}
+{rest}
+"
+    ))
+}
+
+fn makespan_ns(pp: u32, batch: u32, prompt: &str) -> u64 {
+    let workload = format!("workload: {{ phase: prefill, batch: {batch}, {prompt} }}");
+    let scenario = row_of(pp, batch, &workload);
+    let run = run_once(&scenario, &only_plan(&scenario), &routing(&scenario), &ByQuery).unwrap();
+    let metrics = measure(&scenario, &only_plan(&scenario), &run, &routing(&scenario));
+    assert_eq!(run.measured().1, run.cold_end());
+    assert!((metrics.request.unwrap().ttft_us - run.cold_end().as_us()).abs() < 1e-9);
+    run.cold_end().as_ps() / 1000
+}
+
+/// A layer of a prompt of 8 takes 8 + 2 us: 4 layers, 40 us. In 4 chunks of 2, each takes 2 + 2 us: 64 us.
+#[test]
+fn a_prompt_takes_its_layers_and_chunks_take_theirs() {
+    assert_eq!(makespan_ns(1, 1, "prompt_len: 8"), 40_000);
+    assert_eq!(makespan_ns(1, 1, "prompt_len: 8, chunk_len: 2"), 64_000);
+    // 3 + 3 + 2 queries and three times the experts: 4 x (8 + 6) us.
+    assert_eq!(makespan_ns(1, 1, "prompt_len: 8, chunk_len: 3"), 56_000);
+}
+
+/// Two stages of 2 layers, 20 us each: two prompts take three of them, and 8 x 1000 B take 8 ns after 20 ns of
+/// latency. Nothing returns to the first stage.
+#[test]
+fn prompts_fill_and_drain_a_pipeline() {
+    assert_eq!(makespan_ns(2, 2, "prompt_len: 8"), 3 * 20_000 + 28);
+    // Chunks of one prompt follow each other through the stages: 4 of 8 us and one more, 2 ns + 20 ns of wire.
+    assert_eq!(makespan_ns(2, 1, "prompt_len: 8, chunk_len: 2"), 5 * 8_000 + 22);
+}
+
+const KERNELS: TwoKernels =
+    TwoKernels { attention: SimDuration::from_us(3), experts: SimDuration::from_us(2) };
+
+/// One GPU of 4 layers x 5 us; before each step its host spends 10 us, and 2 us for its only sequence.
+fn with_host(launch: &str, per_launch: &str) -> (Scenario, Run) {
+    let scenario = row_of(
+        1,
+        1,
+        &format!(
+            "workload: {{ phase: decode, batch: 1, context_len: 16 }}\nlaunch: {launch}\n\
+             host_overhead: {{ per_launch: {per_launch}, per_step: 10 us, per_sequence: 2 us, source: made up }}"
+        ),
+    );
+    let run = run_plan(&scenario, &only_plan(&scenario), &routing(&scenario), &KERNELS).unwrap();
+    (scenario, run)
+}
+
+fn step_ns(launch: &str, per_launch: &str) -> u64 {
+    let (window, n_steps) = steady_time(&with_host(launch, per_launch).1);
+    window.as_ps() / 1000 / n_steps
+}
+
+/// 4 + 8 kernels a layer (norm, projections, attention; norm, gate twice, gather, up, activation, down, sum) and
+/// the last sum. A host of 1 us each is done with those of the last layer 12 + 48 us after the token; its experts
+/// take 2 us more. A host of 1 ns is 4 ns late once; then the GPU sets the pace: 12 + 20 us.
+#[test]
+fn a_step_takes_the_longer_of_host_and_gpu_after_scheduling() {
+    assert_eq!(step_ns("eager", "1 us"), 62_000);
+    assert_eq!(step_ns("eager", "1 ns"), 32_004);
+    // A graph is one launch.
+    assert_eq!(step_ns("graph", "1 us"), 33_000);
+}
+
+/// What the host delays counts as the kernels that it delays, and is known apart.
+#[test]
+fn the_host_is_part_of_the_account() {
+    let (scenario, run) = with_host("eager", "1 us");
+    let metrics = measure(&scenario, &only_plan(&scenario), &run, &routing(&scenario));
+    let (window, n_steps) = steady_time(&run);
+    let account = metrics.gpus[0].window;
+    assert_eq!(account.busy, window);
+    assert_eq!((account.busy - account.host).as_ps(), n_steps * 20_000_000);
+    let host = metrics.critical_path.by_work["host"];
+    assert_eq!(metrics.critical_path.by_work.values().copied().sum::<SimDuration>(), window);
+    assert_eq!(host.as_ps(), n_steps * 60_000_000, "all but the last experts");
+}
