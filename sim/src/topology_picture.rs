@@ -49,7 +49,7 @@ fn picture(cluster: &Cluster, legend: &Legend) -> String {
     out
 }
 
-/// Colours from little to much (ColorBrewer OrRd, the first grey: nothing at all).
+/// Colours from little to much (`ColorBrewer` `OrRd`, the first grey: nothing at all).
 const HEAT: [&str; 6] = ["#c4c4c4", "#fdbb84", "#fc8d59", "#e34a33", "#b30000", "#5c0011"];
 /// The shares from which each colour but the first counts.
 const HEAT_FROM: [f64; 5] = [0.0, 0.05, 0.1, 0.25, 0.5];

@@ -27,6 +27,7 @@ const N_PER_LEAF: u32 = 8;
 const PER_GPU: u32 = 8;
 
 /// A fat tree of machines of eight GPUs, with as much bandwidth above the leaves as below.
+#[expect(clippy::struct_field_names, reason = "they are counts")]
 struct Fabric {
     n_gpus: u32,
     n_leaves: u32,
@@ -103,7 +104,7 @@ impl Lcg {
     /// A number below `n`.
     fn below(&mut self, n: u32) -> u32 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        u32::try_from((self.0 >> 32) * u64::from(n) >> 32).expect("below n")
+        u32::try_from(((self.0 >> 32) * u64::from(n)) >> 32).expect("below n")
     }
 }
 

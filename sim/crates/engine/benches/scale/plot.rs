@@ -22,7 +22,7 @@ pub(crate) fn plot(path: &Path, series: &[Series]) -> Result<(), Box<dyn Error>>
     register_font("sans-serif", FontStyle::Normal, font).map_err(|_| "the font is not one")?;
     let (width, height) = (1200, 760);
     let mut pixels = vec![0; width as usize * height as usize * 3];
-    draw(BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area(), series)?;
+    draw(&BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area(), series)?;
     let mut encoder = png::Encoder::new(std::fs::File::create(path)?, width, height);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
@@ -31,14 +31,14 @@ pub(crate) fn plot(path: &Path, series: &[Series]) -> Result<(), Box<dyn Error>>
 }
 
 fn draw(
-    area: DrawingArea<BitMapBackend<'_>, plotters::coord::Shift>,
+    area: &DrawingArea<BitMapBackend<'_>, plotters::coord::Shift>,
     series: &[Series],
 ) -> Result<(), Box<dyn Error>> {
     area.fill(&WHITE)?;
     let all = || series.iter().flat_map(|series| series.points.iter());
     let largest = |of: fn(&(f64, f64)) -> f64| all().map(of).fold(1.0, f64::max);
     let least = all().map(|point| point.1).fold(1.0, f64::min);
-    let mut chart = ChartBuilder::on(&area)
+    let mut chart = ChartBuilder::on(area)
         .caption("CPU time per flow against the number of flows at once", ("sans-serif", 28))
         .margin(24)
         .x_label_area_size(70)
