@@ -63,7 +63,7 @@ impl NetworkShown<'_> {
                 let link = of.link.map(|link| cluster.link(link).name.as_str());
                 json!({
                     "work": of.kind, "n_flows": of.n_flows, "bytes": of.bytes.round(), "bottleneck": link,
-                    "share": of.share,
+                    "share": of.share, "n_alike": of.n_alike,
                 })
             })
             .collect();
@@ -143,7 +143,8 @@ impl NetworkShown<'_> {
     /// Rows of a table: kind of transfer, flows, bytes, the link that holds them back, and for which share of their time.
     pub(crate) fn transfers(&self) -> Vec<[String; 5]> {
         let row = |of: &crate::metrics::network::Bottleneck| {
-            let link = of.link.map_or("-".to_owned(), |link| self.link_name(link));
+            let alike = if of.n_alike > 1 { format!(" and {} alike", of.n_alike - 1) } else { String::new() };
+            let link = of.link.map_or("-".to_owned(), |link| format!("{}{alike}", self.link_name(link)));
             let share = format!("{:.0} %", 100.0 * of.share);
             [of.kind.to_owned(), of.n_flows.to_string(), bytes_text(of.bytes), link, share]
         };
