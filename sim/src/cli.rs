@@ -19,6 +19,7 @@ mod topology;
 mod run;
 mod sweep;
 mod measurements;
+mod import;
 mod calibrate;
 mod validate;
 mod predict;
@@ -62,6 +63,9 @@ enum Command {
     /// Run a set of flows over links, and compare with another simulator
     #[command(after_help = network::AFTER_HELP)]
     Network(network::NetworkArgs),
+    /// Turn what other tools measured into a measurement set
+    #[command(after_help = import::AFTER_HELP)]
+    Import(import::ImportArgs),
     /// Fit models to measurements and write them as a profile
     #[command(after_help = calibrate::AFTER_HELP)]
     Calibrate(calibrate::CalibrateArgs),
@@ -87,6 +91,7 @@ impl Command {
             Self::Run(run) => run.run(),
             Self::Check(check) => check.run(),
             Self::Network(network) => network.run(),
+            Self::Import(import) => import.run(),
             Self::Calibrate(calibrate) => calibrate.run(),
             Self::Validate(validate) => validate.run(),
             Self::Predict(predict) => predict.run(),
