@@ -174,7 +174,8 @@ fn first_draws(criterion: &mut Criterion) {
     group.bench_function("moe_power_law_first", |bencher| {
         bencher.iter(|| {
             next += 1;
-            models.predict(&moe(next % 4096, Distribution::PowerLaw { exponent: next as f64 / 1e5 }), &site)
+            models
+                .predict(&moe(next % 4096 + 1, Distribution::PowerLaw { exponent: next as f64 / 1e5 }), &site)
         });
     });
     group.finish();
