@@ -85,7 +85,7 @@ fn step(scenario: &Scenario, plan: &Plan, routing: &StepRouting) -> Trace {
     let graph = Graph { shape: Arc::new(shape), works: Arc::new(works), after: Vec::new() };
     let resources = Resources {
         n_streams: n_streams(scenario.cluster.n_gpus()),
-        links: scenario.cluster.links.iter().map(|link| link.bandwidth).collect(),
+        links: lowering.wires().capacities().to_vec(),
     };
     run_graph(resources, lowering.wires().paths(), graph).expect("its times are representable")
 }
@@ -99,6 +99,12 @@ fn steps(criterion: &mut Criterion) {
         let routing = routing_of(&scenario, &RoutingPool::default()).step(0);
         group.bench_function(name, |bencher| bencher.iter(|| step(&scenario, black_box(&plan), &routing)));
     }
+    let source = text("scenarios/decode.yaml").expect("it is shipped");
+    let profiled = format!("profile: a100-sxm4-80gb-generic\n{}", source.text);
+    let scenario = load_scenario(&SourceText { text: profiled, ..source }, &Shipped).expect("it is valid");
+    let plan = plan(&scenario);
+    let routing = routing_of(&scenario, &RoutingPool::default()).step(0);
+    group.bench_function("profile", |bencher| bencher.iter(|| step(&scenario, black_box(&plan), &routing)));
     group.finish();
 }
 

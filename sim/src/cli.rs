@@ -16,6 +16,7 @@ mod completions;
 mod check;
 mod network;
 mod topology;
+mod collective;
 mod run;
 mod sweep;
 mod measurements;
@@ -23,6 +24,7 @@ mod import;
 mod calibrate;
 mod validate;
 mod predict;
+mod explain;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
@@ -66,6 +68,9 @@ enum Command {
     /// Turn what other tools measured into a measurement set
     #[command(after_help = import::AFTER_HELP)]
     Import(import::ImportArgs),
+    /// How long a collective takes alone, by every algorithm and protocol
+    #[command(after_help = collective::AFTER_HELP)]
+    Collective(collective::CollectiveArgs),
     /// Fit models to measurements and write them as a profile
     #[command(after_help = calibrate::AFTER_HELP)]
     Calibrate(calibrate::CalibrateArgs),
@@ -75,6 +80,9 @@ enum Command {
     /// Say how long the work in a list takes, how sure that is, and where it comes from
     #[command(after_help = predict::AFTER_HELP)]
     Predict(predict::PredictArgs),
+    /// Say where the numbers of a scenario come from, op by op, down to the parameters and their sources
+    #[command(after_help = explain::AFTER_HELP)]
+    Explain(explain::ExplainArgs),
     /// Show a cluster: its GPUs, its links, and the routes between them
     Topology(topology::TopologyArgs),
     /// Print the script that lets a shell complete masim's arguments
@@ -92,9 +100,11 @@ impl Command {
             Self::Check(check) => check.run(),
             Self::Network(network) => network.run(),
             Self::Import(import) => import.run(),
+            Self::Collective(collective) => collective.run(),
             Self::Calibrate(calibrate) => calibrate.run(),
             Self::Validate(validate) => validate.run(),
             Self::Predict(predict) => predict.run(),
+            Self::Explain(explain) => explain.run(),
             Self::Topology(topology) => topology.run(),
             Self::Completions(completions) => completions.run(),
         }

@@ -35,7 +35,9 @@ pub mod cost;
 // Who does it, and when.
 pub mod plan;
 pub mod wires;
+pub mod replay;
 pub mod collective;
+pub mod survey;
 pub mod memory;
 pub mod theory;
 pub mod lower;
@@ -46,11 +48,13 @@ pub mod run;
 pub mod metrics;
 pub mod search;
 pub mod sweep;
+pub mod resimulate;
 pub mod schema;
 pub mod network;
 pub mod calibrate;
 pub mod validate;
 pub mod predict;
+pub mod explain;
 pub mod report;
 
 // The only module that touches files, the clock, the environment or the terminal.

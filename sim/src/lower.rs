@@ -4,6 +4,7 @@
 //! several parts; the engine sees as few tasks as the plan has points of communication.
 
 mod attention;
+mod counts;
 mod experts;
 mod head;
 mod host;
@@ -20,9 +21,9 @@ pub use step::{Activity, Part, Place, Step, TaskInfo};
 use std::sync::Arc;
 
 use masim_engine::{ShapeBuilder, StreamId};
-use masim_units::SimDuration;
+use masim_units::{Bytes, SimDuration};
 
-use crate::collective::Collectives;
+use crate::collective::{Collective, CollectiveKind, Collectives};
 use crate::comm::{CommModel, capacities};
 use crate::cost::{CostModel, TooLong};
 use crate::load::{StepRouting, context_lens};
@@ -126,6 +127,11 @@ impl<'a> Lowering<'a> {
             Plan::Routed(plan) => routed::lower(self, step, plan, routing),
             Plan::Pipeline(plan) => pipeline::lower(self, step, plan, routing),
         }
+    }
+
+    /// How `group` does `kind`.
+    fn choose(&mut self, kind: CollectiveKind, group: &[GpuIdx], bytes: Bytes) -> Arc<Collective> {
+        self.collectives.choose(kind, group, bytes, &mut self.wires)
     }
 
     /// Cached tokens of the sequences in `tokens`.

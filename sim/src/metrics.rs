@@ -4,7 +4,10 @@ pub mod account;
 pub mod critical;
 pub(crate) mod energy;
 pub mod measure;
+pub mod network;
+mod sent;
 
 pub use account::{Account, accounts};
 pub use critical::{CriticalPath, critical_path};
 pub use measure::{GpuMetrics, Metrics, Request, measure};
+pub use sent::network_use;

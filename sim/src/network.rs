@@ -7,6 +7,8 @@ mod file;
 mod flow;
 mod line;
 mod lines;
+mod pattern;
+mod seen;
 mod simulate;
 #[cfg(test)]
 mod tests;
@@ -15,4 +17,6 @@ pub use case::Case;
 pub use compare::{Comparison, compare};
 pub use flow::CaseFlow;
 pub use lines::read_cases;
-pub use simulate::simulate;
+pub use pattern::{Pattern, PatternError, Sizes};
+pub use seen::seen;
+pub use simulate::{simulate, simulate_noting};

@@ -3,7 +3,7 @@
 //! Everything here is a pure function of its arguments, so a report is reproducible byte for byte;
 //! version, date and wall time belong into `meta.json`, which the command line writes.
 
-mod number;
+pub(crate) mod number;
 mod space;
 mod verdict;
 mod digest;
@@ -15,6 +15,7 @@ pub mod observed;
 pub mod summary;
 mod scene;
 pub mod charts;
+pub mod network;
 pub mod html;
 #[cfg(test)]
 mod fixture;
@@ -45,6 +46,8 @@ pub struct Subject<'a> {
     pub memory_gib: &'a BTreeMap<String, f64>,
     /// Inputs that no source states, to be shown beside the results.
     pub assumptions: &'a [Assumption],
+    /// The run whose network is shown.
+    pub network: Option<&'a network::NetworkShown<'a>>,
 }
 
 /// An input that no source states.
@@ -56,6 +59,16 @@ pub struct Assumption {
     pub value: String,
     /// Why this value.
     pub why: String,
+}
+
+/// The row whose network is shown: the best split at the point where it does best against the best fair baseline, or
+/// else the fastest row.
+pub fn network_row(rows: &[RowJson]) -> Option<&RowJson> {
+    let space = space::Space::new(rows);
+    let verdict = verdict::Verdict::new(&space);
+    let best = verdict.duels.iter().filter_map(|duel| Some((duel.margin?, duel.split?)));
+    let best = best.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, split)| split);
+    best.or_else(|| verdict.duels.iter().find_map(|duel| duel.winner()))
 }
 
 /// Everything that a report folder holds, except `sweep.yaml` and `meta.json`.
@@ -70,6 +83,7 @@ pub fn folder(subject: &Subject<'_>) -> Result<Vec<Artifact>, charts::DrawError>
         file("results.json", json::json(subject.rows).into_bytes()),
         file("results.csv", csv::csv(subject.rows).into_bytes()),
     ];
+    artifacts.extend(subject.network.map(|shown| file("network.json", shown.json().into_bytes())));
     artifacts.extend(charts::pngs(subject)?);
     Ok(artifacts)
 }

@@ -13,7 +13,7 @@ use masim_engine::{
     Engine, EngineError, Graph, GraphId, Hop, Limits, Pause, Resources, Shape, Span, TaskId, TaskRef, Trace,
     Work, run_graph,
 };
-use masim_units::{SimDuration, SimTime};
+use masim_units::{Bandwidth, SimDuration, SimTime};
 
 use crate::cost::{CostModel, TooLong};
 use crate::load::RoutingSource;
@@ -331,13 +331,15 @@ pub fn run_once(
 /// The streams and links of the cluster, and the paths that the first step uses.
 fn machine(scenario: &Scenario, lowering: &Lowering) -> (Resources, Vec<Vec<Hop>>) {
     let links = &scenario.cluster.links;
-    let resources = Resources {
-        n_streams: n_streams(scenario.cluster.n_gpus()),
-        links: links.iter().map(|link| link.bandwidth).collect(),
-    };
+    let resources = Resources { n_streams: n_streams(scenario.cluster.n_gpus()), links: rates(scenario) };
     // Every step uses the paths of the first, and no link changes its speed during a run.
     let paths = essential(lowering.wires().paths(), |link| links[link.0 as usize].bandwidth);
     (resources, paths)
+}
+
+/// What each link carries in a run.
+pub(crate) fn rates(scenario: &Scenario) -> Vec<Bandwidth> {
+    scenario.cluster.links.iter().map(|link| link.bandwidth).collect()
 }
 
 /// When the last of `done` ended.

@@ -8,7 +8,7 @@ mod expand;
 pub mod results;
 pub mod execute;
 
-pub use execute::{run_sweep, simulate, simulate_plan, simulate_row};
+pub use execute::{network_of, run_sweep, simulate, simulate_plan, simulate_row};
 pub use expand::{Expanded, SweepRow};
 pub use plan::{BEST_OF, Sweep, load_sweep};
 pub use results::Outcome;

@@ -22,11 +22,19 @@ const WIDTH_MIN: f64 = 560.0;
 
 /// The picture of `cluster` as an SVG document; a large cluster shows its first machines.
 pub fn topology_svg(cluster: &Cluster) -> String {
+    picture(cluster, &Legend::of_bandwidth(cluster))
+}
+
+/// The same, links coloured by their utilisation: shares of bandwidth, by link.
+pub fn utilisation_svg(cluster: &Cluster, shares: &[f64]) -> String {
+    picture(cluster, &Legend::of_utilisation(cluster, shares))
+}
+
+fn picture(cluster: &Cluster, legend: &Legend) -> String {
     let layout = layout(cluster);
-    let legend = Legend::new(cluster);
     let (width, height) = (layout.width.max(legend.width()).max(WIDTH_MIN), layout.height + HEAD);
     let mut out = String::new();
-    let mut picture = Picture { cluster, layout: &layout, legend: &legend, out: &mut out };
+    let mut picture = Picture { cluster, layout: &layout, legend, out: &mut out };
     picture.line(format_args!(
         r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0} {height:.0}" width="{width:.0}" height="{height:.0}" font-family="DejaVu Sans, Helvetica, Arial, sans-serif" font-size="12" role="img">"#
     ));
@@ -41,32 +49,65 @@ pub fn topology_svg(cluster: &Cluster) -> String {
     out
 }
 
-/// Which colour and width stands for which bandwidth.
+/// Colours from little to much (ColorBrewer OrRd, the first grey: nothing at all).
+const HEAT: [&str; 6] = ["#c4c4c4", "#fdbb84", "#fc8d59", "#e34a33", "#b30000", "#5c0011"];
+/// The shares from which each colour but the first counts.
+const HEAT_FROM: [f64; 5] = [0.0, 0.1, 0.3, 0.5, 0.8];
+/// What they mean.
+const HEAT_TEXT: [&str; 6] = ["idle", "below 10 %", "to 30 %", "to 50 %", "to 80 %", "above 80 %"];
+
+/// Which colour and width a link has, and why.
 struct Legend {
-    /// Ascending; one class holds several rates where there are more rates than colours.
-    classes: Vec<Vec<Bandwidth>>,
+    title: &'static str,
+    /// Colour, width and meaning.
+    entries: Vec<(&'static str, f64, String)>,
+    /// The entry of each link.
+    of_link: Vec<usize>,
+    /// Whether both directions of a link are one stroke, of the higher entry.
+    merges: bool,
 }
 
 impl Legend {
-    fn new(cluster: &Cluster) -> Self {
+    /// By bandwidth; one entry holds several rates where there are more rates than colours.
+    fn of_bandwidth(cluster: &Cluster) -> Self {
         let rates: Vec<_> =
             cluster.links.iter().map(|link| link.bandwidth).collect::<BTreeSet<_>>().into_iter().collect();
         let per_class = rates.len().div_ceil(COLORS.len()).max(1);
-        Self { classes: rates.chunks(per_class).map(<[_]>::to_vec).collect() }
+        let entry = |(class, rates): (usize, &[Bandwidth])| {
+            (COLORS[class], 1.3 + 0.7 * class as f64, Self::text(rates))
+        };
+        let position = |rate| rates.binary_search(rate).expect("made from all links");
+        Self {
+            title: "Per direction:",
+            entries: rates.chunks(per_class).enumerate().map(entry).collect(),
+            of_link: cluster.links.iter().map(|link| position(&link.bandwidth) / per_class).collect(),
+            merges: false,
+        }
     }
 
-    fn style(&self, rate: Bandwidth) -> (&'static str, f64) {
-        let class = self.classes.iter().position(|class| class.contains(&rate)).expect("made from all links");
-        (COLORS[class], 1.3 + 0.7 * class as f64)
+    /// By the share of its bandwidth that a link carries.
+    fn of_utilisation(cluster: &Cluster, shares: &[f64]) -> Self {
+        assert_eq!(shares.len(), cluster.links.len(), "a share for each link");
+        let entry =
+            |share: &f64| if *share > 0.0 { HEAT_FROM.partition_point(|from| from <= share) } else { 0 };
+        let entries = HEAT.into_iter().zip(HEAT_TEXT).enumerate();
+        Self {
+            title: "Mean use:",
+            entries: entries
+                .map(|(at, (color, text))| (color, 1.2 + 0.6 * at as f64, text.to_owned()))
+                .collect(),
+            of_link: shares.iter().map(entry).collect(),
+            merges: true,
+        }
     }
 
-    /// Where the entry behind `class` begins when its own begins at `x`.
-    fn next(x: f64, class: &[Bandwidth]) -> f64 {
-        x + 56.0 + Self::text(class).len() as f64 * 7.5
+    /// Where the entry behind one with `text` begins when its own begins at `x`.
+    fn next(x: f64, text: &str) -> f64 {
+        x + 56.0 + text.len() as f64 * 7.5
     }
 
     fn width(&self) -> f64 {
-        self.classes.iter().fold(LEGEND_LEFT, |x, class| Self::next(x, class))
+        self.entries.iter().fold(LEGEND_LEFT, |x, (_, _, text)| Self::next(x, text))
     }
 
     fn text(class: &[Bandwidth]) -> String {
@@ -126,16 +167,15 @@ impl Picture<'_> {
             title.push(')');
         }
         self.text((24.0, 28.0), r#"font-size="16" font-weight="bold""#, &title);
-        self.text((24.0, 52.0), "", "Per direction:");
+        let legend = self.legend;
+        self.text((24.0, 52.0), "", legend.title);
         let mut x = LEGEND_LEFT;
-        for class in &self.legend.classes {
-            let (color, width) = self.legend.style(class[0]);
-            let text = Legend::text(class);
+        for (color, width, text) in &legend.entries {
             self.line(format_args!(
                 r#"<path d="M{x:.1} 48 h28" stroke="{color}" stroke-width="{width:.1}" fill="none"/>"#
             ));
-            self.text((x + 34.0, 52.0), "", &text);
-            x = Legend::next(x, class);
+            self.text((x + 34.0, 52.0), "", text);
+            x = Legend::next(x, text);
         }
     }
 
@@ -154,22 +194,29 @@ impl Picture<'_> {
 
     /// Each pair of vertices once if both directions are equal, else each direction with an arrow.
     fn links(&mut self) {
-        let mut pairs = BTreeMap::<(VertexIdx, VertexIdx), [Option<Bandwidth>; 2]>::new();
-        for (link, id) in self.cluster.links.iter().zip(0..) {
+        let mut pairs = BTreeMap::<(VertexIdx, VertexIdx), [Option<usize>; 2]>::new();
+        for (&entry, id) in self.legend.of_link.iter().zip(0..) {
             let (src, dst) = self.cluster.link_ends(LinkId(id));
             let pair = pairs.entry((src.min(dst), src.max(dst))).or_default();
-            pair[usize::from(src > dst)] = Some(link.bandwidth);
+            pair[usize::from(src > dst)] = Some(entry);
         }
-        for ((a, b), rates) in pairs {
-            match rates {
-                [Some(there), Some(back)] if there == back => self.link(a, b, there, None),
+        let mut pairs: Vec<_> = pairs.into_iter().collect();
+        if self.legend.merges {
+            // What matters most is drawn last.
+            pairs.sort_by_key(|(_, entries)| *entries.iter().max().expect("two directions"));
+        }
+        for ((a, b), entries) in pairs {
+            match entries {
+                [Some(there), Some(back)] if there == back || self.legend.merges => {
+                    self.link(a, b, there.max(back), None);
+                }
                 [there, back] => {
                     let aside = if there.is_some() && back.is_some() { APART } else { 0.0 };
-                    if let Some(rate) = there {
-                        self.link(a, b, rate, Some(aside));
+                    if let Some(entry) = there {
+                        self.link(a, b, entry, Some(aside));
                     }
-                    if let Some(rate) = back {
-                        self.link(b, a, rate, Some(aside));
+                    if let Some(entry) = back {
+                        self.link(b, a, entry, Some(aside));
                     }
                 }
             }
@@ -177,7 +224,7 @@ impl Picture<'_> {
     }
 
     /// One stroke: for both directions, or for one with an arrow and moved aside by so much.
-    fn link(&mut self, from: VertexIdx, to: VertexIdx, rate: Bandwidth, one_way: Option<f64>) {
+    fn link(&mut self, from: VertexIdx, to: VertexIdx, entry: usize, one_way: Option<f64>) {
         let Some(stroke) = self.stroke(from, to) else { return };
         let (dx, dy) = (stroke.to.0 - stroke.from.0, stroke.to.1 - stroke.from.1);
         let length = (dx * dx + dy * dy).sqrt().max(1.0);
@@ -197,7 +244,7 @@ impl Picture<'_> {
                 )
             }
         };
-        let (color, width) = self.legend.style(rate);
+        let (color, width, _) = &self.legend.entries[entry];
         self.line(format_args!(
             r#"<path d="M{x1:.1} {y1:.1} {path}" stroke="{color}" stroke-width="{width:.1}" fill="none"/>"#
         ));
@@ -320,6 +367,21 @@ mod tests {
         check_boxes(
             &changed("kind: switch", "kind: fat_tree\n  n_nodes_per_leaf: 2\n  n_spines: 3").unwrap(),
         );
+    }
+
+    /// Mean use of 0, 5, 45 and 95 %: each in its own colour, the busiest drawn last.
+    #[test]
+    fn busy_links_stand_out() {
+        let cluster = shipped("a100-4x4");
+        let mut shares = vec![0.0; cluster.links.len()];
+        shares[..3].copy_from_slice(&[0.95, 0.05, 0.45]);
+        let svg = utilisation_svg(&cluster, &shares);
+        let strokes: Vec<_> =
+            svg.lines().filter(|line| line.contains(" stroke=") && line.contains("<path")).collect();
+        assert!(strokes.last().unwrap().contains(HEAT[5]));
+        let n = |color| strokes[HEAT.len()..].iter().filter(|line| line.contains(color)).count();
+        // Links 0 and 1 are the two directions of one pair.
+        assert_eq!((n(HEAT[5]), n(HEAT[1]), n(HEAT[3])), (1, 0, 1));
     }
 
     #[test]

@@ -79,7 +79,7 @@ pub fn factor(seed: u64, draw: u64, (family, regime): (&str, &str), spread: &Spr
 }
 
 /// `time_us` under draw `draw` of all errors.
-fn drawn(seed: u64, draw: u64, time_us: f64, regimes: &[RegimeTime]) -> f64 {
+pub fn drawn(seed: u64, draw: u64, time_us: f64, regimes: &[RegimeTime]) -> f64 {
     let changes = regimes.iter().map(|it| {
         let factor = factor(seed, draw, (&it.family, &it.regime), &it.spread);
         it.time_us * (factor - 1.0)

@@ -75,6 +75,24 @@ impl<'a> Wires<'a> {
         &self.paths
     }
 
+    /// From which to which GPU the bytes of each path go, by [`PathId`].
+    pub fn steps(&self) -> Vec<Vec<(u32, u32)>> {
+        let mut steps = vec![Vec::new(); self.paths.len()];
+        for (src, row) in (0..).zip(&self.pairs) {
+            for (dst, wire) in (0..).zip(row).filter_map(|(dst, wire)| Some((dst, (*wire)?))) {
+                steps[wire.path.0 as usize] = vec![(src, dst)];
+            }
+        }
+        for (gpus, wire) in &self.rings {
+            let step = |at: usize| (gpus[at].0, gpus[(at + 1) % gpus.len()].0);
+            steps[wire.path.0 as usize] = (0..gpus.len()).map(step).collect();
+        }
+        for (pairs, wire) in &self.over {
+            steps[wire.path.0 as usize] = pairs.iter().map(|(src, dst)| (src.0, dst.0)).collect();
+        }
+        steps
+    }
+
     /// The way from `src` to `dst`, two different GPUs.
     pub fn pair(&mut self, src: GpuIdx, dst: GpuIdx) -> Wire {
         if let Some(Some(wire)) = self.pairs[src.0 as usize].get(dst.0 as usize) {

@@ -69,6 +69,34 @@ fn every_command_has_help_with_examples() {
     }
 }
 
+/// 64 MB at 1 GB/s is 64 ms: here 2 x 3/4 x 64 MB over the three wires of each GPU at 100 GB/s, 320 us.
+#[test]
+fn a_collective_is_shown_by_every_way() {
+    let args = ["collective", "all_reduce", "--bytes", "64MB", "--cluster", "a100-4x4", "--json"];
+    let (out, _) = expect(0, &[&args[..], &["--gpus", "n0.g0..n0.g3"]].concat());
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let ways = json["ways"].as_array().unwrap();
+    let ring = ways.iter().find(|way| way["algorithm"] == "ring").unwrap();
+    // Six hops of 0.5 us and a launch of 1.5 us.
+    assert!((ring["time_us"].as_f64().unwrap() - 324.5).abs() < 1e-5, "{ring}");
+    assert_eq!(ways.iter().filter(|way| way["chosen"] == true).count(), 1, "{ways:?}");
+    let profile = ["--profile", "a100-sxm4-80gb-generic", "--compressed", "int8"];
+    let (out, _) = expect(0, &[&args[..], &["--gpus", "all"], &profile].concat());
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert!(json["ways"].as_array().unwrap().len() > 10 && json["compressed"]["speedup"].is_f64(), "{json}");
+    for (gpus, problem) in [
+        ("n0.g0", "names 1 GPU(s)"),
+        ("n0.g0,n0.g1,n0.g0", "named twice"),
+        ("n0.g0..n9.g0", "n9.g0"),
+        ("n1.g0..n0.g0", "runs backwards"),
+    ] {
+        let (_, err) = expect(1, &[&args[..], &["--gpus", gpus]].concat());
+        assert!(err.contains(problem), "{err}");
+    }
+    let zero = ["collective", "all_reduce", "--bytes", "0", "--cluster", "a100-4x4", "--gpus", "all"];
+    assert!(expect(1, &zero).1.contains("expected 1 B"));
+}
+
 #[test]
 fn wrong_flags_are_the_users_mistake() {
     for args in [&[][..], &["chekc"], &["check"], &["check", "--fast"], &["completions", "sh"]] {

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use masim::collective::{Algorithm, Collective, CollectiveKind, collective};
-use masim::scenario::Scenario;
+use masim::collective::{Algorithm, Collective, CollectiveKind, Collectives, collective, compressed};
+use masim::comm::CommModel;
+use masim::scenario::{CollectiveRules, Launch, Scenario};
 use masim::topology::GpuIdx;
 use masim::wires::Wires;
 use masim_engine::{Graph, Resources, ShapeBuilder, Work, run_graph};
@@ -192,4 +193,28 @@ fn all_to_all() {
     assert_us(time_us(&decode(&[]), all, Algorithm::Direct, 0..16, 160_000_000), 4800.0 + HOPS.1);
     let staged = time_us(&decode(&[]), all, Algorithm::Rail, 0..16, 160_000_000);
     assert_us(staged, 400.0 + HOPS.0 + 4800.0 + HOPS.1);
+}
+
+/// 12 MB of bf16 on the board are 6 M values: 1.5 M for each of 4 GPUs, with scales 1,500,000 + 5860 x 4 = 1,523,440 B.
+/// Each GPU sends 3 shards twice, 9.14 MB where the ring sends 18 MB. On the wires 15.2344 + 0.5 us each way and a launch of 1.5 us;
+/// at 0.8 x 2039 GB/s the kernels take (12 + 6.09376) MB: 11.0923 us, (6.09376 + 1.52344) MB: 4.6697 us, and 11.0923 us again, and launches.
+#[test]
+fn eight_bits_on_the_way() {
+    let board = decode(&[]);
+    let mut wires = Wires::new(&board.cluster);
+    let group: Vec<GpuIdx> = (0..4).map(GpuIdx).collect();
+    let collectives = Collectives::new(Arc::new(CommModel::IDEAL), CollectiveRules::AUTO, Launch::Graph);
+    let launch = board.cluster.gpu(GpuIdx(0)).card.roofline.launch_graph;
+    let found = compressed(&collectives, &group, Bytes(12_000_000), launch, &mut wires).unwrap();
+    assert_eq!((found.sent, found.plain_sent), (Bytes(6 * 1_523_440), Bytes(18_000_000)));
+    assert_us(found.exchange.time_alone.as_us(), 15.2344 + 0.5);
+    assert_eq!(found.exchange.time_alone, found.gather.time_alone);
+    let kernels = [(found.quantise, 11.0923), (found.reduce, 4.6697), (found.expand, 11.0923)];
+    for (time, expected) in kernels {
+        assert!((time.as_us() - expected - 1.5).abs() < 1e-3, "{time:?}");
+    }
+    assert!((found.time.as_us() - (2.0 * 15.7344 + 26.8543 + 5.0 * 1.5)).abs() < 1e-3, "{:?}", found.time);
+    // The plain one takes the direct exchange, 2 x 30 us and hops: on this board compression hardly pays.
+    assert_us(found.plain_time.as_us(), 61.0 + 1.5);
+    assert!(found.speedup() < 1.0);
 }

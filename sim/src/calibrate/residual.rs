@@ -11,6 +11,13 @@ use crate::profile::ResidualFile;
 /// A regime with fewer groups of rows than this says nothing by itself, and shares the spread of the family.
 const N_ROWS_MIN: usize = 20;
 
+/// The share of true times that an interval is to hold.
+const COVERAGE: f64 = 0.9;
+
+/// Widenings that are tried, and the step between them: up to twice as wide.
+const N_WIDENINGS: u32 = 41;
+const WIDENING: f64 = 0.025;
+
 /// Rows that were measured more often than this say how much one run differs from the next.
 const N_REPEATS_MIN: usize = 3;
 
@@ -74,8 +81,10 @@ fn file(name: &str, n: usize, residuals: &[Residual]) -> ResidualFile {
         values.sort_by(f64::total_cmp);
         values
     };
-    let all = sorted(|_| true);
-    let at = |share: f64| rounded(quantile(&all, share));
+    let (all, halves) = (sorted(|_| true), [sorted(|it| it.half), sorted(|it| !it.half)]);
+    let wide = widening(&halves);
+    let middle = quantile(&all, 0.5);
+    let at = |share: f64| rounded(middle + wide * (quantile(&all, share) - middle));
     ResidualFile {
         regime: name.to_owned(),
         q05: at(0.05),
@@ -84,17 +93,28 @@ fn file(name: &str, n: usize, residuals: &[Residual]) -> ResidualFile {
         q75: at(0.75),
         q95: at(0.95),
         n: n as u64,
-        coverage: coverage(&sorted(|it| it.half), &sorted(|it| !it.half)).map(rounded),
+        coverage: coverage(&halves, wide).map(rounded),
     }
 }
 
-/// How many values of each half lie between the quantiles of the other one; none where a half is too small to say.
-fn coverage(one: &[f64], other: &[f64]) -> Option<f64> {
+/// How much wider the spread of one half of the groups must be to hold 90 % of the other half.
+///
+/// Groups err together, so that those of a fit which nobody has seen lie further apart than those that are counted.
+fn widening(halves: &[Vec<f64>; 2]) -> f64 {
+    let is_enough = |wide: &f64| coverage(halves, *wide).is_none_or(|share| share >= COVERAGE);
+    (0..N_WIDENINGS).map(|n| 1.0 + f64::from(n) * WIDENING).find(is_enough).unwrap_or(1.0)
+}
+
+/// How many values of each half lie between the 5 % marks of the other one, `wide` times as far from its middle; none
+/// where a half is too small to say.
+fn coverage(halves: &[Vec<f64>; 2], wide: f64) -> Option<f64> {
+    let [one, other] = halves;
     if one.len().min(other.len()) < N_ROWS_MIN {
         return None;
     }
     let inside = |from: &[f64], of: &[f64]| {
-        let (low, high) = (quantile(from, 0.05), quantile(from, 0.95));
+        let middle = quantile(from, 0.5);
+        let [low, high] = [0.05, 0.95].map(|share| middle + wide * (quantile(from, share) - middle));
         of.iter().filter(|&&value| low <= value && value <= high).count()
     };
     let n_inside = inside(one, other) + inside(other, one);

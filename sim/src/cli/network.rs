@@ -1,15 +1,18 @@
 //! `masim network`: flow sets through the engine, beside what another simulator says.
 
+mod links;
+
 use std::path::PathBuf;
 
-use clap::Args;
-use masim_units::SimTime;
+use clap::{ArgGroup, Args, ValueEnum};
+use masim_units::{Bytes, SimDuration, SimTime};
 
 use super::exit::CliError;
 use super::library::Folders;
 use super::table::Plain;
-use super::{files, terminal};
-use crate::network::{Case, Comparison, compare, read_cases, simulate};
+use super::{files, terminal, topology};
+use crate::network::{Case, Comparison, Pattern, Sizes, compare, read_cases, seen, simulate_noting};
+use crate::replay::{FlowBeyondTime, Notes};
 
 pub(super) const AFTER_HELP: &str = "\
 Each line of FILE is a JSON object with `case`, `topology` (`name`, `nodes`, `hosts` and directed `links` with
@@ -18,13 +21,35 @@ possibly `expect.finish_s`. Files packed by gzip are read too.
 
 Examples:
   masim network flows.jsonl --json                        one line for each case, with the end of each flow
-  masim network flows.jsonl --compare --tolerance 1e-6    exit code 3 if a flow is further away than that";
+  masim network flows.jsonl --compare --tolerance 1e-6    exit code 3 if a flow is further away than that
+  masim network flows.jsonl --links                       what links carried, who met whom, what held flows back
+  masim network --pattern incast --cluster a100-4x4 --bytes \"1 MB\" --links
+  masim network --pattern all_to_all --cluster fabric-1024 --bytes \"1 MB\" --sizes by-pair --coalesce \"10 us\"";
 
 /// Arguments of `masim network`.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("what").required(true).args(["file", "pattern"])))]
 pub(crate) struct NetworkArgs {
     /// The flow set, JSON lines
-    file: PathBuf,
+    file: Option<PathBuf>,
+    /// Flows between all GPUs of a cluster, all at once, instead of a file
+    #[arg(long, value_name = "PATTERN", requires_all = ["cluster", "bytes"])]
+    pattern: Option<PatternArg>,
+    /// With --pattern: a cluster of the folder `topologies`, or the path of a file
+    #[arg(long, value_name = "CLUSTER", requires = "pattern")]
+    cluster: Option<String>,
+    /// With --pattern: the size of a flow, such as "1 MB"; of a ring, that of the reduced buffer
+    #[arg(long, value_name = "SIZE", requires = "pattern")]
+    bytes: Option<Bytes>,
+    /// With --pattern: whether sizes differ, from half to one and a half of --bytes
+    #[arg(long, value_name = "SIZES", requires = "pattern", default_value = "equal")]
+    sizes: SizesArg,
+    /// Notice ends of flows only at multiples of TIME, such as "1 us": faster where very many flows differ a little
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["compare", "links"])]
+    coalesce: Option<SimDuration>,
+    /// Print what links carried, who sent how much to whom, how many senders met, and what held flows back
+    #[arg(long, conflicts_with = "compare")]
+    links: bool,
     /// Print JSON, one line for each case
     #[arg(long)]
     json: bool,
@@ -42,30 +67,111 @@ pub(crate) struct NetworkArgs {
     tolerance: f64,
 }
 
+/// Who sends to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum PatternArg {
+    /// Every GPU to every other
+    #[value(name = "all_to_all")]
+    AllToAll,
+    /// A ring all-reduce over all GPUs
+    Ring,
+    /// Every other GPU to the first
+    Incast,
+    /// Every GPU to one other
+    Permutation,
+}
+
+impl PatternArg {
+    fn meaning(self) -> Pattern {
+        match self {
+            Self::AllToAll => Pattern::AllToAll,
+            Self::Ring => Pattern::Ring,
+            Self::Incast => Pattern::Incast,
+            Self::Permutation => Pattern::Permutation,
+        }
+    }
+}
+
+/// How large flows are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum SizesArg {
+    /// All equal
+    Equal,
+    /// By receiver
+    ByDestination,
+    /// By sender and receiver
+    ByPair,
+}
+
+impl SizesArg {
+    fn meaning(self) -> Sizes {
+        match self {
+            Self::Equal => Sizes::Equal,
+            Self::ByDestination => Sizes::ByDestination,
+            Self::ByPair => Sizes::ByPair,
+        }
+    }
+}
+
 impl NetworkArgs {
     pub(crate) fn run(&self) -> Result<(), CliError> {
         if !(0.0..1.0).contains(&self.tolerance) {
             let message = format!("`--tolerance` is {}; expected a share from 0 to 1", self.tolerance);
             return Err(CliError::usage(message, None));
         }
-        let source = files::read_text_or_gzip(&self.file)?;
-        let cases = read_cases(&source, &Folders)?;
+        if self.coalesce == Some(SimDuration::ZERO) {
+            return Err(CliError::usage("`--coalesce` is 0 s; expected a time above 0", None));
+        }
+        let (cases, place) = self.cases()?;
+        let blame = |case: &Case, error: FlowBeyondTime| {
+            let line = if case.line == 0 { String::new() } else { format!(":{}", case.line) };
+            CliError::usage(format!("{place}{line}: case `{}`: {error}", case.name), None)
+        };
+        if self.links {
+            for case in &cases {
+                let found = seen(case).map_err(|error| blame(case, error))?;
+                terminal::print(&if self.json {
+                    links::json(case, &found)
+                } else {
+                    links::text(case, &found)
+                })?;
+            }
+            return Ok(());
+        }
         let mut ends = Vec::new();
         for case in &cases {
-            let of_case = simulate(case).map_err(|error| {
-                CliError::usage(format!("{}:{}: case `{}`: {error}", source.path, case.line, case.name), None)
-            })?;
-            ends.push(of_case);
+            let replay =
+                simulate_noting(case, Notes::Ends(self.coalesce)).map_err(|error| blame(case, error))?;
+            ends.push(replay.ends);
         }
         let cases: Vec<_> = cases.iter().zip(ends.iter().map(Vec::as_slice)).collect();
         if self.compare { self.print_comparison(&cases) } else { self.print_ends(&cases) }
     }
 
+    /// The cases of the file, or the one that was asked for; and where they stand.
+    fn cases(&self) -> Result<(Vec<Case>, String), CliError> {
+        let (pattern, cluster, bytes) = match (&self.file, self.pattern, &self.cluster, self.bytes) {
+            (Some(file), ..) => {
+                let source = files::read_text_or_gzip(file)?;
+                let cases = read_cases(&source, &Folders)?;
+                return Ok((cases, source.path));
+            }
+            (None, Some(pattern), Some(cluster), Some(bytes)) => (pattern, cluster, bytes),
+            (None, ..) => unreachable!("clap asks for a file, or for a pattern with cluster and size"),
+        };
+        let cluster = topology::load(cluster)?;
+        let case = pattern.meaning().case(&cluster, bytes, self.sizes.meaning());
+        let case = case.map_err(|error| CliError::usage(error.to_string(), None))?;
+        Ok((vec![case], "--pattern".to_owned()))
+    }
+
     fn print_ends(&self, cases: &[(&Case, &[SimTime])]) -> Result<(), CliError> {
         if self.json {
-            return terminal::print(
-                &cases.iter().map(|(case, ends)| ends_json(case, ends)).collect::<String>(),
-            );
+            let line = |(case, ends): &(&Case, &[SimTime])| ends_json(case, ends, self.coalesce);
+            return terminal::print(&cases.iter().map(line).collect::<String>());
+        }
+        if let Some(grain) = self.coalesce {
+            terminal::talk(&format!("ends of flows are noticed at multiples of {grain}, each late by less"));
         }
         let mut table = Plain::new(["case", "flows", "last end (s)"]);
         for (case, ends) in cases {
@@ -107,9 +213,10 @@ impl NetworkArgs {
 }
 
 /// One line: the ends of the flows in seconds, with 17 significant digits.
-fn ends_json(case: &Case, ends: &[SimTime]) -> String {
+fn ends_json(case: &Case, ends: &[SimTime], grain: Option<SimDuration>) -> String {
     let ends: Vec<_> = ends.iter().map(|end| format!("{:.16e}", end.as_secs())).collect();
-    format!("{{\"case\":{},\"finish_s\":[{}]}}\n", quoted(&case.name), ends.join(","))
+    let coalesced = grain.map_or(String::new(), |grain| format!("\"coalesced_s\":{:e},", grain.as_secs()));
+    format!("{{\"case\":{},{coalesced}\"finish_s\":[{}]}}\n", quoted(&case.name), ends.join(","))
 }
 
 /// One line: how far a case is from what it expects.

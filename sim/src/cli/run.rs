@@ -7,19 +7,23 @@ use clap::{ArgGroup, Args};
 use super::exit::CliError;
 use super::library::Folders;
 use super::set::{self, Setting};
-use super::{files, terminal};
+use super::{files, progress, terminal};
 use crate::load::RoutingPool;
 use crate::report;
+use crate::report::network::NetworkShown;
+use crate::resimulate::resimulate;
 use crate::scenario::{Loader, Scenario, scenario_file_of};
 use crate::search::Found;
-use crate::sweep::{RowJson, SweepRow, load_sweep, simulate_row};
+use crate::sweep::{RowJson, SweepRow, load_sweep, network_of, simulate_row};
 
 pub(super) const AFTER_HELP: &str = "\
 Examples:
   masim run scenarios/decode.yaml
   masim run scenarios/decode.yaml --set workload.batch=256 --set strategy.placement=interleaved
+  masim run scenarios/decode.yaml --set profile=a100-sxm4-80gb-vllm --resimulate 200
   masim run scenarios/decode.yaml --trace trace.json        open it at https://ui.perfetto.dev
   masim run scenarios/decode.yaml --dag step.dot            then: dot -Tsvg step.dot > step.svg
+  masim run scenarios/decode.yaml --network links.svg       links coloured by use; links.json has all figures
   masim run --from reports/ratios/results.csv --row 17      a row of a report again";
 
 /// Arguments of `masim run`.
@@ -43,6 +47,12 @@ pub(crate) struct RunArgs {
     /// Write the task graph of a step, as Graphviz (.dot) or JSON (.json)
     #[arg(long, value_name = "FILE")]
     dag: Option<PathBuf>,
+    /// Check the interval of TPOT by simulating under N draws of the models' errors
+    #[arg(long, value_name = "N", conflicts_with = "json", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    resimulate: Option<u64>,
+    /// Write what the network did, as JSON (.json) or as a picture of busy links (.svg)
+    #[arg(long, value_name = "FILE")]
+    network: Option<PathBuf>,
     /// Print the row of results as JSON
     #[arg(long)]
     json: bool,
@@ -58,15 +68,25 @@ enum DagFormat {
     Json,
 }
 
+/// How the use of the network is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NetworkFormat {
+    Json,
+    Svg,
+}
+
 impl RunArgs {
     pub(crate) fn run(&self) -> Result<(), CliError> {
         let dag =
             self.dag.as_deref().map(|path| dag_format(path).map(|format| (path, format))).transpose()?;
-        for path in [&self.trace, &self.dag, &self.out].into_iter().flatten() {
+        let network = self.network.as_deref();
+        let network = network.map(|path| network_format(path).map(|format| (path, format))).transpose()?;
+        for path in [&self.trace, &self.dag, &self.network, &self.out].into_iter().flatten() {
             files::check_writable(path)?;
         }
         let row = self.row()?;
-        let (row, best) = simulate_row(&row, &RoutingPool::default());
+        let pool = RoutingPool::default();
+        let (row, best) = simulate_row(&row, &pool);
         if let Some((scenario, found)) = &best {
             if let Some(path) = &self.trace {
                 let trace = report::observed::trace_input(scenario, found);
@@ -75,8 +95,19 @@ impl RunArgs {
             if let Some((path, format)) = dag {
                 files::write(path, dag_text(scenario, found, format).as_bytes())?;
             }
+            if let Some((path, format)) = network {
+                let shown = shown_network(&row, scenario, found, &pool);
+                let text = match format {
+                    NetworkFormat::Json => shown.json(),
+                    NetworkFormat::Svg => shown.links_svg(),
+                };
+                files::write(path, text.as_bytes())?;
+            }
         }
-        let text = self.text(&row);
+        let mut text = self.text(&row);
+        if let (Some(n), Some((scenario, found))) = (self.resimulate, &best) {
+            text += &resimulated(n, scenario, found, &row)?;
+        }
         match &self.out {
             Some(path) => files::write(path, text.as_bytes())?,
             None => terminal::print(&text)?,
@@ -126,6 +157,48 @@ impl RunArgs {
             report::json::json(std::slice::from_ref(row))
         } else {
             format!("{}\n", report::summary::run(row, terminal::dress()))
+        }
+    }
+}
+
+/// The interval of TPOT under `n` draws, simulated and by the account of the critical path.
+fn resimulated(n: u64, scenario: &Scenario, found: &Found, row: &RowJson) -> Result<String, CliError> {
+    let Some(tpot_us) = row.tpot_us.filter(|_| !row.regimes.is_empty()) else {
+        let message = "`--resimulate` needs the errors of models, and this scenario has none";
+        return Err(CliError::usage(message, Some("choose a profile: --set profile=NAME")));
+    };
+    let listener = progress::listener("draws", false);
+    let again = resimulate(scenario, &found.plan, (tpot_us, &row.regimes), n, &*listener)
+        .map_err(|error| CliError::usage(error.to_string(), None))?;
+    let ms = |(low, high): (f64, f64)| format!("{:.4} to {:.4} ms", low / 1e3, high / 1e3);
+    let (simulated, by_account) = (ms(again.simulated_us), ms(again.by_account_us));
+    Ok(format!(
+        "\nTPOT under {n} draws of the errors of kernels, 5 % to 95 %\n  simulated      {simulated}\n  by account     {by_account}\n"
+    ))
+}
+
+/// What the network did while `found` was measured.
+pub(super) fn shown_network<'a>(
+    row: &RowJson,
+    scenario: &'a Scenario,
+    found: &Found,
+    pool: &RoutingPool,
+) -> NetworkShown<'a> {
+    let split = row.n_attention_gpus.zip(row.n_expert_gpus);
+    let split = split.map_or(String::new(), |(a, f)| format!(" {a}:{f}"));
+    let (name, cluster) = (&row.name, &*scenario.cluster);
+    let what =
+        format!("{name}{split}, batch {}, context {}, load {}", row.batch, row.context_len, row.expert_load);
+    NetworkShown { row_idx: row.row_idx, what, cluster, used: network_of(scenario, found, pool) }
+}
+
+fn network_format(path: &Path) -> Result<NetworkFormat, CliError> {
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("json") => Ok(NetworkFormat::Json),
+        Some("svg") => Ok(NetworkFormat::Svg),
+        _ => {
+            let message = format!("`--network {}` ends in neither .json nor .svg", path.display());
+            Err(CliError::usage(message, Some("the ending says which of the two is written")))
         }
     }
 }

@@ -15,9 +15,11 @@ use super::exit::CliError;
 use super::folder::{Folder, MetaJson};
 use super::library::Folders;
 use super::set::{self, Setting};
-use super::{clock, files, progress, terminal, version};
+use super::{clock, files, progress, run, terminal, version};
+use crate::load::RoutingPool;
 use crate::report;
-use crate::sweep::{Expanded, RowJson, Sweep, load_sweep, run_sweep};
+use crate::report::network::NetworkShown;
+use crate::sweep::{Expanded, RowJson, Sweep, load_sweep, run_sweep, simulate_row};
 
 pub(super) const AFTER_HELP: &str = "\
 The report goes to reports/<name of the sweep>, or to --out: report.html, PNG charts, results.csv, results.json,
@@ -106,12 +108,14 @@ fn contents(
     let assumptions = subject::assumptions(&expanded.rows);
     // Without --out and --threads, on which nothing depends, so that the page is the same wherever it is made.
     let command = format!("masim sweep {title}.yaml");
+    let network = shown_network(expanded, rows);
     let subject = report::Subject {
         title,
         command: &command,
         rows,
         memory_gib: &memory_gib,
         assumptions: &assumptions,
+        network: network.as_ref(),
     };
     let artifacts = report::folder(&subject)
         .map_err(|error| CliError::usage(format!("failed to draw the report: {error}"), None))?;
@@ -119,6 +123,16 @@ fn contents(
         artifacts.into_iter().map(|artifact| (artifact.name, artifact.bytes)).collect();
     contents.insert("sweep.yaml".to_owned(), sweep.resolved_yaml().into_bytes());
     Ok(contents)
+}
+
+/// The network of the row that shows most; it is run once more for that.
+fn shown_network<'a>(expanded: &'a Expanded, rows: &[RowJson]) -> Option<NetworkShown<'a>> {
+    let row = report::network_row(rows)?;
+    let place = expanded.rows.iter().find(|place| place.row_idx == row.row_idx)?;
+    let pool = RoutingPool::default();
+    let (_, found) = simulate_row(place, &pool);
+    let (scenario, found) = found?;
+    Some(run::shown_network(row, scenario, &found, &pool))
 }
 
 fn meta(rows: &[RowJson], began: Instant) -> MetaJson {

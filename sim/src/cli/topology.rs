@@ -78,18 +78,8 @@ impl ShowArgs {
     }
 
     fn ends(cluster: &Cluster, names: &[String]) -> Result<(GpuIdx, GpuIdx), CliError> {
-        let find = |name: &String| {
-            cluster.gpu_named(name).ok_or_else(|| {
-                let known = cluster.gpus.iter().map(|gpu| gpu.name.as_str());
-                let hint = did_you_mean(name, known);
-                let (first, last) = (&cluster.gpus[0].name, &cluster.gpus[cluster.gpus.len() - 1].name);
-                let message =
-                    format!("`{name}` is not a GPU of `{}`; expected `{first}` to `{last}`", cluster.name);
-                CliError::usage(message, hint.as_deref())
-            })
-        };
         let [src, dst] = names else { unreachable!("clap takes two values") };
-        let (src, dst) = (find(src)?, find(dst)?);
+        let (src, dst) = (gpu_named(cluster, src)?, gpu_named(cluster, dst)?);
         if src == dst {
             return Err(CliError::usage(format!("`--route` names `{}` twice", names[0]), None));
         }
@@ -97,8 +87,19 @@ impl ShowArgs {
     }
 }
 
+/// The GPU called `name`.
+pub(super) fn gpu_named(cluster: &Cluster, name: &str) -> Result<GpuIdx, CliError> {
+    cluster.gpu_named(name).ok_or_else(|| {
+        let known = cluster.gpus.iter().map(|gpu| gpu.name.as_str());
+        let hint = did_you_mean(name, known);
+        let (first, last) = (&cluster.gpus[0].name, &cluster.gpus[cluster.gpus.len() - 1].name);
+        let message = format!("`{name}` is not a GPU of `{}`; expected `{first}` to `{last}`", cluster.name);
+        CliError::usage(message, hint.as_deref())
+    })
+}
+
 /// A cluster by its name, or by the path of its file.
-fn load(reference: &str) -> Result<Arc<Cluster>, CliError> {
+pub(super) fn load(reference: &str) -> Result<Arc<Cluster>, CliError> {
     let is_path =
         reference.contains('/') || Path::new(reference).extension().is_some_and(|end| end == "yaml");
     let source = if is_path {

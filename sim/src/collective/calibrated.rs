@@ -33,8 +33,7 @@ pub(super) fn calibrated(
         |kind| Stage { kind, groups: vec![group.to_vec()], bytes, reach: super::hierarchy::Reach::Across };
     let cluster = wires.cluster();
     let (path, stages) = match (algorithm, kind) {
-        (None | Some(Algorithm::Direct), CollectiveKind::AllToAll) => (None, vec![one(kind)]),
-        (None, _) => (None, vec![one(kind)]),
+        (Some(Algorithm::Direct), CollectiveKind::AllToAll) | (None, _) => (None, vec![one(kind)]),
         (Some(Algorithm::Ring), kind) if kind != CollectiveKind::AllToAll => {
             (Some(Path::Ring), vec![one(kind)])
         }
@@ -118,7 +117,9 @@ fn leaf(
     let hidden_us = time.launch_us - launch_us;
     let timing = Timing::from_us(launch_us + time.wire_us, time.transfer_us);
     let flows = flows.expect("NCCL chooses a way that the operation has").into_iter().map(|mut flow| {
-        flow.bytes = Bytes(protocol.on_wire(flow.bytes.0));
+        // The model of grouped sends counts no flags on the way between nodes.
+        let is_flagged = kind != CollectiveKind::AllToAll || work.n_nodes == 1;
+        flow.bytes = if is_flagged { Bytes(protocol.on_wire(flow.bytes.0)) } else { flow.bytes };
         timed(flow, timing, Grain::Exact)
     });
     let phase: Phase = flows.collect();

@@ -26,8 +26,8 @@ use crate::provenance::Basis;
 use crate::scenario::{Launch, Profiles};
 use crate::topology::{Dtype, GpuCard};
 
-/// Kernels of the operator that the family `moe` measures as one, activation aside: rows gathered, two products, sum.
-const N_EXPERT_KERNELS: f64 = 4.0;
+/// Kernels of the operator that the family `moe` measures as one, activation aside: choice, rows gathered, two products, sum.
+const N_EXPERT_KERNELS: f64 = 5.0;
 
 /// Models of all cards; what they do not cover is a roofline.
 ///
@@ -167,7 +167,8 @@ impl Models {
         chip: &Chip,
     ) -> Found<'_> {
         if let (OpKind::Gate, Some((params, model))) = (op, &self.moe) {
-            return Some((gate_us(params, tokens, width, chip), model, None));
+            let us = params.launch_us / N_EXPERT_KERNELS + gate_us(params, tokens, width, chip);
+            return Some((us, model, None));
         }
         let around = matches!(op, OpKind::Permute | OpKind::CombineSum);
         if let (true, Some((params, model))) = (around, &self.moe) {

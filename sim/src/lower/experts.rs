@@ -25,7 +25,8 @@ impl RoutedStep<'_, '_> {
     pub(super) fn dispatch(&mut self, place: Place, traffic: &Traffic, posts: &[TaskId]) -> Arrivals {
         let members: Vec<(u32, GpuIdx)> = self.plan.experts.members().collect();
         let mut arrivals = vec![Vec::new(); members.len()];
-        for (owner, &post) in posts.iter().enumerate() {
+        let counted = self.counted(place, posts);
+        for (owner, (&post, &known)) in posts.iter().zip(&counted).enumerate() {
             let src = self.owners[owner];
             if let Some(at) = members.iter().position(|(_, gpu)| *gpu == src) {
                 arrivals[at].push(post);
@@ -52,7 +53,7 @@ impl RoutedStep<'_, '_> {
                     .push(Message { dst: entry, bytes: self.dispatch_bytes(place, traffic, owner, &groups) });
             }
             let what = (Activity::Dispatch, place);
-            let sent = self.sends.group(self.lowering, &mut self.step, what, src, &messages, &[post]);
+            let sent = self.sends.group(self.lowering, &mut self.step, what, src, &messages, &[known]);
             for (at, task) in direct.iter().zip(&sent) {
                 arrivals[*at].push(*task);
             }

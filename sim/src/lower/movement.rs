@@ -69,15 +69,18 @@ impl Lowering<'_> {
         let timing = Timing::from_us(total, time.transfer_us);
         let mean = sizes.iter().sum::<u64>() as f64 / sizes.len() as f64;
         let protocol = grouped_protocol(mean);
+        let n_sent = u32::try_from(sizes.len()).expect("fewer than 2^32 messages");
         let movement = |it: &Message| {
             let wire = self.wires.pair(src, it.dst);
-            let bytes = Bytes(protocol.on_wire(it.bytes.0));
+            let stays = cluster.gpu(it.dst).node_idx == cluster.gpu(src).node_idx;
+            // The model counts no flags on the way between nodes.
+            let bytes = if stays { Bytes(protocol.on_wire(it.bytes.0)) } else { it.bytes };
             let flow = Flow { path: wire.path, bytes, latency: SimDuration::ZERO, rate_cap: None };
-            let blocks = n_channels(it.bytes.0 as f64).min((n_channels_max() / sizes.len() as u32).max(1));
+            let blocks = n_channels(it.bytes.0 as f64).min((n_channels_max() / n_sent).max(1));
             Movement {
                 flows: vec![timed(flow, timing, Grain::Coarse)],
                 basis: basis(Family::P2p, it.bytes, false),
-                slows: self.slows(&[src, it.dst], blocks, it.bytes, timing.total),
+                slows: self.slows(&self.hands(src, it.dst), blocks, it.bytes, timing.total),
             }
         };
         messages.iter().map(movement).collect()
@@ -133,7 +136,7 @@ impl Lowering<'_> {
         Movement {
             flows: vec![timed(flow, timing, Grain::Coarse)],
             basis: basis(Family::P2p, message.bytes, is_covered),
-            slows: self.slows(&[src, message.dst], blocks, message.bytes, timing.total),
+            slows: self.slows(&self.hands(src, message.dst), blocks, message.bytes, timing.total),
         }
     }
 
@@ -157,6 +160,11 @@ impl Lowering<'_> {
         };
         let phase = |idx| Movement { flows: collective.flows_with(idx, launch), basis, slows: slows.clone() };
         (0..collective.phases.len()).map(phase).collect()
+    }
+
+    /// The GPUs through whose memory a message goes: sender, receiver, and the one that relays it.
+    fn hands(&self, src: GpuIdx, dst: GpuIdx) -> Vec<GpuIdx> {
+        [src, dst].into_iter().chain(self.scenario.cluster.relay(src, dst)).collect()
     }
 
     /// What a kernel of `blocks` blocks takes from the computation of each of `gpus` while it moves `bytes` in and

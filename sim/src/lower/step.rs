@@ -233,8 +233,7 @@ impl Step {
     ) -> TaskId {
         let launched: Vec<TaskId> =
             group.iter().filter_map(|&gpu| self.launch(lowering, place, gpu, 1)).collect();
-        let Lowering { wires, collectives, .. } = lowering;
-        let collective = collectives.choose(kind, group, bytes, wires);
+        let collective = lowering.choose(kind, group, bytes);
         let streams: Vec<_> = group.iter().map(|&gpu| collective_stream(gpu)).collect();
         let mut last: Vec<TaskId> = after.iter().copied().chain(launched).collect();
         for movement in lowering.phases(&collective, (kind, bytes), group) {

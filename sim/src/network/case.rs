@@ -18,6 +18,10 @@ pub struct Case {
     pub line: u32,
     /// Rates of the links, by identifier.
     pub links: Vec<Bandwidth>,
+    /// Names of the links, such as `n0.g0->n0.pcie0`.
+    pub link_names: Vec<String>,
+    /// Names of what sends and receives.
+    pub ends: Vec<String>,
     /// The flows, in order of their identifiers.
     pub flows: Vec<CaseFlow>,
     /// When each flow ends elsewhere, in seconds from the start of the case.
@@ -58,8 +62,9 @@ impl Case {
             let n_flows = file.flows.len();
             line.add("expect.finish_s", format_args!("{n_expected} ends for {n_flows} flows"));
         }
-        let links = fabric.into_rates();
-        Ok(Some(Self { name: file.case.clone(), line: line.number(), links, flows, expected_s }))
+        let (links, link_names, ends) = fabric.into_parts();
+        let (name, line) = (file.case.clone(), line.number());
+        Ok(Some(Self { name, line, links, link_names, ends, flows, expected_s }))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where the flows of a case can go: the links of a cluster, or of a graph that the case brings along.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use masim_engine::LinkId;
@@ -22,14 +23,19 @@ pub(super) struct Fabric<'a> {
     latencies_ps: Vec<f64>,
     /// Names of the vertices that each link joins.
     ends: Vec<(&'a str, &'a str)>,
+    /// What sends and receives: the GPUs of a cluster, or the vertices of a graph.
+    names: Vec<&'a str>,
+    by_name: BTreeMap<&'a str, u32>,
     routing: Routing<'a>,
+    /// Routes over a graph by source, from when the first is asked for.
+    found: RefCell<BTreeMap<u32, Vec<Option<Vec<LinkId>>>>>,
 }
 
 enum Routing<'a> {
     /// The cluster's own.
     Cluster(&'a Cluster),
     /// Shortest paths; hosts forward only where there is no other way.
-    Graph { graph: DiGraph<IsHost, LinkId>, nodes: BTreeMap<&'a str, NodeIndex> },
+    Graph(DiGraph<IsHost, LinkId>),
 }
 
 /// Whether a vertex sends and receives.
@@ -38,12 +44,16 @@ struct IsHost(bool);
 impl<'a> Fabric<'a> {
     pub(super) fn of_cluster(cluster: &'a Cluster) -> Self {
         let name = |vertex| cluster.vertex(vertex).name.as_str();
+        let names: Vec<_> = cluster.gpus.iter().map(|gpu| gpu.name.as_str()).collect();
         let ids = (0..).map(LinkId).take(cluster.links.len());
         Self {
             rates: cluster.links.iter().map(|link| link.bandwidth).collect(),
             latencies_ps: cluster.links.iter().map(|link| link.latency.as_ps() as f64).collect(),
             ends: ids.map(|id| cluster.link_ends(id)).map(|(src, dst)| (name(src), name(dst))).collect(),
+            by_name: names.iter().copied().zip(0..).collect(),
+            names,
             routing: Routing::Cluster(cluster),
+            found: RefCell::default(),
         }
     }
 
@@ -93,11 +103,21 @@ impl<'a> Fabric<'a> {
                 line.add(&key, format_args!("`lat` is {}; expected seconds, at least 0", link.lat));
             }
         }
-        Self { rates, latencies_ps, ends, routing: Routing::Graph { graph, nodes } }
+        Self {
+            rates,
+            latencies_ps,
+            ends,
+            names: file.nodes.iter().map(String::as_str).collect(),
+            by_name: file.nodes.iter().map(String::as_str).zip(0..).collect(),
+            routing: Routing::Graph(graph),
+            found: RefCell::default(),
+        }
     }
 
-    pub(super) fn into_rates(self) -> Vec<Bandwidth> {
-        self.rates
+    /// Rates and names of the links, and names of what sends and receives.
+    pub(super) fn into_parts(self) -> (Vec<Bandwidth>, Vec<String>, Vec<String>) {
+        let links = self.ends.iter().map(|(src, dst)| format!("{src}->{dst}")).collect();
+        (self.rates, links, self.names.into_iter().map(str::to_owned).collect())
     }
 
     /// What `file`, the flow at `idx`, means.
@@ -113,14 +133,15 @@ impl<'a> Fabric<'a> {
         let src = self.end(&file.src, &key, line);
         let dst = self.end(&file.dst, &key, line);
         let (src, dst) = (src?, dst?);
+        let (from, to) = (self.names[src as usize], self.names[dst as usize]);
         if src == dst {
-            line.add(&key, format_args!("goes from `{src}` to itself"));
+            line.add(&key, format_args!("goes from `{from}` to itself"));
             return None;
         }
         let route = match &file.route {
-            Some(route) => self.given(route, (src, dst), &key, line)?,
+            Some(route) => self.given(route, (from, to), &key, line)?,
             None => self.routed(src, dst).or_else(|| {
-                line.add(&key, format_args!("there is no way from `{src}` to `{dst}`"));
+                line.add(&key, format_args!("there is no way from `{from}` to `{to}`"));
                 None
             })?,
         };
@@ -129,29 +150,24 @@ impl<'a> Fabric<'a> {
         if latency.is_none() {
             line.add(&key, "the latencies of its `route` add up to more than 53 days");
         }
-        Some(CaseFlow { start: start?, latency: latency?, bytes: Bytes(file.bytes), route })
+        Some(CaseFlow { src, dst, start: start?, latency: latency?, bytes: Bytes(file.bytes), route })
     }
 
-    /// The name of a vertex that exists.
-    fn end<'b>(&'b self, end: &'b EndFile, key: &str, line: &mut Line<'_>) -> Option<&'b str> {
+    /// The position of what the file names, if it exists.
+    fn end(&self, end: &EndFile, key: &str, line: &mut Line<'_>) -> Option<u32> {
         let found = match (&self.routing, end) {
-            (Routing::Cluster(cluster), EndFile::Index(idx)) => {
-                cluster.gpus.get(*idx as usize).map(|gpu| gpu.name.as_str())
+            (Routing::Cluster(_), EndFile::Index(idx)) => {
+                Some(*idx).filter(|&idx| (idx as usize) < self.names.len())
             }
-            (Routing::Cluster(cluster), EndFile::Name(name)) => {
-                cluster.gpu_named(name).map(|gpu| cluster.gpu(gpu).name.as_str())
-            }
-            (Routing::Graph { nodes, .. }, EndFile::Name(name)) => {
-                nodes.get_key_value(name.as_str()).map(|(&name, _)| name)
-            }
-            (Routing::Graph { .. }, EndFile::Index(_)) => None,
+            (_, EndFile::Name(name)) => self.by_name.get(name.as_str()).copied(),
+            (Routing::Graph(_), EndFile::Index(_)) => None,
         };
         if found.is_none() {
             match &self.routing {
                 Routing::Cluster(cluster) => {
                     line.add(key, format_args!("`{end}` is not a GPU of `{}`", cluster.name));
                 }
-                Routing::Graph { .. } => line.add(key, format_args!("`{end}` is not one of `nodes`")),
+                Routing::Graph(_) => line.add(key, format_args!("`{end}` is not one of `nodes`")),
             }
         }
         found
@@ -191,25 +207,31 @@ impl<'a> Fabric<'a> {
     }
 
     /// The route that is taken where the file gives none.
-    fn routed(&self, src: &str, dst: &str) -> Option<Vec<LinkId>> {
+    fn routed(&self, src: u32, dst: u32) -> Option<Vec<LinkId>> {
         match &self.routing {
-            Routing::Cluster(cluster) => {
-                let gpu = |name| cluster.gpu_named(name).unwrap_or(GpuIdx(0));
-                Some(cluster.route(gpu(src), gpu(dst)).links.clone())
-            }
-            Routing::Graph { graph, nodes } => {
-                let (start, end) = (nodes[src], nodes[dst]);
-                let latency_ps =
-                    |link: LinkId| whole(self.latencies_ps[link.0 as usize], PS_MAX).unwrap_or(0);
-                // Hosts count from 0 in the order of `nodes`.
-                let before = &graph.raw_nodes()[..end.index()];
-                let choice = u32::try_from(before.iter().filter(|node| node.weight.0).count()).unwrap_or(0);
-                let switches = ShortestPaths::from(graph, latency_ps, start, |vertex: &IsHost| !vertex.0);
-                switches.path_to(end, choice).or_else(|| {
-                    ShortestPaths::from(graph, latency_ps, start, |_: &IsHost| true).path_to(end, choice)
-                })
+            Routing::Cluster(cluster) => Some(cluster.route(GpuIdx(src), GpuIdx(dst)).links.clone()),
+            Routing::Graph(graph) => {
+                let mut found = self.found.borrow_mut();
+                let routes = found.entry(src).or_insert_with(|| self.routes_from(graph, src));
+                routes[dst as usize].clone()
             }
         }
+    }
+
+    /// The routes from `src` to every vertex.
+    fn routes_from(&self, graph: &DiGraph<IsHost, LinkId>, src: u32) -> Vec<Option<Vec<LinkId>>> {
+        let start = NodeIndex::new(src as usize);
+        let latency_ps = |link: LinkId| whole(self.latencies_ps[link.0 as usize], PS_MAX).unwrap_or(0);
+        let switches = ShortestPaths::from(graph, latency_ps, start, |vertex: &IsHost| !vertex.0);
+        let all = ShortestPaths::from(graph, latency_ps, start, |_: &IsHost| true);
+        // Hosts count from 0 in the order of `nodes`.
+        let mut n_hosts = 0;
+        let to = |end: NodeIndex| {
+            let route = switches.path_to(end, n_hosts).or_else(|| all.path_to(end, n_hosts));
+            n_hosts += u32::from(graph[end].0);
+            route
+        };
+        graph.node_indices().map(to).collect()
     }
 }
 

@@ -2,7 +2,39 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+/// Flows of one case: more would not end within minutes, nor fit into a few GB.
+pub(super) const N_FLOWS_MAX: usize = 1 << 21;
+
+/// A list that is refused, not read on, when it becomes too long.
+fn few_enough<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<FlowFile>, D::Error> {
+    struct Flows;
+
+    impl<'de> Visitor<'de> for Flows {
+        type Value = Vec<FlowFile>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of flows")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<FlowFile>, A::Error> {
+            let mut flows = Vec::new();
+            while let Some(flow) = list.next_element()? {
+                if flows.len() == N_FLOWS_MAX {
+                    return Err(A::Error::custom(format_args!(
+                        "there are more than {N_FLOWS_MAX} flows, the most that a case may have"
+                    )));
+                }
+                flows.push(flow);
+            }
+            Ok(flows)
+        }
+    }
+
+    deserializer.deserialize_seq(Flows)
+}
 
 /// One case: links, flows over them, and what another simulator says of their ends.
 #[derive(Clone, Debug, Deserialize)]
@@ -10,6 +42,7 @@ use serde::Deserialize;
 pub(super) struct CaseFile {
     pub(super) case: String,
     pub(super) topology: TopologyFile,
+    #[serde(deserialize_with = "few_enough")]
     pub(super) flows: Vec<FlowFile>,
     pub(super) expect: Option<ExpectFile>,
     #[serde(rename = "pattern")]

@@ -29,7 +29,7 @@ pub fn read_cases(source: &SourceText, library: &dyn Library) -> Result<Vec<Case
         };
         let mut line = Line::new(source, number, &file.case);
         cases.extend(Case::from_file(&file, &mut line, library)?);
-        problems.append(&mut line.into_problems());
+        problems.extend(line.into_problems());
     }
     if cases.is_empty() && problems.is_empty() {
         problems.push(Problem::new("", "there is no case; expected one JSON object a line"));

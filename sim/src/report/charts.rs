@@ -151,7 +151,14 @@ mod tests {
 
     fn check(rows: &[RowJson]) {
         let memory_gib = BTreeMap::from([("a100-4x4".to_owned(), CAPACITY_GIB)]);
-        let subject = Subject { title: "t", command: "c", rows, memory_gib: &memory_gib, assumptions: &[] };
+        let subject = Subject {
+            title: "t",
+            command: "c",
+            rows,
+            memory_gib: &memory_gib,
+            assumptions: &[],
+            network: None,
+        };
         let space = Space::new(rows);
         let figures = Figures::new(&subject, &space, &Verdict::new(&space));
         let mut names = std::collections::BTreeSet::new();

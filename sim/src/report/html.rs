@@ -10,6 +10,7 @@ use askama::Template;
 use super::Subject;
 use super::charts::{DrawError, Figure, Figures};
 use super::digest::{Gap, Notes, Span, contrasts, flips, gap, moves, notes, spans};
+use super::network::NetworkShown;
 use super::number::{count, signed_pct};
 use super::space::Space;
 use super::verdict::Verdict;
@@ -93,6 +94,7 @@ struct Page<'a> {
     accounts: Table,
     memory: String,
     unfit: Table,
+    network: Option<NetworkPart>,
     theory: Table,
     provenance: Table,
     assumptions: Table,
@@ -103,6 +105,40 @@ struct Page<'a> {
     data: String,
     command: &'a str,
     glossary: &'static [(&'static str, &'static str)],
+}
+
+/// What the network of one run did.
+struct NetworkPart {
+    row_idx: u32,
+    what: String,
+    links: String,
+    volume: String,
+    transfers: Table,
+    busiest: Table,
+    incast: String,
+}
+
+fn network_part(shown: &NetworkShown<'_>) -> NetworkPart {
+    let table = |caption, head: [&str; 5], rows: Vec<[String; 5]>, text: &[usize]| {
+        let mut table = Table::new(caption, head, "Nothing was sent.");
+        let cell = |(at, value): (usize, String)| {
+            if text.contains(&at) { Cell::text(value) } else { Cell::number(value) }
+        };
+        table.rows = rows.into_iter().map(|row| row.into_iter().enumerate().map(cell).collect()).collect();
+        table
+    };
+    let transfers = ["transfer", "flows", "bytes", "held back most by", "for this share of their time"];
+    let busiest = ["link", "bytes", "mean use", "peak use", "flows that it held back longest"];
+    NetworkPart {
+        row_idx: shown.row_idx,
+        what: shown.what.clone(),
+        // Inside a page a picture needs no namespace.
+        links: shown.links_svg().replace(" xmlns=\"http://www.w3.org/2000/svg\"", ""),
+        volume: shown.volume_svg(),
+        transfers: table("What holds transfers back", transfers, shown.transfers(), &[0, 3]),
+        busiest: table("The ten busiest links", busiest, shown.busiest(), &[0]),
+        incast: shown.incast_text(),
+    }
 }
 
 /// The page.
@@ -142,6 +178,7 @@ pub fn html(subject: &Subject<'_>) -> Result<String, DrawError> {
         accounts: tables::account_table(&space),
         memory: figures.memory.as_ref().map(Figure::svg).transpose()?.unwrap_or_default(),
         unfit: trust::without_figures(&notes.unfit, &space),
+        network: subject.network.map(network_part),
         theory: tables::theory_table(subject.rows),
         provenance: trust::provenance(&notes),
         assumptions: trust::assumptions(subject.assumptions),
@@ -275,8 +312,14 @@ mod tests {
 
     fn page(rows: &[RowJson]) -> String {
         let memory_gib = BTreeMap::from([("a100-4x4".to_owned(), 80.0)]);
-        let subject =
-            Subject { title: "a <b>", command: "masim <x>", rows, memory_gib: &memory_gib, assumptions: &[] };
+        let subject = Subject {
+            title: "a <b>",
+            command: "masim <x>",
+            rows,
+            memory_gib: &memory_gib,
+            assumptions: &[],
+            network: None,
+        };
         html(&subject).unwrap()
     }
 

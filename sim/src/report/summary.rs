@@ -93,6 +93,7 @@ fn duel_cells(duel: &Duel<'_>) -> [String; 6] {
         Outcome::NoBaseline | Outcome::NoSplit => format!("{} (alone)", name(duel.winner())),
         Outcome::Neither => "nothing runs".to_owned(),
     };
+    let winner = if duel.is_doubtful { format!("{winner}?") } else { winner };
     let margin = or_dash(duel.margin, signed_pct);
     [name(duel.split), time(duel.split), name(duel.baseline), time(duel.baseline), margin, winner]
 }
@@ -141,6 +142,10 @@ fn figures(row: &RowJson) -> Vec<(&'static str, Option<String>, &'static str)> {
     let us = |value: Option<f64>| value.map(ms);
     let share = |value: Option<f64>| value.map(pct);
     let plain = |value: Option<f64>| value.map(sig);
+    let interval = row.tpot_p05_us.zip(row.tpot_p95_us);
+    // The longer a step, the fewer tokens.
+    let rates = interval.zip(row.tokens_per_sec.zip(row.tpot_us));
+    let rates = rates.map(|((low, high), (rate, tpot))| (rate * tpot / high, rate * tpot / low));
     let (form, bound) = match row.tpot_us {
         Some(_) => ("closed form of TPOT", "work bound of TPOT"),
         None => ("closed form", "work bound"),
@@ -149,11 +154,13 @@ fn figures(row: &RowJson) -> Vec<(&'static str, Option<String>, &'static str)> {
     vec![
         ("prompts (TTFT)", us(row.ttft_us), "ms"),
         (tpot, us(row.tpot_us), "ms"),
+        ("  90 % between", interval.map(|(low, high)| format!("{} to {}", ms(low), ms(high))), "ms"),
         ("whole requests", us(row.makespan_us.filter(|_| row.output_len.is_some())), "ms"),
         ("step time (cold)", us(row.step_time_us), "ms"),
         (form, us(row.closed_form_us), "ms"),
         (bound, us(row.work_bound_us), "ms"),
         ("throughput", plain(row.tokens_per_sec), "tokens/s"),
+        ("  90 % between", rates.map(|(low, high)| format!("{} to {}", sig(low), sig(high))), "tokens/s"),
         ("throughput per GPU", plain(row.tokens_per_sec_per_gpu), "tokens/s"),
         ("busy", share(row.busy_share), "of time"),
         ("resident", share(row.resident_share), "of time"),

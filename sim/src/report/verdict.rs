@@ -3,6 +3,7 @@
 use super::number::{count, is_split, median, pct};
 use super::space::{Point, Space, fastest};
 use crate::sweep::RowJson;
+use crate::uncertainty::chance_shorter;
 
 /// Two times that differ by no more than 1 % are a tie; the rest is room for rounding.
 const TIE: f64 = 0.01 + 1e-12;
@@ -37,6 +38,18 @@ pub(crate) struct Duel<'a> {
     pub(crate) outcome: Outcome,
     /// TPOT of the split over that of the baseline, minus 1: negative where the split is faster.
     pub(crate) margin: Option<f64>,
+    /// Whether the errors of the models, drawn alike for both, could turn the order.
+    pub(crate) is_doubtful: bool,
+}
+
+/// An order that holds in fewer draws than this, and more than the rest, is in doubt.
+const SURE: f64 = 0.95;
+
+/// Whether the errors of the models leave open which of two rows is faster; a tie is one whatever they are.
+fn is_doubtful(split: &RowJson, baseline: &RowJson) -> bool {
+    let (Some(a), Some(b)) = (split.tpot_us, baseline.tpot_us) else { return false };
+    let chance = chance_shorter(split.seed, (a, &split.regimes), (b, &baseline.regimes));
+    chance.is_some_and(|chance| 1.0 - SURE < chance && chance < SURE)
 }
 
 /// The paper's own baseline stands under a name that ends in `_literal`: it is shown, but it is not
@@ -69,7 +82,10 @@ impl<'a> Duel<'a> {
             (None, Some(_), _) => Outcome::NoSplit,
             _ => Outcome::Neither,
         };
-        Self { at: point.at.clone(), split, baseline, outcome, margin }
+        let is_open = matches!(outcome, Outcome::Split | Outcome::Baseline);
+        let both = split.zip(baseline).filter(|_| is_open);
+        let is_doubtful = both.is_some_and(|(split, baseline)| is_doubtful(split, baseline));
+        Self { at: point.at.clone(), split, baseline, outcome, margin, is_doubtful }
     }
 
     /// The row that wins, a tie going to the faster.
@@ -144,10 +160,19 @@ impl<'a> Verdict<'a> {
             _ => self.sentence_of_wins(n, won, lost, &ties, &slower),
         };
         let skipped = self.duels.len() - n;
-        if skipped == 0 || n == 0 {
-            return first;
-        }
-        format!("{first} {}", self.sentence_of_skipped(skipped))
+        let skipped = (skipped > 0 && n > 0).then(|| self.sentence_of_skipped(skipped));
+        [Some(first), self.sentence_of_doubt(n), skipped].into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+
+    fn sentence_of_doubt(&self, n: usize) -> Option<String> {
+        let n_doubtful = self.duels.iter().filter(|duel| duel.is_doubtful).count();
+        (n_doubtful > 0).then(|| {
+            format!(
+                "At {n_doubtful} of {} the two cannot be told apart: the errors of the models, drawn alike for \
+                 both, turn the order in more than 5 % of all draws.",
+                count(n, "compared point")
+            )
+        })
     }
 
     fn sentence_of_wins(&self, n: usize, won: usize, lost: usize, ties: &str, slower: &str) -> String {
@@ -228,6 +253,7 @@ fn short(title: &str) -> &str {
 mod tests {
     use super::*;
     use crate::report::fixture::{hand_made, not_fitting};
+    use crate::uncertainty::{RegimeTime, Spread};
 
     fn outcome(rows: &[RowJson]) -> Outcome {
         Duel::new(&Space::new(rows).points[0]).outcome
@@ -256,6 +282,21 @@ mod tests {
         }
         let rows = [hand_made(0, "12:4", 1011.0), hand_made(0, "dp_ep", 1000.0)];
         assert_eq!(outcome(&rows), Outcome::Baseline);
+    }
+
+    /// 5 % apart: under a common error sure, under errors of their own that reach 20 % not.
+    #[test]
+    fn what_errors_could_turn_is_in_doubt() {
+        let spread = Spread { q05: -0.2, q25: -0.1, q50: 0.0, q75: 0.1, q95: 0.2 };
+        let with = |regime: &str, name, time_us| {
+            let (family, regime) = ("gemm".to_owned(), regime.to_owned());
+            let regimes = vec![RegimeTime { family, regime, time_us, spread }];
+            RowJson { regimes, ..hand_made(0, name, time_us) }
+        };
+        let rows = [with("long", "12:4", 950.0), with("long", "dp_ep", 1000.0)];
+        assert!(!sentence(&rows).contains("told apart"), "{}", sentence(&rows));
+        let rows = [with("short", "12:4", 950.0), with("long", "dp_ep", 1000.0)];
+        assert!(sentence(&rows).contains("At 1 of 1 compared point the two cannot be told apart"));
     }
 
     #[test]

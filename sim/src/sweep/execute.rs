@@ -7,7 +7,8 @@ use super::results::{Outcome, failed_row, row};
 use super::row::RowJson;
 use crate::cost::{CostModel, cost_of};
 use crate::load::RoutingPool;
-use crate::metrics::{Metrics, measure};
+use crate::metrics::network::NetworkUse;
+use crate::metrics::{Metrics, measure, network_use};
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::run::{RunError, run_once, run_plan};
@@ -46,6 +47,12 @@ pub fn simulate_plan(scenario: &Scenario, plan: &Plan, pool: &RoutingPool) -> Re
     let Workload::Inference { batch, output_len, .. } = scenario.workload else { return Ok(metrics) };
     let prompts = prompts(scenario, plan, &*cost, pool)?;
     Ok(metrics.with_prompts(&prompts, batch, output_len))
+}
+
+/// What the network did while `found`'s plan was measured.
+pub fn network_of(scenario: &Scenario, found: &Found, pool: &RoutingPool) -> NetworkUse {
+    let (routing, cost) = (routing_of(scenario, pool), cost_of(scenario));
+    network_use(scenario, &found.plan, &found.run, &routing, &*cost)
 }
 
 /// The prompts of an inference on the GPUs of `plan`.

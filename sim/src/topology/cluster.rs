@@ -107,6 +107,13 @@ impl Cluster {
         self.routes.route(self.net(), &self.gpus, src, dst)
     }
 
+    /// The GPU that forwards what `src` sends to `dst`, where the cluster has relays and one is on the way.
+    pub fn relay(&self, src: GpuIdx, dst: GpuIdx) -> Option<GpuIdx> {
+        let links = &self.route(src, dst).links;
+        let mut between = links.iter().skip(1).map(|&link| self.vertex(self.link_ends(link).0).kind);
+        between.find_map(|kind| if let VertexKind::Gpu(gpu) = kind { Some(gpu) } else { None })
+    }
+
     /// The names of the vertices of `route`, ends included.
     pub fn hops(&self, route: &Route) -> Vec<&str> {
         let ends: Vec<_> = route.links.iter().map(|&link| self.link_ends(link)).collect();

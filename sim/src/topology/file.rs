@@ -207,6 +207,8 @@ pub enum RelayFile {
     /// They never do.
     #[default]
     None,
+    /// What is meant for another rail goes over the scale-up links to the GPU on that rail first (NCCL's PXN).
+    Pxn,
 }
 
 /// The network between machines.

@@ -6,7 +6,7 @@
 //! tables of a switch: by destination, so that all traffic to one GPU meets on one spine.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 
 use masim_engine::LinkId;
 use petgraph::Direction;
@@ -16,6 +16,9 @@ use petgraph::visit::EdgeRef;
 /// Latency in picoseconds, then hops.
 type Cost = (u64, u32);
 
+/// The cost of what cannot be reached.
+const NEVER: Cost = (u64::MAX, u32::MAX);
+
 /// The cheapest ways from one vertex to all that it can reach.
 #[derive(Debug)]
 pub(crate) struct ShortestPaths<'a, V, L, C> {
@@ -23,29 +26,31 @@ pub(crate) struct ShortestPaths<'a, V, L, C> {
     latency_ps: L,
     may_cross: C,
     start: NodeIndex,
-    costs: BTreeMap<NodeIndex, Cost>,
+    /// By vertex; [`NEVER`] where no way leads.
+    costs: Vec<Cost>,
 }
 
 impl<'a, V, L: Fn(LinkId) -> u64, C: Fn(&V) -> bool> ShortestPaths<'a, V, L, C> {
     /// Looks from `start`, passing only through vertices that `may_cross`; others can be reached but not crossed.
     pub(crate) fn from(graph: &'a DiGraph<V, LinkId>, latency_ps: L, start: NodeIndex, may_cross: C) -> Self {
-        let mut paths = Self { graph, latency_ps, may_cross, start, costs: BTreeMap::new() };
+        let costs = vec![NEVER; graph.node_count()];
+        let mut paths = Self { graph, latency_ps, may_cross, start, costs };
         paths.search();
         paths
     }
 
     fn search(&mut self) {
         let mut queue = BinaryHeap::from([Reverse(((0, 0), self.start))]);
-        self.costs.insert(self.start, (0, 0));
+        self.costs[self.start.index()] = (0, 0);
         while let Some(Reverse((cost, at))) = queue.pop() {
-            if self.costs[&at] < cost || !self.crosses(at) {
+            if self.costs[at.index()] < cost || !self.crosses(at) {
                 continue;
             }
             for edge in self.graph.edges(at) {
                 let next = self.after(cost, *edge.weight());
-                let known = self.costs.get(&edge.target());
-                if known.is_none_or(|&known| next < known) {
-                    self.costs.insert(edge.target(), next);
+                let known = &mut self.costs[edge.target().index()];
+                if next < *known {
+                    *known = next;
                     queue.push(Reverse((next, edge.target())));
                 }
             }
@@ -62,21 +67,24 @@ impl<'a, V, L: Fn(LinkId) -> u64, C: Fn(&V) -> bool> ShortestPaths<'a, V, L, C> 
     }
 
     pub(crate) fn reaches(&self, vertex: NodeIndex) -> bool {
-        self.costs.contains_key(&vertex)
+        self.costs[vertex.index()] < NEVER
     }
 
     /// The links of a cheapest path to `end`, or `None` where there is no path.
     pub(crate) fn path_to(&self, end: NodeIndex, choice: u32) -> Option<Vec<LinkId>> {
         let mut at = end;
-        let mut cost = *self.costs.get(&end)?;
+        let mut cost = self.costs[end.index()];
+        if cost == NEVER {
+            return None;
+        }
         let mut links = Vec::with_capacity(cost.1 as usize);
         while at != self.start {
             let mut equals: Vec<_> = self
                 .graph
                 .edges_directed(at, Direction::Incoming)
                 .filter(|edge| self.crosses(edge.source()))
-                .filter_map(|edge| Some((*edge.weight(), edge.source(), *self.costs.get(&edge.source())?)))
-                .filter(|&(link, _, before)| self.after(before, link) == cost)
+                .map(|edge| (*edge.weight(), edge.source(), self.costs[edge.source().index()]))
+                .filter(|&(link, _, before)| before < NEVER && self.after(before, link) == cost)
                 .collect();
             equals.sort_unstable();
             let (link, before, before_cost) = equals[choice as usize % equals.len()];

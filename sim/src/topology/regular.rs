@@ -7,7 +7,9 @@ use masim_units::Bandwidth;
 use super::card::GpuCard;
 use super::card_load::Cards;
 use super::cluster::Cluster;
-use super::file::{ClusterFile, GpuFile, HostFile, ScaleOutFile, ScaleOutKind, ScaleUpFile, ScaleUpKind};
+use super::file::{
+    ClusterFile, GpuFile, HostFile, RelayFile, ScaleOutFile, ScaleOutKind, ScaleUpFile, ScaleUpKind,
+};
 use super::findings::{BANDWIDTH_MAX, Findings};
 use super::graph::{Fabric, LinkSpec, VertexIdx, VertexKind};
 use super::parts::{Gpu, GpuIdx};
@@ -292,6 +294,8 @@ impl Regular<'_> {
         let routing = Routing::Regular {
             exits,
             through_host: self.scale_out.is_some_and(|out| !out.file.gpudirect),
+            relays: self.scale_up.is_some()
+                && self.scale_out.is_some_and(|out| out.file.relay == RelayFile::Pxn),
             leave_by_rail_of_receiver: self
                 .scale_out
                 .is_some_and(|out| n_nics > 1 && matches!(out.leaves, Leaves::ByRail { spines: None })),

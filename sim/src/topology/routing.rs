@@ -4,9 +4,11 @@
 //! inside a machine it stays on the scale-up links; between machines it leaves by the sender's
 //! preferred NIC and enters by the receiver's (rail affinity), through the host memory of both where
 //! NICs cannot reach GPU memory. Rails that no spine joins are the exception: there a route leaves by
-//! the sender's NIC on the receiver's rail, across the host bridge. In the explicit form a route is the
-//! shortest path. A GPU is never on the way.
+//! the sender's NIC on the receiver's rail, across the host bridge; and where GPUs relay, data for another rail
+//! goes over the scale-up links to the GPU on that rail and leaves by its NIC. In the explicit form a route is the
+//! shortest path. Otherwise a GPU is never on the way.
 
+use std::cell::OnceCell;
 use std::sync::OnceLock;
 
 use masim_engine::LinkId;
@@ -34,6 +36,8 @@ pub(crate) enum Routing {
         through_host: bool,
         /// Whether the NIC of the receiver's rail is used on both sides.
         leave_by_rail_of_receiver: bool,
+        /// Whether data for another rail goes by way of the GPU on that rail.
+        relays: bool,
     },
     /// The shortest path that crosses no GPU.
     Explicit,
@@ -99,7 +103,9 @@ impl Routes {
         let home = gpus[src.0 as usize].node_idx;
         let inside = legs(net, self.vertex(src), |vertex| vertex.kind == VertexKind::NvSwitch);
         let exit = &exits[home as usize];
-        let outside: Vec<_> = exit.nics.iter().map(|&nic| legs(net, nic, is_between_machines)).collect();
+        let relays: Vec<_> = (0..exit.nics.len()).map(|rail| self.relay(gpus, src, rail)).collect();
+        // Only the NICs by which something leaves: all but rails without spines use one.
+        let outside: Vec<_> = exit.nics.iter().map(|_| OnceCell::new()).collect();
         let ways_out: Vec<_> = exit.nics.iter().map(|&nic| self.leg_to_nic(net, src, exit, nic)).collect();
         (0..self.n_gpus())
             .map(|dst| {
@@ -113,9 +119,16 @@ impl Routes {
                 }
                 let nic = self.nic_out(src, dst) as usize;
                 let entered = exits[there as usize].nics[self.rail(dst) as usize];
-                let between = outside[nic].path_to(entered.node(), dst.0).expect("the fabric joins all NICs");
+                let from_nic = outside[nic].get_or_init(|| legs(net, exit.nics[nic], is_between_machines));
+                let between = from_nic.path_to(entered.node(), dst.0).expect("the fabric joins all NICs");
                 let entry = self.entry(net, &exits[there as usize], dst);
-                [&ways_out[nic][..], &between[..], entry].concat()
+                let Some(relay) = relays[nic] else {
+                    return [&ways_out[nic][..], &between[..], entry].concat();
+                };
+                let to_relay =
+                    inside.path_to(self.vertex(relay).node(), relay.0).expect("scale-up joins a machine");
+                let by_relay = self.leg_to_nic(net, relay, exit, exit.nics[nic]);
+                [&to_relay[..], &by_relay[..], &between[..], entry].concat()
             })
             .collect()
     }
@@ -123,9 +136,22 @@ impl Routes {
     /// The NIC by which data from `src` to `dst` leaves.
     fn nic_out(&self, src: GpuIdx, dst: GpuIdx) -> u32 {
         match self.routing {
-            Routing::Regular { leave_by_rail_of_receiver: true, .. } => self.rail(dst),
+            Routing::Regular { leave_by_rail_of_receiver: true, .. }
+            | Routing::Regular { relays: true, .. } => self.rail(dst),
             Routing::Regular { .. } | Routing::Explicit => self.rail(src),
         }
+    }
+
+    /// The GPU by way of which data from `src` leaves on `rail`; none where that is its own, or nobody relays.
+    fn relay(&self, gpus: &[Gpu], src: GpuIdx, rail: usize) -> Option<GpuIdx> {
+        let Routing::Regular { relays: true, .. } = self.routing else { return None };
+        if self.rail(src) as usize == rail {
+            return None;
+        }
+        let home = gpus[src.0 as usize].node_idx;
+        let first = gpus.partition_point(|gpu| gpu.node_idx < home);
+        let node = (0u32..).zip(gpus).skip(first).take_while(|(_, gpu)| gpu.node_idx == home);
+        node.map(|(idx, _)| GpuIdx(idx)).find(|&gpu| self.rail(gpu) as usize == rail)
     }
 
     /// From `src` to a NIC of its machine.

@@ -102,8 +102,8 @@ fn what_does_not_parse_is_told_with_its_position() {
     let (at, message) = position("  gpudirect: true", "  gpu_direct: true");
     assert_eq!(at.0, 22);
     assert!(message.contains("gpu_direct"), "{message}");
-    let (_, message) = position("relay: none", "relay: pxn");
-    assert!(message.contains("pxn") && message.contains("none"), "{message}");
+    let (_, message) = position("relay: none", "relay: ring");
+    assert!(message.contains("pxn") && message.contains("ring") && message.contains("none"), "{message}");
 }
 
 #[test]
@@ -281,6 +281,27 @@ fn rails_are_joined_by_spines_or_by_the_senders_host() {
     // 4 nodes x 25 GB/s on a rail, 2 spines.
     let up = joined.link(joined.link_named("leaf0->spine1").unwrap());
     assert_eq!(up.bandwidth, "50 GB/s".parse().unwrap());
+}
+
+/// NCCL's PXN: over the board to the GPU on the receiver's rail (0.5 us), then by that rail alone (4 us).
+#[test]
+fn relays_carry_to_the_rail_of_the_receiver() {
+    for kind in ["switch", "rail"] {
+        let text = Shipped.cluster_text("a100-4x4").replace("relay: none", "relay: pxn");
+        let cluster = cluster(&text.replace("kind: switch", &format!("kind: {kind}"))).unwrap();
+        let net = if kind == "rail" { "leaf3" } else { "net" };
+        assert_eq!(
+            way(&cluster, "n0.g0", "n1.g3"),
+            format!("n0.g0 n0.g3 n0.pcie1 n0.nic3 {net} n1.nic3 n1.pcie1 n1.g3: 4.500 us")
+        );
+        assert_eq!(
+            way(&cluster, "n0.g3", "n1.g3"),
+            format!("n0.g3 n0.pcie1 n0.nic3 {net} n1.nic3 n1.pcie1 n1.g3: 4.000 us")
+        );
+        assert_eq!(way(&cluster, "n0.g0", "n0.g3"), "n0.g0 n0.g3: 0.500 us");
+        let relay = |src, dst| cluster.relay(GpuIdx(src), GpuIdx(dst));
+        assert_eq!((relay(0, 7), relay(3, 7), relay(0, 3)), (Some(GpuIdx(3)), None, None));
+    }
 }
 
 /// Every route of every shipped cluster: its links follow each other, and no GPU stands between.

@@ -31,14 +31,13 @@ pub struct Compared {
 pub fn validate(sets: &[WholeSet], profile: Option<(&str, &str)>, library: &dyn Library) -> Compared {
     let mut compared = Compared::default();
     for set in sets {
-        let of_card = profile.filter(|(_, gpu)| *gpu == set.set.gpu).map(|(name, _)| name.to_owned());
-        if let (None, Some((name, gpu))) = (&of_card, profile) {
+        if let Some((name, gpu)) = profile.filter(|(_, gpu)| *gpu != set.set.gpu) {
             let (set, card) = (&set.set.name, &set.set.gpu);
             compared.warnings.push(format!(
-                "profile `{name}` is of card `{gpu}`: for set `{set}`, measured on `{card}`, rooflines are used"
+                "profile `{name}` is of card `{gpu}`: for set `{set}` its parameters stand beside the figures of `{card}`"
             ));
         }
-        let mut predictor = Predictor::new(&set.set, of_card, library);
+        let mut predictor = Predictor::new(&set.set, profile.map(|(name, _)| name.to_owned()), library);
         for table in &set.tables {
             compared.add(set, table, &mut predictor);
         }

@@ -161,6 +161,16 @@ impl Engine {
         self.network.add_path(hops)
     }
 
+    /// Notices ends of flows at multiples of `grain` only: faster where very many flows differ a little, and
+    /// late by less than that.
+    ///
+    /// # Panics
+    ///
+    /// When `grain` is zero or flows are under way.
+    pub fn coalesce(&mut self, grain: SimDuration) {
+        self.network.coalesce(grain);
+    }
+
     /// Makes a resource faster or slower from now on.
     ///
     /// # Errors

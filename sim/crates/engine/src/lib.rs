@@ -24,6 +24,6 @@ pub use graph::{
     Flow, Graph, GraphId, Hop, LinkId, PathId, Shape, ShapeBuilder, ShapeError, Slowdown, StreamId, TaskId,
     TaskRef, Work,
 };
-pub use network::{EndBeyondTime, Network};
+pub use network::{EndBeyondTime, Limit, LinkLoad, Network};
 pub use speed::Speed;
 pub use trace::{Span, Trace};

@@ -11,6 +11,7 @@ mod fill;
 mod rate;
 mod solver;
 mod spread;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -20,13 +21,16 @@ mod textbook;
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BinaryHeap};
 
-use masim_units::{Bandwidth, Bytes, SimTime};
+use masim_units::{Bandwidth, Bytes, SimDuration, SimTime};
 
 use crate::graph::{Hop, LinkId, PathId};
 use crate::network::end_queue::EndQueue;
 use crate::network::rate::{UNLIMITED, rate_at, rate_of, served, service_of, time_for};
 use crate::network::solver::Solver;
+use crate::network::watch::Watch;
 use crate::speed::Speed;
+
+pub use watch::{Limit, LinkLoad};
 
 /// Links, paths over them, and the flows under way.
 #[derive(Debug)]
@@ -36,7 +40,8 @@ pub struct Network {
     /// The route of each registered path.
     paths: Vec<u32>,
     routes: Vec<Route>,
-    routes_by_hops: BTreeMap<Vec<Hop>, u32>,
+    /// By a hash of the hops, and the next free number where two hashes are equal.
+    routes_by_hash: BTreeMap<u64, u32>,
     classes: Vec<Class>,
     solver: Solver,
     ends: EndQueue,
@@ -45,6 +50,9 @@ pub struct Network {
     /// Flows started so far.
     n_started: u64,
     n_flows: u64,
+    /// Ends are noticed at multiples of this.
+    grain_ps: u64,
+    watch: Option<Watch>,
 }
 
 /// The earliest end lies beyond the representable range of time (213 days).
@@ -59,7 +67,7 @@ pub struct EndBeyondTime {
 #[derive(Debug)]
 struct Route {
     /// Ordered by link, each link once.
-    hops: Vec<Hop>,
+    hops: Box<[Hop]>,
     /// By rate cap.
     classes: Vec<(u64, u32)>,
 }
@@ -107,16 +115,20 @@ impl Class {
     }
 
     /// When the next flow ends at the present rate: `None` if it never does, `u64::MAX` if beyond all time.
-    fn next_end(&self, now: SimTime) -> Option<u64> {
+    fn next_end(&self, now: SimTime, grain_ps: u64) -> Option<u64> {
         let Reverse(next) = self.flows.peek()?;
-        if next.service <= self.service || self.rate == UNLIMITED {
+        if self.rate == UNLIMITED {
             return Some(now.as_ps());
+        }
+        if next.service <= self.service {
+            return Some(noticed(now.as_ps(), grain_ps));
         }
         if self.rate == 0 {
             return None;
         }
         let after = time_for(next.service - self.service, self.rate);
-        Some(after.and_then(|ps| self.since.as_ps().checked_add(ps)).unwrap_or(u64::MAX))
+        let end = after.and_then(|ps| self.since.as_ps().checked_add(ps));
+        Some(end.map_or(u64::MAX, |end| noticed(end, grain_ps)))
     }
 }
 
@@ -133,7 +145,7 @@ impl Network {
             now: SimTime::ZERO,
             paths: Vec::new(),
             routes: Vec::new(),
-            routes_by_hops: BTreeMap::new(),
+            routes_by_hash: BTreeMap::new(),
             classes: Vec::new(),
             solver: Solver::new(nominal.iter().copied()),
             nominal,
@@ -141,6 +153,8 @@ impl Network {
             touched: Vec::new(),
             n_started: 0,
             n_flows: 0,
+            grain_ps: 1,
+            watch: None,
         }
     }
 
@@ -153,22 +167,60 @@ impl Network {
     ///
     /// When a link does not exist or a multiplicity is zero.
     pub fn add_path(&mut self, hops: &[Hop]) -> PathId {
-        let mut merged = BTreeMap::<LinkId, u32>::new();
         for hop in hops {
             assert!((hop.link.0 as usize) < self.nominal.len(), "link {} of a path exists", hop.link.0);
             assert!(hop.multiplicity > 0, "link {} is crossed at least once per byte", hop.link.0);
-            let multiplicity = merged.entry(hop.link).or_default();
-            *multiplicity =
-                multiplicity.checked_add(hop.multiplicity).expect("a multiplicity is a small number");
         }
-        let hops: Vec<_> =
-            merged.into_iter().map(|(link, multiplicity)| Hop { link, multiplicity }).collect();
-        let route = *self.routes_by_hops.entry(hops).or_insert_with_key(|hops| {
-            self.routes.push(Route { hops: hops.clone(), classes: Vec::new() });
-            index(self.routes.len() - 1)
-        });
+        let route = self.route(merged(hops));
         self.paths.push(route);
         PathId(index(self.paths.len() - 1))
+    }
+
+    /// Ends of flows are noticed at multiples of `grain` only, so that those close to each other cost one
+    /// change of rates; each is late by less than that, and its flow holds its share until then.
+    ///
+    /// # Panics
+    ///
+    /// When `grain` is zero or flows are under way.
+    pub fn coalesce(&mut self, grain: SimDuration) {
+        assert!(grain > SimDuration::ZERO && self.n_flows == 0, "ends are coalesced from the beginning");
+        self.grain_ps = grain.as_ps();
+    }
+
+    /// Notes from now on what links carry and which of them hold flows back; costs about as much as the rates do.
+    ///
+    /// # Panics
+    ///
+    /// When flows are under way.
+    pub fn watch(&mut self) {
+        assert!(self.n_flows == 0, "a network is watched from the beginning");
+        self.watch = Some(Watch::new(self.nominal.len()));
+    }
+
+    /// What each link carried since it is watched; empty if it is not.
+    pub fn loads(&self) -> Vec<LinkLoad> {
+        self.watch.iter().flat_map(|watch| watch.loads(&self.nominal)).collect()
+    }
+
+    /// Which link held back each flow that has ended since this was last asked.
+    pub fn take_limits(&mut self) -> Vec<Limit> {
+        self.watch.as_mut().map(|watch| std::mem::take(&mut watch.limits)).unwrap_or_default()
+    }
+
+    /// The route over `hops`, made when it is new.
+    fn route(&mut self, hops: Vec<Hop>) -> u32 {
+        let mut hash = hash(&hops);
+        loop {
+            match self.routes_by_hash.get(&hash) {
+                Some(&route) if *self.routes[route as usize].hops == *hops => return route,
+                Some(_) => hash = hash.wrapping_add(1),
+                None => break,
+            }
+        }
+        let route = index(self.routes.len());
+        self.routes.push(Route { hops: hops.into(), classes: Vec::new() });
+        self.routes_by_hash.insert(hash, route);
+        route
     }
 
     /// Flows under way.
@@ -241,9 +293,16 @@ impl Network {
             let state = &mut self.classes[class as usize];
             let service = if state.rate == UNLIMITED { u128::MAX } else { state.service_at(now) };
             while state.flows.peek().is_some_and(|Reverse(flow)| flow.service <= service) {
-                ended.extend(state.flows.pop().map(|Reverse(flow)| (flow.start_idx, flow.tag)));
+                let Some(Reverse(flow)) = state.flows.pop() else { break };
+                ended.push((flow.start_idx, flow.tag));
                 self.solver.remove_flow(class);
                 self.n_flows -= 1;
+                if let Some(watch) = &mut self.watch {
+                    watch.end(class, now, flow.tag);
+                }
+            }
+            if let (Some(watch), true) = (&mut self.watch, state.flows.is_empty()) {
+                watch.clear(class);
             }
             self.touch(class);
         }
@@ -284,15 +343,22 @@ impl Network {
 
     /// Solves rates and finds ends after the starts and ends of this instant.
     fn settle(&mut self) {
-        let Self { now, classes, solver, ends, touched, .. } = self;
+        let Self { now, classes, solver, ends, touched, grain_ps, watch, .. } = self;
         let n_touched = touched.len();
         solver.solve(touched);
         for &class in &touched[n_touched..] {
             classes[class as usize].set_rate(*now, solver.rate(class));
         }
+        if let Some(watch) = watch {
+            for &class in touched.iter() {
+                let (rate, by, hops) = solver.load(class);
+                watch.note((class, *now), rate, by, hops);
+            }
+            watch.settle(*now);
+        }
         for class in touched.drain(..) {
             classes[class as usize].is_touched = false;
-            ends.set(class, classes[class as usize].next_end(*now));
+            ends.set(class, classes[class as usize].next_end(*now, *grain_ps));
         }
     }
 
@@ -310,13 +376,42 @@ impl Network {
             Err(at) => {
                 let class = self.solver.add_class(hops, cap);
                 classes.insert(at, (cap, class));
-                let flows = BinaryHeap::new();
+                // Most classes of a large set have one flow at a time.
+                let flows = BinaryHeap::with_capacity(1);
                 self.classes.push(Class { rate: 0, service: 0, since: self.now, flows, is_touched: false });
                 self.ends.add_class();
                 class
             }
         }
     }
+}
+
+/// The first multiple of the grain from `end` on.
+fn noticed(end: u64, grain_ps: u64) -> u64 {
+    if grain_ps == 1 { end } else { end.checked_next_multiple_of(grain_ps).unwrap_or(u64::MAX) }
+}
+
+/// Each link once, in order.
+fn merged(hops: &[Hop]) -> Vec<Hop> {
+    let mut merged = hops.to_vec();
+    merged.sort_unstable();
+    merged.dedup_by(|next, kept| {
+        if next.link != kept.link {
+            return false;
+        }
+        kept.multiplicity =
+            kept.multiplicity.checked_add(next.multiplicity).expect("a multiplicity is a small number");
+        true
+    });
+    merged
+}
+
+/// FNV-1a over the numbers in `hops`.
+fn hash(hops: &[Hop]) -> u64 {
+    let numbers = hops.iter().flat_map(|hop| [hop.link.0, hop.multiplicity]);
+    numbers.fold(0xcbf2_9ce4_8422_2325, |hash: u64, number| {
+        (hash ^ u64::from(number)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 /// A position as it is stored.

@@ -127,7 +127,9 @@ impl<'a> Predictor<'a> {
         if self.library.load(RefKind::Model, model, "").is_err() {
             return Err("no model card has this name".to_owned());
         }
-        let (cluster, profile) = (self.cluster(tp * pp), quoted(self.profile.as_deref().unwrap_or("none")));
+        let by_card = |name: &String| format!("{{ {}: {} }}", quoted(&self.set.gpu), quoted(name));
+        let profile = self.profile.as_ref().map_or_else(|| "none".to_owned(), by_card);
+        let cluster = self.cluster(tp * pp);
         let model = quoted(model);
         // Measured stacks of this family are Python programs unless they say otherwise.
         let is_vllm = self.set.stack.to_ascii_lowercase().contains("vllm");

@@ -155,6 +155,16 @@ impl Solver {
         self.classes[class as usize].rate
     }
 
+    /// What all flows of `class` take together, which link holds them back, and what they cross how often.
+    pub(super) fn load(&self, class: u32) -> (u64, Option<u32>, impl Iterator<Item = (u32, u32)> + '_) {
+        let Class { rate, n_flows, .. } = self.classes[class as usize];
+        let hops = self.hops_of(class);
+        let by = self.least_levels(class).at;
+        let link = self.hops.get(by as usize).filter(|_| n_flows > 0).map(|hop| hop.link);
+        let taken = if hops.is_empty() { 0 } else { rate.saturating_mul(n_flows) };
+        (taken, link, self.hops[hops].iter().map(|hop| (hop.link, hop.multiplicity)))
+    }
+
     /// One more flow of `class`.
     pub(super) fn add_flow(&mut self, class: u32) {
         self.classes[class as usize].n_flows += 1;

@@ -331,3 +331,43 @@ fn a_path_without_links_takes_only_what_a_cap_makes_of_it() {
     assert_eq!(run_out(&mut network), [(0, 1), (1_000_000, 2)]);
     assert_eq!(network.n_flows(), 0);
 }
+
+/// Over 1 GB/s, 1 MB and 2 MB: at half the rate the first ends at 2 ms, noticed at 3 ms; it holds its share until
+/// then, so that 0.5 MB are left, which take 0.5 ms: 3.5 ms, noticed at 6 ms.
+#[test]
+fn coalesced_ends_are_late_by_less_than_the_grain() {
+    let mut network = Network::new(&[Bandwidth::from_gb_per_sec(1)]);
+    network.coalesce(SimDuration::from_ps(3_000_000_000));
+    let path = network.add_path(&[Hop { link: LinkId(0), multiplicity: 1 }]);
+    network.start(SimTime::ZERO, path, Bytes(1_000_000), None, 1);
+    network.start(SimTime::ZERO, path, Bytes(2_000_000), None, 2);
+    assert_eq!(run_out(&mut network), [(3_000_000_000, 1), (6_000_000_000, 2)]);
+}
+
+#[test]
+fn a_link_that_is_named_twice_counts_twice() {
+    let hop = |link, multiplicity| Hop { link: LinkId(link), multiplicity };
+    let mut network = Network::new(&[Bandwidth::from_gb_per_sec(1); 2]);
+    assert_eq!(merged(&[hop(1, 1), hop(0, 2), hop(1, 3)]), [hop(0, 2), hop(1, 4)]);
+    let paths = [[hop(1, 1), hop(0, 1)], [hop(0, 1), hop(1, 1)]].map(|hops| network.add_path(&hops));
+    let routes = paths.map(|path| network.paths[path.0 as usize]);
+    assert_eq!(routes[0], routes[1], "the order of links makes no other route");
+}
+
+/// 1 MB over links of 1 and 4 GB/s, and 2 MB over the second alone: the first is held back by its narrow link for
+/// 1 ms; the second gets 3 GB/s and ends after 2/3 ms. The wide link is full at first, and busy for 1 ms.
+#[test]
+fn a_watched_network_knows_what_held_flows_back() {
+    let hop = |link| Hop { link: LinkId(link), multiplicity: 1 };
+    let mut network = Network::new(&[1, 4, 9].map(Bandwidth::from_gb_per_sec));
+    network.watch();
+    let paths = [&[hop(0), hop(1)][..], &[hop(1)]].map(|hops| network.add_path(hops));
+    network.start(SimTime::ZERO, paths[0], Bytes(1_000_000), None, 1);
+    network.start(SimTime::ZERO, paths[1], Bytes(2_000_000), None, 2);
+    run_out(&mut network);
+    assert_eq!(network.next_end(), Ok(None));
+    let limit = |tag, link| Limit { tag, link: Some(LinkId(link)) };
+    assert_eq!(network.take_limits(), [limit(2, 1), limit(1, 0)]);
+    let loads: Vec<_> = network.loads().iter().map(|load| (load.peak, (load.busy_s * 1e6).round())).collect();
+    assert_eq!(loads, [(1.0, 1000.0), (1.0, 1000.0), (0.0, 0.0)]);
+}

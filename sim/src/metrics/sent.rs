@@ -1,0 +1,74 @@
+//! The flows of a finished run, as they were sent.
+
+use std::sync::Arc;
+
+use masim_engine::Work;
+
+use super::network::{NetworkUse, Traffic};
+use crate::cost::CostModel;
+use crate::load::RoutingSource;
+use crate::lower::Lowering;
+use crate::plan::Plan;
+use crate::replay::Sent;
+use crate::run::{Run, rates};
+use crate::scenario::Scenario;
+
+/// What the network did in the measured stretch of `run`, a run of `plan`.
+///
+/// A run keeps spans alone; its flows are lowered again and replayed with the starts that they had, which takes about
+/// as long as the run did.
+///
+/// # Panics
+///
+/// When `run` is not a run of this plan.
+pub fn network_use(
+    scenario: &Scenario,
+    plan: &Plan,
+    run: &Run,
+    routing: &RoutingSource,
+    cost: &dyn CostModel,
+) -> NetworkUse {
+    NetworkUse::of(&traffic(scenario, plan, run, routing, cost))
+        .expect("a run that has ended can be replayed")
+}
+
+/// All flows of all steps of `run`.
+fn traffic(
+    scenario: &Scenario,
+    plan: &Plan,
+    run: &Run,
+    routing: &RoutingSource,
+    cost: &dyn CostModel,
+) -> Traffic {
+    let mut lowering = Lowering::new(scenario, plan, cost);
+    let (mut flows, mut kinds) = (Vec::new(), Vec::new());
+    let mut works: Option<Arc<Vec<Work>>> = None;
+    for (idx, step) in (0..).zip(&run.steps) {
+        let works = match &works {
+            Some(same) if routing.is_constant() => Arc::clone(same),
+            _ => {
+                let step = lowering.step(&routing.step(idx)).expect("it was lowered for the run");
+                Arc::clone(works.insert(Arc::new(step.works)))
+            }
+        };
+        for ((work, info), span) in works.iter().zip(step.infos.iter()).zip(&step.trace.spans) {
+            let Work::Transfer { flows: sent, .. } = work else { continue };
+            for flow in sent {
+                let start = span.start.checked_add(flow.latency).expect("its task ends later");
+                let (path, bytes, rate_cap) = (flow.path.0, flow.bytes, flow.rate_cap);
+                flows.push(Sent { start, path, bytes, rate_cap });
+                kinds.push(info.activity.name());
+            }
+        }
+    }
+    let (from, to) = run.measured();
+    let wires = lowering.wires();
+    Traffic {
+        rates: rates(scenario),
+        paths: wires.paths().to_vec(),
+        steps: wires.steps(),
+        flows,
+        kinds,
+        window: (from, to.max(from)),
+    }
+}
