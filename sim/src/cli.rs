@@ -20,6 +20,7 @@ mod collective;
 mod run;
 mod sweep;
 mod measurements;
+mod import;
 mod calibrate;
 mod validate;
 mod predict;
@@ -64,6 +65,9 @@ enum Command {
     /// Run a set of flows over links, and compare with another simulator
     #[command(after_help = network::AFTER_HELP)]
     Network(network::NetworkArgs),
+    /// Turn what other tools measured into a measurement set
+    #[command(after_help = import::AFTER_HELP)]
+    Import(import::ImportArgs),
     /// How long a collective takes alone, by every algorithm and protocol
     #[command(after_help = collective::AFTER_HELP)]
     Collective(collective::CollectiveArgs),
@@ -95,6 +99,7 @@ impl Command {
             Self::Run(run) => run.run(),
             Self::Check(check) => check.run(),
             Self::Network(network) => network.run(),
+            Self::Import(import) => import.run(),
             Self::Collective(collective) => collective.run(),
             Self::Calibrate(calibrate) => calibrate.run(),
             Self::Validate(validate) => validate.run(),

@@ -8,6 +8,7 @@ mod params;
 pub mod input;
 pub mod topology;
 pub mod measurement;
+pub mod import;
 pub mod profile;
 
 // How long kernels and collectives take, and how well that is known.

@@ -70,6 +70,70 @@ fn sets_that_are_wrong_end_with_their_place() {
     assert!(error.contains("is no measurement set: it has no `set.yaml`"), "{error}");
 }
 
+/// A log of two sizes on eight GPUs, made up in the form of nccl-tests 2.18.
+const LOG: &str = "\
+# nccl-tests version 2.18.3 nccl-headers=23003 nccl-library=22807
+# Collective test starting: all_reduce_perf
+# nThread 1 nGpus 8 minBytes 1024 maxBytes 2048 step: 2(factor) warmup iters: 1 iters: 20 agg iters: 1 validation: 1 graph: 0
+#       size         count      type   redop    root     time   algbw   busbw #wrong     time   algbw   busbw #wrong
+#        (B)    (elements)                               (us)  (GB/s)  (GB/s)            (us)  (GB/s)  (GB/s)
+        1024           256     float     sum      -1    20.50    0.05    0.09      0    19.00    0.05    0.09      0
+     1048576        262144     float     sum      -1    40.50    0.05    0.09      0    39.00    0.05    0.09      0
+";
+
+#[test]
+fn a_log_becomes_a_set_that_can_be_judged_and_is_not_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, set) = (folder.path().join("a.log"), folder.path().join("lab"));
+    fs::write(&log, LOG).unwrap();
+    let [log, set] = [log, set].map(|path| path.display().to_string());
+    let said = ["--gpu", "a100-sxm4-80gb", "--source", "a laboratory: ours", "--licence", "CC0-1.0"];
+    let mut args = vec!["import", "nccl-tests", &log, "-o", &set];
+    args.extend(said);
+    expect(0, &args);
+    let table = fs::read_to_string(Path::new(&set).join("collective.csv")).unwrap();
+    assert_eq!(
+        table,
+        "kind,bytes,n_gpus,n_nodes,time_us\nall_reduce,1024,8,1,20.5\nall_reduce,1048576,8,1,40.5\n"
+    );
+    let (json, _) = expect(0, &["validate", &set, "--profile", "a100-sxm4-80gb-generic", "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(&json).unwrap()[0]["n"], 2);
+    let (_, error) = expect(1, &args);
+    assert!(error.contains("is there already") && error.contains("--overwrite"), "{error}");
+    args.push("--overwrite");
+    expect(0, &args);
+    fs::write(Path::new(&set).join("notes.txt"), "mine").unwrap();
+    let (_, error) = expect(1, &args);
+    assert!(error.contains("holds `notes.txt`"), "{error}");
+}
+
+#[test]
+fn a_predictor_is_trained_again_to_the_byte_and_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let [one, two] = ["one", "two"].map(|name| folder.path().join(name).join("p.yaml"));
+    let mut texts = Vec::new();
+    for path in [&one, &two] {
+        fs::create_dir(path.parent().unwrap()).unwrap();
+        let path = path.display().to_string();
+        let (table, _) =
+            expect(0, &["calibrate", "--predictor", "--simulate", "scenarios/decode.yaml", "-o", &path]);
+        assert!(table.contains("predictor: attention") && table.contains("predictor: moe"), "{table}");
+        texts.push(fs::read_to_string(&path).unwrap());
+    }
+    assert_eq!(texts[0], texts[1]);
+    let list = folder.path().join("ops.jsonl");
+    let work = r#"{"family": "attention_decode", "dtype": "bf16", "batch": 64, "kv_len": 2048, "n_heads": 32, "n_kv_heads": 32, "head_dim": 64}"#;
+    fs::write(&list, work).unwrap();
+    let [list, profile] = [&list, &one].map(|path| path.display().to_string());
+    let (json, _) = expect(0, &["predict", &list, "--profile", &profile, "--predictor", "--json"]);
+    let found: Value = serde_json::from_str(&json).unwrap();
+    // The cache: 64 x 2048 x 2 x 2048 x 2 B = 1.07 GB at 0.80 x 2039 GB/s takes 658 us.
+    let time_us = found["time_us"].as_f64().unwrap();
+    assert!((time_us / 658.0 - 1.0).abs() < 0.1 && found["provenance"] == "Fitted", "{json}");
+    let (_, error) = expect(1, &["predict", &list, "--profile", "a100-sxm4-80gb-generic", "--predictor"]);
+    assert!(error.contains("has no predictor"), "{error}");
+}
+
 /// Every shipped profile names its sets; what it says of rows kept aside is what those rows give.
 #[test]
 #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]

@@ -63,7 +63,7 @@ pub fn calibrate_predictor(
 
 fn network_of(head: Head, sets: &[MeasurementSet], seed: u64) -> Option<NetworkFile> {
     let (mut families, mut references) = (Vec::new(), Vec::new());
-    let (mut seen, mut fitted, mut held_out) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut thin, mut fitted, mut held_out) = (Vec::new(), Vec::new(), Vec::new());
     for family in Family::ALL.into_iter().filter(|family| Head::of(*family) == Some(head)) {
         for (set, table) in sets.iter().filter_map(|set| Some((set, set.table(family)?))) {
             let split = Split::new(SEED, &set.name, table);
@@ -73,7 +73,7 @@ fn network_of(head: Head, sets: &[MeasurementSet], seed: u64) -> Option<NetworkF
                 continue;
             }
             let own: Vec<_> = own.into_iter().map(|row| Sample { set, row }).collect();
-            seen.extend(thinned(&own));
+            thin.extend(thinned(&own));
             fitted.extend(own);
             held_out.extend(aside.into_iter().map(|row| Sample { set, row }));
             references.push(reference(set, table));
@@ -81,10 +81,10 @@ fn network_of(head: Head, sets: &[MeasurementSet], seed: u64) -> Option<NetworkF
         }
     }
     families.dedup();
-    if seen.is_empty() {
+    if thin.is_empty() {
         return None;
     }
-    let trained = train(head, &seen, seed);
+    let trained = train(head, &thin, seed);
     let mut file = NetworkFile {
         families,
         sets: references,

@@ -70,7 +70,7 @@ fn powers((low, high): (u32, u32)) -> impl Iterator<Item = u64> {
 
 /// Shares by halves, as long as they divide `n`.
 fn halves(n: u32) -> impl Iterator<Item = u32> {
-    (0..n.ilog2() + 1).map(|exponent| 1 << exponent).take_while(move |share| n.is_multiple_of(*share))
+    (0..=n.ilog2()).map(|exponent| 1 << exponent).take_while(move |share| n.is_multiple_of(*share))
 }
 
 fn table(family: Family, works: Vec<(Work, f64)>) -> Table {

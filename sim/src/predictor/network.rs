@@ -10,7 +10,7 @@ use crate::profile::predictor::LayerFile;
 ///
 /// # Source
 ///
-/// The paper, "Time Prediction Model": 3 hidden layers of 64, 32 and 16 neurons with ReLU.
+/// The paper, "Time Prediction Model": 3 hidden layers of 64, 32 and 16 neurons with `ReLU`.
 pub(super) const HIDDEN: [usize; 3] = [64, 32, 16];
 
 /// `outputs = weights inputs + biases`, a column for each sample.
@@ -20,7 +20,7 @@ pub(super) struct Layer {
     pub(super) biases: DVector<f64>,
 }
 
-/// Layers; all but the last are followed by ReLU.
+/// Layers; all but the last are followed by `ReLU`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Network {
     pub(super) layers: Vec<Layer>,
@@ -77,7 +77,7 @@ impl Network {
         self.activations(inputs).pop().expect("a network has layers")
     }
 
-    /// What comes out of every layer, ReLU included.
+    /// What comes out of every layer, `ReLU` included.
     fn activations(&self, inputs: &DMatrix<f64>) -> Vec<DMatrix<f64>> {
         let mut all = Vec::with_capacity(self.layers.len());
         for (at, layer) in self.layers.iter().enumerate() {

@@ -42,6 +42,10 @@ pub struct TrainedFile {
 ///
 /// Without rows, or with work of another head.
 pub fn train(head: Head, rows: &[(Work, f64)], seed: u64) -> TrainedFile {
+    train_in(N_STEPS, head, rows, seed)
+}
+
+fn train_in(n_steps: usize, head: Head, rows: &[(Work, f64)], seed: u64) -> TrainedFile {
     assert!(!rows.is_empty(), "rows to train on");
     let mut features = Vec::new();
     let mut columns = Vec::new();
@@ -62,7 +66,7 @@ pub fn train(head: Head, rows: &[(Work, f64)], seed: u64) -> TrainedFile {
     let (mean, deviation) = scale(&logs);
     let targets: Vec<_> = logs.iter().map(|log| (log - mean) / deviation).collect();
     let inputs = DMatrix::from_fn(columns.len(), rows.len(), |feature, row| columns[feature][row]);
-    let network = fit(&inputs, &targets, PULL_MAX / deviation, seed);
+    let network = fit(&inputs, &targets, PULL_MAX / deviation, (n_steps, seed));
     TrainedFile { features, target: TargetFile { mean, deviation }, layers: network.to_files() }
 }
 
@@ -76,13 +80,13 @@ fn scale(values: &[f64]) -> (f64, f64) {
 }
 
 /// Minimizes the error of `targets`, quadratic up to `pull_max` and linear beyond.
-fn fit(inputs: &DMatrix<f64>, targets: &[f64], pull_max: f64, seed: u64) -> Network {
+fn fit(inputs: &DMatrix<f64>, targets: &[f64], pull_max: f64, (n_steps, seed): (usize, u64)) -> Network {
     let mut rng = Pcg64::seed_from_u64(seed);
     let mut network = Network::new(inputs.nrows(), &mut rng);
     let mut adam = Adam::new(&network);
     let mut order: Vec<usize> = (0..targets.len()).collect();
     let mut next = order.len();
-    for step in 0..N_STEPS {
+    for step in 0..n_steps {
         let mut batch = Vec::with_capacity(N_ROWS);
         while batch.len() < N_ROWS.min(order.len()) {
             if next == order.len() {
@@ -92,12 +96,12 @@ fn fit(inputs: &DMatrix<f64>, targets: &[f64], pull_max: f64, seed: u64) -> Netw
             batch.push(order[next]);
             next += 1;
         }
-        let seen = inputs.select_columns(&batch);
+        let batch_inputs = inputs.select_columns(&batch);
         let share = 1.0 / batch.len() as f64;
         let slope =
             |at: usize, out: f64| share * (out - targets[batch[at]]).clamp(-pull_max, pull_max) / pull_max;
-        let gradient = network.gradient(&seen, slope);
-        let done = step as f64 / N_STEPS as f64;
+        let gradient = network.gradient(&batch_inputs, slope);
+        let done = step as f64 / n_steps as f64;
         let rate = RATE * 0.5 * (1.0 + libm::cos(std::f64::consts::PI * done));
         adam.step(&mut network, &gradient, rate);
     }
@@ -148,5 +152,68 @@ fn update(
         *mean = KEEP.0 * *mean + (1.0 - KEEP.0) * slope;
         *square = KEEP.1 * *square + (1.0 - KEEP.1) * slope * slope;
         *value -= rate * (*mean * scale.0) / ((*square * scale.1).sqrt() + TINY);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measurement::DecodeWork;
+    use crate::predictor::Predictor;
+    use crate::profile::predictor::{NetworkFile, PredictorFile, PredictorResidualFile};
+    use crate::profile::{AccuracyFile, ErrorsFile, SplitFile};
+    use crate::topology::Dtype;
+
+    fn decode(batch: u64, kv_len: u64) -> Work {
+        let (n_heads, n_kv_heads, head_dim) = (8, 8, 128);
+        Work::Decode(DecodeWork { dtype: Dtype::Bf16, batch, kv_len, n_heads, n_kv_heads, head_dim })
+    }
+
+    /// 5 us and a nanosecond for each cached token.
+    fn time_us(batch: u64, kv_len: u64) -> f64 {
+        5.0 + 1e-3 * (batch * kv_len) as f64
+    }
+
+    fn rows() -> Vec<(Work, f64)> {
+        let shapes = (0..8).flat_map(|batch| (4..14).map(move |len| (1 << batch, 1 << len)));
+        shapes.map(|(batch, kv_len)| (decode(batch, kv_len), time_us(batch, kv_len))).collect()
+    }
+
+    fn predictor(trained: TrainedFile) -> Predictor {
+        let none = AccuracyFile { n: 0, mape: 0.0, median_ape: 0.0, p95_ape: 0.0, bias: 0.0 };
+        let network = NetworkFile {
+            families: vec!["attention_decode".to_owned()],
+            sets: Vec::new(),
+            features: trained.features,
+            target: trained.target,
+            layers: trained.layers,
+            error: ErrorsFile { fit: none, held_out: None },
+            residual: PredictorResidualFile { q05: -0.1, q95: 0.1 },
+        };
+        let networks = [("attention".to_owned(), network)].into();
+        let split = SplitFile { seed: 1, held_out: 0.2 };
+        Predictor::of_file(&PredictorFile { seed: 1, split, networks }).unwrap()
+    }
+
+    #[test]
+    fn equal_seeds_give_equal_networks() {
+        let rows = rows();
+        let trained = train_in(50, Head::Attention, &rows, 7);
+        assert_eq!(trained, train_in(50, Head::Attention, &rows, 7));
+        assert_ne!(trained, train_in(50, Head::Attention, &rows, 8));
+        // Heads are the same in all rows, and say nothing.
+        let names: Vec<_> = trained.features.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(names, ["sequence_len", "batch", "load_tokens"]);
+    }
+
+    #[test]
+    fn a_curve_is_learned_between_its_points() {
+        let predictor = predictor(train_in(1500, Head::Attention, &rows(), 1));
+        for (batch, kv_len) in [(3, 700), (24, 3000), (100, 100)] {
+            let found = predictor.predict(&decode(batch, kv_len)).unwrap();
+            let error = found.time_us / time_us(batch, kv_len) - 1.0;
+            assert!(error.abs() < 0.1 && found.is_covered, "{batch} x {kv_len}: {error}");
+        }
+        assert!(!predictor.predict(&decode(1, 1 << 20)).unwrap().is_covered);
     }
 }
