@@ -77,7 +77,7 @@ fn operations(criterion: &mut Criterion) {
     let ops = ops(&scenario, N_SHAPES);
     let total = |cost: &CalibratedCost| -> u64 {
         let times = ops.iter().map(|op| cost.cost(black_box(op), &card).expect("times are short").time);
-        times.map(|time| time.0).fold(0, u64::wrapping_add)
+        times.map(|time| time.as_ps()).fold(0, u64::wrapping_add)
     };
     let mut group = criterion.benchmark_group("operations");
     group.throughput(Throughput::Elements(ops.len() as u64));
