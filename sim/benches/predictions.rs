@@ -15,6 +15,7 @@ use masim::measurement::{
 use masim::model::{GroupRows, LayerOps, Op};
 use masim::scenario::{Scenario, load_scenario};
 use masim::topology::Dtype;
+use masim_units::SimDuration;
 
 /// Shapes of each kind of operation: more than most runs have.
 const N_SHAPES: u64 = 200;
@@ -75,9 +76,9 @@ fn operations(criterion: &mut Criterion) {
     let scenario = scenario();
     let card = scenario.cluster.gpus[0].card.clone();
     let ops = ops(&scenario, N_SHAPES);
-    let total = |cost: &CalibratedCost| -> u64 {
+    let total = |cost: &CalibratedCost| -> f64 {
         let times = ops.iter().map(|op| cost.cost(black_box(op), &card).expect("times are short").time);
-        times.map(|time| time.0).fold(0, u64::wrapping_add)
+        times.map(SimDuration::as_us).sum()
     };
     let mut group = criterion.benchmark_group("operations");
     group.throughput(Throughput::Elements(ops.len() as u64));
