@@ -7,7 +7,7 @@ pub mod measure;
 pub mod network;
 mod sent;
 
-pub use account::{Account, accounts};
+pub use account::{Account, GpuMetrics, accounts};
 pub use critical::{CriticalPath, critical_path};
-pub use measure::{GpuMetrics, Metrics, Request, measure};
+pub use measure::{Metrics, Request, measure};
 pub use sent::network_use;

@@ -1,5 +1,6 @@
 //! Reading whole files, and writing them so that a reader sees the old or the new one, never half of one.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
@@ -115,6 +116,29 @@ pub(crate) fn check_folder(folder: &Path) -> Result<(), CliError> {
 fn probe(path: &Path) -> io::Result<()> {
     let temporary = beside(path, "probe")?;
     stop::uninterrupted(|| fs::write(&temporary, []).and_then(|()| fs::remove_file(&temporary)))
+}
+
+/// Fills the folder `path` with files, given by name, and nothing else: written beside its place, then put there.
+pub(crate) fn swap_folder(path: &Path, contents: &BTreeMap<String, Vec<u8>>) -> io::Result<()> {
+    let (new, old) = (beside(path, "tmp")?, beside(path, "old")?);
+    let made = write_all(&new, contents).and_then(|()| {
+        let has_old = path.exists();
+        if has_old {
+            fs::rename(path, &old)?;
+        }
+        fs::rename(&new, path).inspect_err(|_| {
+            if has_old {
+                drop(fs::rename(&old, path));
+            }
+        })?;
+        if has_old { fs::remove_dir_all(&old) } else { Ok(()) }
+    });
+    made.inspect_err(|_| drop(fs::remove_dir_all(&new)))
+}
+
+fn write_all(folder: &Path, contents: &BTreeMap<String, Vec<u8>>) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    contents.iter().try_for_each(|(name, bytes)| fs::write(folder.join(name), bytes))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -63,31 +63,9 @@ impl Folder {
         let text = serde_json::to_string_pretty(&meta).expect("strings and numbers become JSON");
         contents.insert(META.to_owned(), format!("{text}\n").into_bytes());
         check_replaceable(&self.path)?;
-        stop::uninterrupted(|| self.swap(&contents))
+        stop::uninterrupted(|| files::swap_folder(&self.path, &contents))
             .map_err(|error| CliError::io("write the report", &self.path, &error))
     }
-
-    fn swap(&self, contents: &BTreeMap<String, Vec<u8>>) -> io::Result<()> {
-        let (new, old) = (files::beside(&self.path, "tmp")?, files::beside(&self.path, "old")?);
-        let made = write_all(&new, contents).and_then(|()| {
-            let has_old = self.path.exists();
-            if has_old {
-                fs::rename(&self.path, &old)?;
-            }
-            fs::rename(&new, &self.path).inspect_err(|_| {
-                if has_old {
-                    drop(fs::rename(&old, &self.path));
-                }
-            })?;
-            if has_old { fs::remove_dir_all(&old) } else { Ok(()) }
-        });
-        made.inspect_err(|_| drop(fs::remove_dir_all(&new)))
-    }
-}
-
-fn write_all(folder: &Path, contents: &BTreeMap<String, Vec<u8>>) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
-    contents.iter().try_for_each(|(name, bytes)| fs::write(folder.join(name), bytes))
 }
 
 /// A folder is replaced only if it is empty or a report that holds nothing else.

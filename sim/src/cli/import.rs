@@ -1,6 +1,5 @@
 //! `masim import`: from what other tools write to a measurement set.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -157,7 +156,7 @@ impl SetArgs {
         }
         let description = self.description(all.stack)?;
         let contents = set_files(&description, &all.rows);
-        stop::uninterrupted(|| self.place(&contents))
+        stop::uninterrupted(|| files::swap_folder(&self.output, &contents))
             .map_err(|error| CliError::io("write the set", &self.output, &error))?;
         terminal::talk(&format!("wrote {}: {} rows", self.output.display(), all.rows.len()));
         Ok(())
@@ -204,29 +203,6 @@ impl SetArgs {
             }
         }
     }
-
-    /// Writes beside the place and then takes it.
-    fn place(&self, contents: &BTreeMap<String, Vec<u8>>) -> io::Result<()> {
-        let (new, old) = (files::beside(&self.output, "tmp")?, files::beside(&self.output, "old")?);
-        let made = write_all(&new, contents).and_then(|()| {
-            let has_old = self.output.exists();
-            if has_old {
-                fs::rename(&self.output, &old)?;
-            }
-            fs::rename(&new, &self.output).inspect_err(|_| {
-                if has_old {
-                    drop(fs::rename(&old, &self.output));
-                }
-            })?;
-            if has_old { fs::remove_dir_all(&old) } else { Ok(()) }
-        });
-        made.inspect_err(|_| drop(fs::remove_dir_all(&new)))
-    }
-}
-
-fn write_all(folder: &Path, contents: &BTreeMap<String, Vec<u8>>) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
-    contents.iter().try_for_each(|(name, bytes)| fs::write(folder.join(name), bytes))
 }
 
 fn text_of(path: &Path) -> Result<SourceText, CliError> {

@@ -3,7 +3,7 @@
 use masim_engine::TaskId;
 use masim_units::Bytes;
 
-use super::m2n::Message;
+use super::movement::Message;
 use super::movement::Movement;
 use super::step::{Activity, Place, Step};
 use super::{Lowering, collective_stream};

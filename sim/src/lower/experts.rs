@@ -5,7 +5,8 @@ use std::ops::Range;
 use masim_engine::TaskId;
 use masim_units::Bytes;
 
-use super::m2n::{Message, single};
+use super::m2n::single;
+use super::movement::Message;
 use super::routed::RoutedStep;
 use super::step::{Activity, Place};
 use super::traffic::{Traffic, rows_to_any};

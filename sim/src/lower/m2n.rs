@@ -4,10 +4,9 @@
 //! the messages of a group share the wires, and each receiver goes on with what it has.
 
 use masim_engine::TaskId;
-use masim_units::Bytes;
 
 use super::Lowering;
-use super::movement::Movement;
+use super::movement::{Message, Movement};
 use super::step::{Activity, Place, Step};
 use crate::topology::GpuIdx;
 
@@ -16,15 +15,6 @@ use crate::topology::GpuIdx;
 pub(super) struct SendOrder {
     /// `[gpu]`: start of the first group, end of the last one.
     ends: Vec<Option<(TaskId, TaskId)>>,
-}
-
-/// One message.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Message {
-    /// The receiver.
-    pub(super) dst: GpuIdx,
-    /// Its size; an empty message is not sent, and nobody waits for it longer than for its sender.
-    pub(super) bytes: Bytes,
 }
 
 impl SendOrder {

@@ -3,7 +3,6 @@
 use masim_engine::{Flow, Slowdown, Speed};
 use masim_units::{Bytes, SimDuration};
 
-use super::m2n::Message;
 use super::{Lowering, compute_stream};
 use crate::collective::{Collective, CollectiveKind, Grain, Timing, timed};
 use crate::comm::{Calibrated, kept_launch_us, machine_of};
@@ -16,6 +15,15 @@ use crate::provenance::{Basis, Provenance};
 use crate::scenario::Launch;
 use crate::topology::GpuIdx;
 use crate::wires::Wire;
+
+/// One message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Message {
+    /// The receiver.
+    pub(super) dst: GpuIdx,
+    /// Its size; an empty message is not sent, and nobody waits for it longer than for its sender.
+    pub(super) bytes: Bytes,
+}
 
 /// What one task moves.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use masim_engine::TaskId;
 use masim_units::Bytes;
 
 use super::head::{Stream, lm_head};
-use super::m2n::Message;
+use super::movement::Message;
 use super::pass::{Pass, Tokens};
 use super::step::{Activity, Place, Step};
 use super::{Lowering, send_stream};

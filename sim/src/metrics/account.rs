@@ -36,6 +36,19 @@ impl Account {
     }
 }
 
+/// The account of one GPU.
+#[derive(Clone, Copy, Debug)]
+pub struct GpuMetrics {
+    /// The GPU.
+    pub gpu: GpuIdx,
+    /// What it does.
+    pub role: Role,
+    /// Over the measured window.
+    pub window: Account,
+    /// Over the cold step.
+    pub cold: Account,
+}
+
 /// A stretch of time, the steps in it, and who does what.
 struct Ledger<'a> {
     steps: &'a [StepRecord],

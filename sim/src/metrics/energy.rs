@@ -1,6 +1,6 @@
 //! What the GPUs draw, from what their kernels do.
 
-use super::measure::GpuMetrics;
+use super::account::GpuMetrics;
 use crate::lower::Part;
 use crate::model::Op;
 use crate::run::Run;

@@ -3,16 +3,15 @@
 use masim_engine::GraphId;
 use masim_units::{SimDuration, SimTime};
 
-use super::account::{Account, accounts};
+use super::account::{Account, GpuMetrics, accounts};
 use super::critical::{CriticalPath, critical_path};
 use super::energy::energy_j;
 use crate::load::RoutingSource;
 use crate::model::Op;
-use crate::plan::{Plan, Role};
+use crate::plan::Plan;
 use crate::run::{Run, Steady, steady};
 use crate::scenario::{Scenario, Workload};
 use crate::theory::step_work;
-use crate::topology::GpuIdx;
 
 /// What a run means.
 #[derive(Clone, Debug)]
@@ -60,19 +59,6 @@ pub struct Request {
     pub makespan_us: f64,
     /// Joules of all GPUs until then.
     pub energy_j: f64,
-}
-
-/// The account of one GPU.
-#[derive(Clone, Copy, Debug)]
-pub struct GpuMetrics {
-    /// The GPU.
-    pub gpu: GpuIdx,
-    /// What it does.
-    pub role: Role,
-    /// Over the measured window.
-    pub window: Account,
-    /// Over the cold step.
-    pub cold: Account,
 }
 
 /// Measures a finished run of `plan`.

@@ -9,7 +9,7 @@ use crate::sweep::RowJson;
 /// The last column before those of the axes; what follows it in a row stands in `results.json` alone.
 const LAST_FIXED: &str = "energy_per_token_j";
 
-/// The rows as CSV: the columns of [`RowJson`] up to [`LAST_FIXED`], then one for each axis without a column of
+/// The rows as CSV: the columns of [`RowJson`] up to the last fixed one, then one for each axis without a column of
 /// its own, by path. `None` is an empty cell; floats are the shortest text that reads back to the same
 /// value.
 pub fn csv(rows: &[RowJson]) -> String {
