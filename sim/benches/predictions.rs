@@ -76,9 +76,9 @@ fn operations(criterion: &mut Criterion) {
     let scenario = scenario();
     let card = scenario.cluster.gpus[0].card.clone();
     let ops = ops(&scenario, N_SHAPES);
-    let total = |cost: &CalibratedCost| -> f64 {
+    let total = |cost: &CalibratedCost| -> u64 {
         let times = ops.iter().map(|op| cost.cost(black_box(op), &card).expect("times are short").time);
-        times.map(SimDuration::as_us).sum()
+        times.map(SimDuration::as_ps).fold(0, u64::wrapping_add)
     };
     let mut group = criterion.benchmark_group("operations");
     group.throughput(Throughput::Elements(ops.len() as u64));

@@ -68,7 +68,7 @@ pub fn network_row(rows: &[RowJson]) -> Option<&RowJson> {
     let verdict = verdict::Verdict::new(&space);
     let best = verdict.duels.iter().filter_map(|duel| Some((duel.margin?, duel.split?)));
     let best = best.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, split)| split);
-    best.or_else(|| verdict.duels.iter().find_map(|duel| duel.winner()))
+    best.or_else(|| verdict.duels.iter().find_map(verdict::Duel::winner))
 }
 
 /// Everything that a report folder holds, except `sweep.yaml` and `meta.json`.

@@ -49,12 +49,12 @@ fn picture(cluster: &Cluster, legend: &Legend) -> String {
     out
 }
 
-/// Colours from little to much (ColorBrewer OrRd, the first grey: nothing at all).
+/// Colours from little to much (`ColorBrewer` `OrRd`, the first grey: nothing at all).
 const HEAT: [&str; 6] = ["#c4c4c4", "#fdbb84", "#fc8d59", "#e34a33", "#b30000", "#5c0011"];
 /// The shares from which each colour but the first counts.
-const HEAT_FROM: [f64; 5] = [0.0, 0.1, 0.3, 0.5, 0.8];
+const HEAT_FROM: [f64; 5] = [0.0, 0.05, 0.1, 0.25, 0.5];
 /// What they mean.
-const HEAT_TEXT: [&str; 6] = ["idle", "below 10 %", "to 30 %", "to 50 %", "to 80 %", "above 80 %"];
+const HEAT_TEXT: [&str; 6] = ["idle", "below 5 %", "to 10 %", "to 25 %", "to 50 %", "above 50 %"];
 
 /// Which colour and width a link has, and why.
 struct Legend {
@@ -369,12 +369,12 @@ mod tests {
         );
     }
 
-    /// Mean use of 0, 5, 45 and 95 %: each in its own colour, the busiest drawn last.
+    /// Mean use of 0, 3, 15 and 95 %: each in its own colour, the busiest drawn last.
     #[test]
     fn busy_links_stand_out() {
         let cluster = shipped("a100-4x4");
         let mut shares = vec![0.0; cluster.links.len()];
-        shares[..3].copy_from_slice(&[0.95, 0.05, 0.45]);
+        shares[..3].copy_from_slice(&[0.95, 0.03, 0.15]);
         let svg = utilisation_svg(&cluster, &shares);
         let strokes: Vec<_> =
             svg.lines().filter(|line| line.contains(" stroke=") && line.contains("<path")).collect();

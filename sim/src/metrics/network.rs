@@ -49,10 +49,12 @@ pub struct Bottleneck {
     pub n_flows: u64,
     /// Their bytes, counted once whatever they cross.
     pub bytes: f64,
-    /// The link that held back most of their time; `None` where nothing did.
+    /// The link that held back most of their time, of a chain of equal links the first; `None` where nothing did.
     pub link: Option<LinkId>,
     /// The share of their time in flows that this link held back.
     pub share: f64,
+    /// Links that held back at least half as much, this one included.
+    pub n_alike: usize,
 }
 
 /// What the network did in the window.
@@ -150,7 +152,9 @@ impl Kind {
         let most = self.by_link.iter().rev().max_by(|a, b| a.1.total_cmp(b.1));
         let (link, time) = most.map_or((None, 0.0), |(&link, &time)| (link, time));
         let share = if self.time > 0.0 { time / self.time } else { 0.0 };
-        Bottleneck { kind, n_flows: self.n_flows, bytes: self.bytes, link, share }
+        let alike = self.by_link.iter().filter(|(link, of)| link.is_some() && **of >= 0.5 * time);
+        let n_alike = alike.count();
+        Bottleneck { kind, n_flows: self.n_flows, bytes: self.bytes, link, share, n_alike }
     }
 }
 
@@ -209,7 +213,7 @@ mod tests {
         assert_eq!(found.incast, BTreeMap::from([(9, 2)]));
         assert_eq!(found.volume, BTreeMap::from([((0, 9), 1e6), ((1, 9), 1e6)]));
         let [bottleneck] = &found.bottlenecks[..] else { panic!("one kind") };
-        assert_eq!((bottleneck.link, bottleneck.share), (Some(LinkId(2)), 1.0));
+        assert_eq!((bottleneck.link, bottleneck.share, bottleneck.n_alike), (Some(LinkId(2)), 1.0, 1));
         assert_eq!(found.busiest()[0].link, LinkId(2));
 
         // Half of the time has half of the bytes.

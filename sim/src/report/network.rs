@@ -63,7 +63,7 @@ impl NetworkShown<'_> {
                 let link = of.link.map(|link| cluster.link(link).name.as_str());
                 json!({
                     "work": of.kind, "n_flows": of.n_flows, "bytes": of.bytes.round(), "bottleneck": link,
-                    "share": of.share,
+                    "share": of.share, "n_alike": of.n_alike,
                 })
             })
             .collect();
@@ -87,8 +87,8 @@ impl NetworkShown<'_> {
         if n > N_GPUS_MAX || most <= 0.0 {
             return String::new();
         }
-        let side = f64::from(n) * CELL;
-        let (width, height) = (MARGIN + side + 150.0, MARGIN + side.max(8.0 * 20.0) + 12.0);
+        let extent = f64::from(n) * CELL;
+        let (width, height) = (MARGIN + extent + 150.0, MARGIN + extent.max(8.0 * 20.0) + 12.0);
         let mut out = format!(
             r##"<svg viewBox="0 0 {width:.0} {height:.0}" width="{width:.0}" height="{height:.0}" font-family="DejaVu Sans, Helvetica, Arial, sans-serif" font-size="10" role="img"><title>Bytes from GPU to GPU</title><rect width="100%" height="100%" fill="#ffffff"/>"##
         );
@@ -123,7 +123,7 @@ impl NetworkShown<'_> {
                 ));
             }
         }
-        let left = MARGIN + side + 18.0;
+        let left = MARGIN + extent + 18.0;
         for (step, fill) in SHADES.iter().enumerate() {
             let y = MARGIN + 18.0 * step as f64;
             let text = match step {
@@ -143,7 +143,8 @@ impl NetworkShown<'_> {
     /// Rows of a table: kind of transfer, flows, bytes, the link that holds them back, and for which share of their time.
     pub(crate) fn transfers(&self) -> Vec<[String; 5]> {
         let row = |of: &crate::metrics::network::Bottleneck| {
-            let link = of.link.map_or("-".to_owned(), |link| self.link_name(link));
+            let alike = if of.n_alike > 1 { format!(" and {} alike", of.n_alike - 1) } else { String::new() };
+            let link = of.link.map_or("-".to_owned(), |link| format!("{}{alike}", self.link_name(link)));
             let share = format!("{:.0} %", 100.0 * of.share);
             [of.kind.to_owned(), of.n_flows.to_string(), bytes_text(of.bytes), link, share]
         };

@@ -5,6 +5,7 @@
 //! their count is taken. With the destination's index as the choice this spreads like the forwarding
 //! tables of a switch: by destination, so that all traffic to one GPU meets on one spine.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -14,7 +15,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
 /// Latency in picoseconds, then hops.
-type Cost = (u64, u32);
+pub(crate) type Cost = (u64, u32);
 
 /// The cost of what cannot be reached.
 const NEVER: Cost = (u64::MAX, u32::MAX);
@@ -27,34 +28,52 @@ pub(crate) struct ShortestPaths<'a, V, L, C> {
     may_cross: C,
     start: NodeIndex,
     /// By vertex; [`NEVER`] where no way leads.
-    costs: Vec<Cost>,
+    costs: Cow<'a, [Cost]>,
 }
 
 impl<'a, V, L: Fn(LinkId) -> u64, C: Fn(&V) -> bool> ShortestPaths<'a, V, L, C> {
     /// Looks from `start`, passing only through vertices that `may_cross`; others can be reached but not crossed.
     pub(crate) fn from(graph: &'a DiGraph<V, LinkId>, latency_ps: L, start: NodeIndex, may_cross: C) -> Self {
         let costs = vec![NEVER; graph.node_count()];
-        let mut paths = Self { graph, latency_ps, may_cross, start, costs };
+        let mut paths = Self { graph, latency_ps, may_cross, start, costs: Cow::Owned(costs) };
         paths.search();
         paths
     }
 
+    /// The same ways again, from costs that were found before.
+    pub(crate) fn again(
+        graph: &'a DiGraph<V, LinkId>,
+        latency_ps: L,
+        start: NodeIndex,
+        may_cross: C,
+        costs: &'a [Cost],
+    ) -> Self {
+        Self { graph, latency_ps, may_cross, start, costs: Cow::Borrowed(costs) }
+    }
+
+    /// What must be kept to find the same ways again.
+    pub(crate) fn into_costs(self) -> Vec<Cost> {
+        self.costs.into_owned()
+    }
+
     fn search(&mut self) {
+        let mut costs = std::mem::take(&mut self.costs).into_owned();
         let mut queue = BinaryHeap::from([Reverse(((0, 0), self.start))]);
-        self.costs[self.start.index()] = (0, 0);
+        costs[self.start.index()] = (0, 0);
         while let Some(Reverse((cost, at))) = queue.pop() {
-            if self.costs[at.index()] < cost || !self.crosses(at) {
+            if costs[at.index()] < cost || !self.crosses(at) {
                 continue;
             }
             for edge in self.graph.edges(at) {
                 let next = self.after(cost, *edge.weight());
-                let known = &mut self.costs[edge.target().index()];
+                let known = &mut costs[edge.target().index()];
                 if next < *known {
                     *known = next;
                     queue.push(Reverse((next, edge.target())));
                 }
             }
         }
+        self.costs = Cow::Owned(costs);
     }
 
     /// Whether paths may go on from `at`.

@@ -8,7 +8,6 @@
 //! goes over the scale-up links to the GPU on that rail and leaves by its NIC. In the explicit form a route is the
 //! shortest path. Otherwise a GPU is never on the way.
 
-use std::cell::OnceCell;
 use std::sync::OnceLock;
 
 use masim_engine::LinkId;
@@ -16,7 +15,7 @@ use masim_units::SimDuration;
 
 use super::graph::{Net, Vertex, VertexIdx, VertexKind};
 use super::parts::{Gpu, GpuIdx, Route};
-use super::paths::ShortestPaths;
+use super::paths::{Cost, ShortestPaths};
 
 /// The vertices by which a machine is left and entered.
 #[derive(Debug, Default)]
@@ -43,7 +42,7 @@ pub(crate) enum Routing {
     Explicit,
 }
 
-/// Routes of a cluster, computed for all destinations of a source when first asked for.
+/// Routes of a cluster, each computed when first asked for.
 #[derive(Debug)]
 pub(crate) struct Routes {
     routing: Routing,
@@ -51,7 +50,18 @@ pub(crate) struct Routes {
     rails: Vec<u32>,
     /// From the NIC by which a GPU is entered to the GPU.
     entries: Vec<OnceLock<Vec<LinkId>>>,
-    by_source: Vec<OnceLock<Vec<Route>>>,
+    by_source: Vec<OnceLock<Source>>,
+}
+
+/// What is known of the routes from one GPU.
+#[derive(Debug)]
+struct Source {
+    /// Costs from each NIC of its machine, or, in the explicit form, from the GPU.
+    costs: Vec<OnceLock<Vec<Cost>>>,
+    /// From the GPU to each NIC of its machine, by way of a relay where it needs one.
+    ways_out: Vec<OnceLock<Vec<LinkId>>>,
+    /// By destination.
+    routes: Vec<OnceLock<Route>>,
 }
 
 impl Routes {
@@ -73,64 +83,69 @@ impl Routes {
     /// The way from `src` to `dst`, which the cluster's check found to exist.
     pub(crate) fn route<'a>(&'a self, net: Net<'_>, gpus: &[Gpu], src: GpuIdx, dst: GpuIdx) -> &'a Route {
         assert!(src != dst, "a route joins two different GPUs, not GPU {} to itself", src.0);
-        let routes = self.by_source[src.0 as usize].get_or_init(|| self.all_from(net, gpus, src));
-        &routes[dst.0 as usize]
+        let source = self.by_source[src.0 as usize].get_or_init(|| self.source(gpus, src));
+        source.routes[dst.0 as usize].get_or_init(|| {
+            let links = match &self.routing {
+                Routing::Explicit => self.explicit(net, source, src, dst),
+                Routing::Regular { exits, .. } => self.regular(net, (gpus, exits), source, (src, dst)),
+            };
+            let latency = links.iter().map(|link| net.links[link.0 as usize].latency).sum::<SimDuration>();
+            Route { links, latency }
+        })
     }
 
-    /// Routes from `src` to every GPU; the one to itself is empty.
-    fn all_from(&self, net: Net<'_>, gpus: &[Gpu], src: GpuIdx) -> Vec<Route> {
-        let links = match &self.routing {
-            Routing::Explicit => self.explicit(net, src),
-            Routing::Regular { exits, .. } => self.regular(net, gpus, exits, src),
+    /// Nothing is known yet of the routes from `src`.
+    fn source(&self, gpus: &[Gpu], src: GpuIdx) -> Source {
+        let n_starts = match &self.routing {
+            Routing::Explicit => 1,
+            Routing::Regular { exits, .. } => exits[gpus[src.0 as usize].node_idx as usize].nics.len(),
         };
-        links
-            .into_iter()
-            .map(|links| {
-                let latency =
-                    links.iter().map(|link| net.links[link.0 as usize].latency).sum::<SimDuration>();
-                Route { links, latency }
-            })
-            .collect()
+        Source {
+            costs: (0..n_starts).map(|_| OnceLock::new()).collect(),
+            ways_out: (0..n_starts).map(|_| OnceLock::new()).collect(),
+            routes: (0..self.n_gpus()).map(|_| OnceLock::new()).collect(),
+        }
     }
 
-    fn explicit(&self, net: Net<'_>, src: GpuIdx) -> Vec<Vec<LinkId>> {
-        let paths = legs(net, self.vertex(src), |vertex| !matches!(vertex.kind, VertexKind::Gpu(_)));
-        let to = |dst: u32| paths.path_to(self.vertex(GpuIdx(dst)).node(), dst).expect("found when loaded");
-        (0..self.n_gpus()).map(|dst| if dst == src.0 { Vec::new() } else { to(dst) }).collect()
+    fn explicit(&self, net: Net<'_>, source: &Source, src: GpuIdx, dst: GpuIdx) -> Vec<LinkId> {
+        let may_cross = |vertex: &Vertex| !matches!(vertex.kind, VertexKind::Gpu(_));
+        let start = self.vertex(src);
+        let costs = source.costs[0].get_or_init(|| legs(net, start, may_cross).into_costs());
+        let paths = legs_again(net, start, may_cross, costs);
+        paths.path_to(self.vertex(dst).node(), dst.0).expect("found when loaded")
     }
 
-    fn regular(&self, net: Net<'_>, gpus: &[Gpu], exits: &[NodeExits], src: GpuIdx) -> Vec<Vec<LinkId>> {
-        let home = gpus[src.0 as usize].node_idx;
-        let inside = legs(net, self.vertex(src), |vertex| vertex.kind == VertexKind::NvSwitch);
-        let exit = &exits[home as usize];
-        let relays: Vec<_> = (0..exit.nics.len()).map(|rail| self.relay(gpus, src, rail)).collect();
-        // Only the NICs by which something leaves: all but rails without spines use one.
-        let outside: Vec<_> = exit.nics.iter().map(|_| OnceCell::new()).collect();
-        let ways_out: Vec<_> = exit.nics.iter().map(|&nic| self.leg_to_nic(net, src, exit, nic)).collect();
-        (0..self.n_gpus())
-            .map(|dst| {
-                let there = gpus[dst as usize].node_idx;
-                let dst = GpuIdx(dst);
-                if dst == src {
-                    return Vec::new();
-                }
-                if there == home {
-                    return inside.path_to(self.vertex(dst).node(), dst.0).expect("scale-up joins a machine");
-                }
-                let nic = self.nic_out(src, dst) as usize;
-                let entered = exits[there as usize].nics[self.rail(dst) as usize];
-                let from_nic = outside[nic].get_or_init(|| legs(net, exit.nics[nic], is_between_machines));
-                let between = from_nic.path_to(entered.node(), dst.0).expect("the fabric joins all NICs");
-                let entry = self.entry(net, &exits[there as usize], dst);
-                let Some(relay) = relays[nic] else {
-                    return [&ways_out[nic][..], &between[..], entry].concat();
-                };
-                let to_relay =
-                    inside.path_to(self.vertex(relay).node(), relay.0).expect("scale-up joins a machine");
-                let by_relay = self.leg_to_nic(net, relay, exit, exit.nics[nic]);
-                [&to_relay[..], &by_relay[..], &between[..], entry].concat()
-            })
-            .collect()
+    fn regular(
+        &self,
+        net: Net<'_>,
+        (gpus, exits): (&[Gpu], &[NodeExits]),
+        source: &Source,
+        (src, dst): (GpuIdx, GpuIdx),
+    ) -> Vec<LinkId> {
+        let [home, there] = [src, dst].map(|gpu| gpus[gpu.0 as usize].node_idx as usize);
+        if there == home {
+            let inside = legs(net, self.vertex(src), |vertex| vertex.kind == VertexKind::NvSwitch);
+            return inside.path_to(self.vertex(dst).node(), dst.0).expect("scale-up joins a machine");
+        }
+        let nic_idx = self.nic_out(src, dst) as usize;
+        let nic = exits[home].nics[nic_idx];
+        let costs = source.costs[nic_idx].get_or_init(|| legs(net, nic, is_between_machines).into_costs());
+        let entered = exits[there].nics[self.rail(dst) as usize];
+        let between = legs_again(net, nic, is_between_machines, costs)
+            .path_to(entered.node(), dst.0)
+            .expect("the fabric joins all NICs");
+        let way_out = source.ways_out[nic_idx].get_or_init(|| {
+            let host = exits[home].host;
+            let Some(relay) = self.relay(gpus, src, nic_idx) else {
+                return self.pcie_leg(net, self.vertex(src), host, nic);
+            };
+            let inside = legs(net, self.vertex(src), |vertex| vertex.kind == VertexKind::NvSwitch);
+            let relay_vertex = self.vertex(relay);
+            let to_relay = inside.path_to(relay_vertex.node(), relay.0).expect("scale-up joins a machine");
+            [to_relay, self.pcie_leg(net, relay_vertex, host, nic)].concat()
+        });
+        let entry = self.entry(net, &exits[there], dst);
+        [&way_out[..], &between[..], entry].concat()
     }
 
     /// The NIC by which data from `src` to `dst` leaves.
@@ -152,11 +167,6 @@ impl Routes {
         let first = gpus.partition_point(|gpu| gpu.node_idx < home);
         let node = (0u32..).zip(gpus).skip(first).take_while(|(_, gpu)| gpu.node_idx == home);
         node.map(|(idx, _)| GpuIdx(idx)).find(|&gpu| self.rail(gpu) as usize == rail)
-    }
-
-    /// From `src` to a NIC of its machine.
-    fn leg_to_nic(&self, net: Net<'_>, src: GpuIdx, exit: &NodeExits, nic: VertexIdx) -> Vec<LinkId> {
-        self.pcie_leg(net, self.vertex(src), exit.host, nic)
     }
 
     /// From the NIC by which `dst` is entered to `dst`.
@@ -213,4 +223,15 @@ fn legs<C: Fn(&Vertex) -> bool>(
 ) -> ShortestPaths<'_, Vertex, impl Fn(LinkId) -> u64, C> {
     let latency_ps = move |link: LinkId| net.links[link.0 as usize].latency.as_ps();
     ShortestPaths::from(net.graph, latency_ps, start.node(), may_cross)
+}
+
+/// The same paths, from costs that were found before.
+fn legs_again<'a, C: Fn(&Vertex) -> bool>(
+    net: Net<'a>,
+    start: VertexIdx,
+    may_cross: C,
+    costs: &'a [Cost],
+) -> ShortestPaths<'a, Vertex, impl Fn(LinkId) -> u64, C> {
+    let latency_ps = move |link: LinkId| net.links[link.0 as usize].latency.as_ps();
+    ShortestPaths::again(net.graph, latency_ps, start.node(), may_cross, costs)
 }

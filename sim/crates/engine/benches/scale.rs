@@ -1,16 +1,23 @@
 //! How long large sets of flows take: 1,024 GPUs in a two-level fabric, and more and more flows at once.
 //!
 //! Prints a line of CSV for each: CPU seconds of this thread (Linux), seconds by the clock, largest memory so far.
-//! `cargo bench -p masim-engine --bench scale -- all_to_all` runs those whose name contains the word.
+//! `cargo bench -p masim-engine --bench scale -- all_to_all` runs those whose name contains the word;
+//! `... -- --plot docs/network-growth.png` draws the growth of the time per flow.
+
+#[path = "scale/plot.rs"]
+mod plot;
 
 use std::fs;
 use std::hint::black_box;
+use std::path::Path;
 use std::time::Instant;
 
 use masim_engine::{
     Engine, Flow, Graph, Hop, Limits, LinkId, PathId, Pause, Resources, ShapeBuilder, Trace, Work,
 };
 use masim_units::{Bandwidth, Bytes, SimDuration};
+
+use plot::Series;
 
 /// GPUs of a machine; each has a NIC.
 const N_LOCAL: u32 = 8;
@@ -20,6 +27,7 @@ const N_PER_LEAF: u32 = 8;
 const PER_GPU: u32 = 8;
 
 /// A fat tree of machines of eight GPUs, with as much bandwidth above the leaves as below.
+#[expect(clippy::struct_field_names, reason = "they are counts")]
 struct Fabric {
     n_gpus: u32,
     n_leaves: u32,
@@ -96,7 +104,7 @@ impl Lcg {
     /// A number below `n`.
     fn below(&mut self, n: u32) -> u32 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        u32::try_from((self.0 >> 32) * u64::from(n) >> 32).expect("below n")
+        u32::try_from(((self.0 >> 32) * u64::from(n)) >> 32).expect("below n")
     }
 }
 
@@ -179,9 +187,17 @@ fn peak_gb() -> f64 {
 }
 
 fn main() {
-    let words: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let args: Vec<_> = std::env::args().skip(1).collect();
+    if let Some(at) = args.iter().position(|arg| arg == "--plot") {
+        let path = args.get(at + 1).expect("--plot FILE");
+        // Benches run in the folder of their package.
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
+        plot::plot(&root.join(path), &growth()).expect("the picture can be drawn");
+        return;
+    }
+    let words: Vec<_> = args.into_iter().filter(|word| !word.starts_with("--")).collect();
     let grain = |us: u64| SimDuration::from_ps(us * 1_000_000);
-    println!("case,flows,coalesced,cpu_s,clock_s,peak_gb,last_end_s,worst_relative,last_relative");
+    println!("case,flows,coalesced,cpu_s,clock_s,peak_gb,last_end_s,worst_us,last_relative");
     for (name, make) in cases() {
         if !words.is_empty() && !words.iter().any(|word| name.contains(word.as_str())) {
             continue;
@@ -197,6 +213,31 @@ fn main() {
     }
 }
 
+/// Time per flow for more and more flows at once.
+fn growth() -> Vec<Series> {
+    let point = |load: Load| {
+        let (n, began, mut n_runs) = (load.graph.works.len() as f64, cpu_s(), 0.0);
+        // Small sets again and again, until the clock can tell.
+        while n_runs < 1.0 || cpu_s() - began < 0.05 {
+            black_box(run(&load, None));
+            n_runs += 1.0;
+        }
+        let us = (cpu_s() - began) * 1e6 / n_runs / n;
+        println!("{n} flows: {us:.2} us each");
+        (n, us)
+    };
+    let gpus = [16, 32, 64, 128, 320, 1024];
+    let equal = gpus.iter().map(|&n| point(all_to_all(n, |_, _| 1_000_000))).collect();
+    let by_dst = |dst: u32| 500_000 + u64::from(dst.wrapping_mul(2_654_435_761) >> 12);
+    let by_destination = gpus.iter().map(|&n| point(all_to_all(n, |_, dst| by_dst(dst)))).collect();
+    let random = [100, 1_000, 10_000, 100_000].iter().map(|&n| point(at_once(64, n))).collect();
+    vec![
+        Series { name: "all-to-all among 16 to 1,024 GPUs, equal sizes", points: equal },
+        Series { name: "the same, sizes that differ by destination", points: by_destination },
+        Series { name: "random pairs of 64 GPUs, all sizes different", points: random },
+    ]
+}
+
 /// Prints a line, with how far the ends are from `exact`.
 fn measured(name: &str, load: &Load, grain: Option<SimDuration>, exact: Option<&Trace>) -> Trace {
     let (cpu, clock) = (cpu_s(), Instant::now());
@@ -206,10 +247,11 @@ fn measured(name: &str, load: &Load, grain: Option<SimDuration>, exact: Option<&
     let last = |ends: &[f64]| ends.iter().copied().fold(0.0, f64::max);
     let ours = ends(&trace);
     let exact = exact.map_or_else(|| ours.clone(), ends);
-    let worst = ours.iter().zip(&exact).map(|(ours, exact)| (ours / exact - 1.0).abs()).fold(0.0, f64::max);
+    let worst_us =
+        ours.iter().zip(&exact).map(|(ours, exact)| (ours - exact).abs() * 1e6).fold(0.0, f64::max);
     let of_last = last(&ours) / last(&exact) - 1.0;
     let (n, last, gb) = (ours.len(), last(&ours), peak_gb());
     let grain = grain.map_or_else(|| "exact".to_owned(), |grain| format!("{} us", grain.as_us()));
-    println!("{name},{n},{grain},{cpu:.3},{clock:.3},{gb:.2},{last:.9},{worst:.2e},{of_last:.2e}");
+    println!("{name},{n},{grain},{cpu:.3},{clock:.3},{gb:.2},{last:.9},{worst_us:.1},{of_last:.2e}");
     trace
 }

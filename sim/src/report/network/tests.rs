@@ -52,15 +52,14 @@ fn flows_end_in_a_replay_when_they_ended_in_the_run() {
         let used = network_of(scenario, &found, &pool);
         let mut ends = used.ends.iter();
         let mut n_transfers = 0;
-        for step in &found.run.steps {
+        // Behind the window, steps that the run began and never ended are missing.
+        let last_step = found.run.window.last as usize;
+        for (idx, step) in found.run.steps.iter().enumerate() {
             for (work, span) in found.run.works.iter().zip(&step.trace.spans) {
                 let Work::Transfer { flows, .. } = work else { continue };
                 let last = ends.by_ref().take(flows.len()).max().unwrap();
-                assert!(
-                    last.as_ps().abs_diff(span.end.as_ps()) <= 10,
-                    "{strategy}: {last:?} is not {:?}",
-                    span.end
-                );
+                let is_near = idx > last_step || last.as_ps().abs_diff(span.end.as_ps()) <= 10;
+                assert!(is_near, "{strategy}, step {idx} of {last_step}: {last:?} is not {:?}", span.end);
                 n_transfers += 1;
             }
         }
@@ -81,12 +80,9 @@ fn page_and_json_show_the_network() {
     let shown = NetworkShown { row_idx: 0, what: "a <split>".to_owned(), cluster: &scenario.cluster, used };
     let value: Value = serde_json::from_str(&shown.json()).unwrap();
     assert_eq!(value["links"].as_array().unwrap().len(), scenario.cluster.links.len());
-    let dispatch =
-        &value["transfers"].as_array().unwrap().iter().find(|of| of["work"] == "dispatch").unwrap();
-    assert!(
-        dispatch["bottleneck"].as_str().unwrap().contains("nic"),
-        "the narrowest links hold a dispatch back"
-    );
+    let transfers = value["transfers"].as_array().unwrap();
+    let dispatch = transfers.iter().find(|of| of["work"] == "dispatch").unwrap();
+    assert!(dispatch["bottleneck"].as_str().unwrap().starts_with("n3."), "{transfers:#?}");
     // 12 attention GPUs send to each of 4 expert GPUs, though not all at the same time.
     assert!(value["incast"].as_array().unwrap().iter().all(|of| of["n_senders"].as_u64().unwrap() <= 12));
     let memory_gib = BTreeMap::new();
