@@ -296,7 +296,7 @@ fn alarms(notes: &Notes<'_>) -> Vec<String> {
         alarms.push(format!("{} failed and carry no figures.", count(notes.failed.len(), "row")));
     }
     if !notes.warnings.is_empty() {
-        let n = notes.warnings.values().map(|(n, _)| n).sum();
+        let n = notes.warnings.len();
         alarms.push(format!("{} below: check them before you trust the result.", count(n, "warning")));
     }
     alarms

@@ -144,7 +144,8 @@ impl NetworkShown<'_> {
     pub(crate) fn transfers(&self) -> Vec<[String; 5]> {
         let row = |of: &crate::metrics::network::Bottleneck| {
             let alike = if of.n_alike > 1 { format!(" and {} alike", of.n_alike - 1) } else { String::new() };
-            let link = of.link.map_or("-".to_owned(), |link| format!("{}{alike}", self.link_name(link)));
+            let own = || "no link: its own rate or latency".to_owned();
+            let link = of.link.map_or_else(own, |link| format!("{}{alike}", self.link_name(link)));
             let share = format!("{:.0} %", 100.0 * of.share);
             [of.kind.to_owned(), of.n_flows.to_string(), bytes_text(of.bytes), link, share]
         };
