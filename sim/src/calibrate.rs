@@ -40,7 +40,10 @@ pub enum CalibrateError {
     #[error("no set has rows of attention_decode, attention_prefill or moe in a format of two bytes")]
     NothingToPredict,
     /// There is nothing to fit.
-    #[error("no set has a table of a family that can be fitted; expected one of {}", family_names())]
+    #[error(
+        "no set has rows that can be fitted, in a number format of its card; expected a table of {}",
+        family_names()
+    )]
     NoTables,
 }
 

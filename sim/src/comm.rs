@@ -62,9 +62,9 @@ impl Calibrated {
         let pairs = models.family(Family::P2p).and_then(Fitted::of);
         Some(Self {
             version: NcclVersion::of_stack(collective.stack),
-            params: NcclParams::from_values(&collective.values(NcclParams::NAMES)),
+            params: NcclParams::from_values(collective.model.model.values()),
             covered: collective.covered,
-            pairs: pairs.as_ref().map(|pairs| PairsParams::from_values(&pairs.values(PairsParams::NAMES))),
+            pairs: pairs.as_ref().map(|pairs| PairsParams::from_values(pairs.model.model.values())),
             covered_pairs: pairs.map(|pairs| pairs.covered).unwrap_or_default(),
         })
     }
@@ -116,12 +116,5 @@ impl<'a> Fitted<'a> {
             }
             Origin::Physics => None,
         }
-    }
-
-    /// The parameters in the order of `names`.
-    fn values(&self, names: &[&str]) -> Vec<f64> {
-        let value =
-            |name: &&str| self.model.model.param(name).expect("a model has all parameters of its form");
-        names.iter().map(value).collect()
     }
 }

@@ -111,12 +111,6 @@ impl FittedModel {
         &self.covered
     }
 
-    /// The value of the parameter `name`.
-    pub fn param(&self, name: &str) -> Option<f64> {
-        let at = self.form.names().iter().position(|it| *it == name)?;
-        Some(self.values[at])
-    }
-
     /// The time of `work` in microseconds; none for work of another family, or on a card that cannot do it.
     pub fn predict_us(&self, work: &Work, site: &Site) -> Option<f64> {
         self.form.predict_us(&self.values, work, site)

@@ -42,8 +42,22 @@ pub fn read_set(raw: &RawSet, library: &dyn Library) -> Result<MeasurementSet, I
         tables.push(read_table(*family, source, &machine, &mut warnings)?);
     }
     tables.sort_by_key(|table| table.family);
+    warnings.extend(card.iter().flat_map(|card| foreign_formats(&tables, card)));
     let (name, SetFile { gpu, stack, source, licence, .. }) = (raw.name.clone(), file);
     Ok(MeasurementSet { name, gpu, stack, source, licence, site: Site { card, machine }, tables, warnings })
+}
+
+/// One warning for each table with rows in number formats that the card does not have, which no model can use.
+fn foreign_formats(tables: &[Table], card: &GpuCard) -> Vec<String> {
+    let warning = |table: &Table| {
+        let lacks = |row: &&Row| row.work.dtype().is_some_and(|dtype| !card.peak.contains_key(&dtype));
+        let n = table.rows.iter().filter(lacks).count();
+        let (family, card) = (table.family.name(), &card.name);
+        (n > 0).then(|| {
+            format!("{n} rows of `{family}` are in number formats that card `{card}` does not have: not used")
+        })
+    };
+    tables.iter().filter_map(warning).collect()
 }
 
 fn machine_of(

@@ -2,6 +2,7 @@
 
 use super::communication::{CollectiveWork, PairsWork};
 use super::kernel::{DecodeWork, ElementwiseWork, GemmWork, MoeWork, PrefillWork};
+use crate::topology::Dtype;
 
 /// A kind of work that is measured and modelled by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -160,6 +161,18 @@ pub enum Work {
 }
 
 impl Work {
+    /// Its number format; none for communication.
+    pub const fn dtype(&self) -> Option<Dtype> {
+        match self {
+            Self::Gemm(work) => Some(work.dtype),
+            Self::Prefill(work) => Some(work.dtype),
+            Self::Decode(work) => Some(work.dtype),
+            Self::Moe(work) => Some(work.dtype),
+            Self::Elementwise(work) => Some(work.dtype),
+            Self::Collective(_) | Self::Pairs(_) => None,
+        }
+    }
+
     /// Its family.
     pub const fn family(&self) -> Family {
         match self {

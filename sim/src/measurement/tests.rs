@@ -75,3 +75,12 @@ fn tables_without_their_columns_or_rows_are_refused() {
     let error = read_set(&raw(&wrong, Family::P2p, ""), &Shipped).unwrap_err().to_string();
     assert!(error.contains("`cluster.n_nics_per_node`: expected a count from 1"), "{error}");
 }
+
+#[test]
+fn rows_in_formats_that_the_card_lacks_are_said() {
+    let table = "dtype,m,n,k,time_us\nfp8,1,2,3,4\nbf16,1,2,3,4\n";
+    let set = read_set(&raw(DESCRIPTION, Family::Gemm, table), &Shipped).unwrap();
+    let expected =
+        "1 rows of `gemm` are in number formats that card `a100-sxm4-80gb` does not have: not used";
+    assert_eq!(set.warnings, [expected]);
+}
