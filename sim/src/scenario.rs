@@ -5,9 +5,12 @@ pub mod strategy;
 pub mod workload;
 pub mod collectives;
 
+pub mod vocabulary;
 pub mod count_file;
 pub mod collectives_file;
+pub mod vocabulary_file;
 pub mod strategy_file;
+pub mod attention_file;
 pub mod model_file;
 pub mod file;
 pub mod profiles;
@@ -24,12 +27,13 @@ pub use model_file::ModelFile;
 pub use patch::Patcher;
 pub use profiles::Profiles;
 
-pub use model::{AttentionSpec, Dtypes, FfnSpec, ModelSpec, MoeSpec};
+pub use model::{AttentionSpec, Dtypes, FfnSpec, LatentSpec, ModelSpec, MoeSpec, Norm, Position};
 pub use strategy::{
     AttentionSplit, Choice, Dispatch, DpEp, ExpertSplit, Forward, MaSeparation, Placement, Schedule,
     Strategy, TpPp,
 };
-pub use workload::{ContextLen, ExpertLoad, HostOverhead, Launch, Workload};
+pub use vocabulary::{EmbeddingTable, Logits, Vocabulary};
+pub use workload::{ContextLen, ExpertLoad, HandOver, HostOverhead, Launch, Workload};
 
 use std::sync::Arc;
 
@@ -54,6 +58,8 @@ pub struct Scenario {
     pub launch: Launch,
     /// How collectives are to be done.
     pub collectives: CollectiveRules,
+    /// Who has which part of the vocabulary's tables and scores.
+    pub vocabulary: Vocabulary,
     /// What the host spends; `None` leaves all of it to the launch costs of the cards.
     pub host_overhead: Option<HostOverhead>,
     /// The origin of all randomness.

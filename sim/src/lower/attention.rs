@@ -58,7 +58,7 @@ impl AttentionBlock<'_, '_> {
             })
             .collect();
         let replica_tokens: u64 = members.iter().map(|member| member.owned).sum();
-        let cached = self.lowering.cached(&(owned[0].start..owned[owned.len() - 1].end));
+        let (cached, longest) = self.lowering.cached(&(owned[0].start..owned[owned.len() - 1].end));
         let rank_tokens: Vec<u64> = members
             .chunks(heads as usize)
             .map(|group| group.iter().map(|member| member.owned).sum())
@@ -68,15 +68,16 @@ impl AttentionBlock<'_, '_> {
         let ops = self.lowering.ops;
         for (at, member) in members.iter_mut().enumerate() {
             let (sequence_rank, share) = (at / heads as usize, self.layout.head_shares[at % heads as usize]);
-            member.ops.push(ops.qkv_projection(rank_tokens[sequence_rank], share.n_heads, share.n_kv_heads));
+            let tokens = rank_tokens[sequence_rank];
+            member.ops.extend(ops.decode_queries(tokens, share.n_heads, share.n_kv_heads));
         }
         self.exchange_queries(&mut members, &rank_tokens)?;
         for (at, member) in members.iter_mut().enumerate() {
             let share = self.layout.head_shares[at % heads as usize];
-            let cached_here = cached.div_ceil(u64::from(sequences));
+            let here = |tokens: u64| tokens.div_ceil(u64::from(sequences));
             member.ops.push(ops.decode_attention(
                 replica_tokens,
-                cached_here,
+                (here(cached), here(longest)),
                 share.n_heads,
                 share.n_kv_heads,
             ));
@@ -88,7 +89,7 @@ impl AttentionBlock<'_, '_> {
             if sequences > 1 {
                 member.ops.push(ops.merge_partials(tokens, share.n_heads, u64::from(sequences)));
             }
-            member.ops.push(ops.output_projection(tokens, share.n_heads));
+            member.ops.extend(ops.decode_outputs(tokens, share.n_heads));
         }
         self.over_heads(CollectiveKind::ReduceScatter, &mut members, &rank_tokens)?;
         let mut last = Vec::with_capacity(members.len());
@@ -138,10 +139,11 @@ impl AttentionBlock<'_, '_> {
     fn exchange_queries(&mut self, members: &mut [Pending], tokens: &[u64]) -> Result<(), TooLong> {
         let model = &self.lowering.scenario.model;
         let (activation, kv) = (model.dtype.activations.bytes(), model.dtype.kv.bytes());
-        let (head_dim, sequences) = (u64::from(model.attention.head_dim), u64::from(self.layout.sequences));
+        let (ops, sequences) = (self.lowering.ops, u64::from(self.layout.sequences));
         self.over_sequences(members, |share, src, _| {
-            let queries = tokens[src] * u64::from(share.n_heads) * head_dim * activation;
-            let rows = 2 * tokens[src] * u64::from(share.n_kv_heads) * head_dim * kv;
+            let heads = ops.decode_heads(share.n_heads, share.n_kv_heads);
+            let queries = tokens[src] * heads.n_heads() * heads.score_dim() * activation;
+            let rows = tokens[src] * heads.n_kept() * kv;
             queries + rows.div_ceil(sequences)
         })
     }
@@ -149,7 +151,8 @@ impl AttentionBlock<'_, '_> {
     /// Partial outputs go back to the owner of the query.
     fn exchange_partials(&mut self, members: &mut [Pending], tokens: &[u64]) -> Result<(), TooLong> {
         let model = &self.lowering.scenario.model;
-        let head = u64::from(model.attention.head_dim) * model.dtype.activations.bytes() + LOG_SUM_EXP_BYTES;
+        let width = self.lowering.ops.decode_heads(1, 1).value_dim();
+        let head = width * model.dtype.activations.bytes() + LOG_SUM_EXP_BYTES;
         self.over_sequences(members, |share, _, dst| tokens[dst] * u64::from(share.n_heads) * head)
     }
 

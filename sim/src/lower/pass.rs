@@ -70,17 +70,24 @@ impl Pass {
         }
     }
 
-    /// Attention over the cache, by a GPU with a share of the heads.
-    pub(super) fn attention(&self, lowering: &Lowering, share: HeadShare) -> Op {
-        let ops = lowering.ops;
+    /// From the normalised residual stream to the outputs of attention, by a GPU with a share of the heads.
+    pub(super) fn attention(&self, lowering: &Lowering, share: HeadShare) -> Vec<Op> {
+        let (ops, n_tokens) = (lowering.ops, self.n_tokens());
+        let HeadShare { n_heads, n_kv_heads } = share;
         match self.tokens {
             Tokens::Newest => {
+                let mut all = ops.decode_queries(n_tokens, n_heads, n_kv_heads);
                 let cached = lowering.cached(&self.sequences);
-                ops.decode_attention(self.n_sequences(), cached, share.n_heads, share.n_kv_heads)
+                all.push(ops.decode_attention(self.n_sequences(), cached, n_heads, n_kv_heads));
+                all.extend(ops.decode_outputs(n_tokens, n_heads));
+                all
             }
             Tokens::Chunk { q_len, kv_len, .. } => {
+                let mut all = ops.prefill_queries(n_tokens, n_heads, n_kv_heads);
                 let lens = (u64::from(q_len), u64::from(kv_len));
-                ops.prefill_attention(self.n_sequences(), lens, share.n_heads, share.n_kv_heads)
+                all.extend(ops.prefill_attention(self.n_sequences(), lens, n_heads, n_kv_heads));
+                all.push(ops.output_projection(n_tokens, n_heads));
+                all
             }
         }
     }

@@ -15,6 +15,7 @@ use crate::cost::TooLong;
 use crate::load::{LayerRouting, StepRouting};
 use crate::model::{GroupRows, Op};
 use crate::plan::{PipelineCopy, PipelinePlan, Stage, share};
+use crate::scenario::EmbeddingTable;
 use crate::topology::GpuIdx;
 
 /// Bytes of a token id.
@@ -59,14 +60,9 @@ pub(super) fn lower(
 impl Passage<'_, '_> {
     /// All stages and the head; the result is where the token is known.
     fn run(&mut self, copy: &PipelineCopy) -> Result<Vec<TaskId>, TooLong> {
-        let ops = self.lowering.ops;
-        let n_tokens = self.n_tokens();
-        let mut first = vec![ops.norm(n_tokens)];
-        if self.lowering.scenario.model.vocab.is_some() {
-            first.insert(0, ops.embedding(n_tokens));
-        }
         let starts = self.start(copy)?;
-        let mut inputs: Inputs = starts.iter().map(|&start| (first.clone(), vec![start])).collect();
+        let mut inputs: Inputs = starts.iter().map(|&start| (Vec::new(), vec![start])).collect();
+        inputs = self.embed(&copy.stages[0], inputs)?;
         for (idx, stage) in copy.stages.iter().enumerate() {
             if idx > 0 {
                 inputs = self.cross_stages(&copy.stages[idx - 1], stage, &inputs)?;
@@ -88,6 +84,21 @@ impl Passage<'_, '_> {
         Ok(tokens)
     }
 
+    /// Rows of the embedding table, and the first norm; the rows of a table that is split are summed over the stage.
+    fn embed(&mut self, stage: &Stage, mut inputs: Inputs) -> Result<Inputs, TooLong> {
+        let (ops, n_tokens) = (self.lowering.ops, self.n_tokens());
+        let scenario = self.lowering.scenario;
+        if scenario.model.vocab.is_some() {
+            inputs.iter_mut().for_each(|(all, _)| all.push(ops.embedding(n_tokens)));
+            if scenario.vocabulary.embedding == EmbeddingTable::Sharded && inputs.len() > 1 {
+                let after = self.reduce(stage, (Activity::Embedding, self.place(0)), &inputs)?;
+                inputs = after.into_iter().map(|after| (Vec::new(), after)).collect();
+            }
+        }
+        inputs.iter_mut().for_each(|(all, _)| all.push(ops.norm(n_tokens)));
+        Ok(inputs)
+    }
+
     /// What each rank of the first stage waits for: the tokens of the step before, and the host that schedules.
     fn start(&mut self, copy: &PipelineCopy) -> Result<Vec<TaskId>, TooLong> {
         let place = self.place(0);
@@ -98,7 +109,8 @@ impl Passage<'_, '_> {
         };
         // One host schedules for all ranks.
         let host = (host, self.lowering.scenario.launch);
-        let scheduled = self.step.schedule(host, place, gpus[0], self.pass.n_sequences())?;
+        let n_gpus = copy.stages.iter().map(|stage| stage.gpus.len() as u64).sum();
+        let scheduled = self.step.schedule(host, place, gpus[0], (self.pass.n_sequences(), n_gpus))?;
         let others: Vec<TaskId> =
             gpus[1..].iter().map(|&gpu| barrier(self.step, gpu, &[scheduled])).collect();
         Ok(std::iter::once(scheduled).chain(others).collect())
@@ -124,9 +136,7 @@ impl Passage<'_, '_> {
             .into_iter()
             .zip(&self.plan.head_shares)
             .map(|((mut all, after), share)| {
-                all.push(ops.qkv_projection(n_tokens, share.n_heads, share.n_kv_heads));
-                all.push(self.pass.attention(self.lowering, *share));
-                all.push(ops.output_projection(n_tokens, share.n_heads));
+                all.extend(self.pass.attention(self.lowering, *share));
                 (all, after)
             })
             .collect();

@@ -21,6 +21,8 @@ pub enum Activity {
     Attention,
     /// The expert half of a layer.
     Experts,
+    /// Before the first layer: rows of the embedding table.
+    Embedding,
     /// After the last layer: LM head and sampling.
     Head,
     /// Tokens to their experts.
@@ -45,6 +47,7 @@ impl Activity {
         match self {
             Self::Attention => "attention",
             Self::Experts => "experts",
+            Self::Embedding => "embedding",
             Self::Head => "head",
             Self::Dispatch => "dispatch",
             Self::Combine => "combine",
@@ -59,7 +62,9 @@ impl Activity {
     /// Whether data is on its way.
     pub const fn is_communication(self) -> bool {
         match self {
-            Self::Attention | Self::Experts | Self::Head | Self::Host | Self::Barrier => false,
+            Self::Attention | Self::Experts | Self::Embedding | Self::Head | Self::Host | Self::Barrier => {
+                false
+            }
             Self::Dispatch | Self::Combine | Self::CacheExchange | Self::Collective(_) | Self::StageSend => {
                 true
             }

@@ -12,6 +12,7 @@ use super::collectives_file::CollectivesFile;
 use super::count_file::CountFile;
 use super::model_file::ModelFile;
 use super::strategy_file::StrategyFile;
+use super::vocabulary_file::VocabularyFile;
 use crate::input::kind::{Kinds, deserialize_kinds, deserialize_names, nothing_else, rest_of};
 use crate::topology::{ClusterFile, ReferenceFile};
 
@@ -42,6 +43,9 @@ pub struct ScenarioFile {
     /// How collectives are done.
     #[serde(default)]
     pub collectives: CollectivesFile,
+    /// Who has which part of the vocabulary's tables and scores.
+    #[serde(default)]
+    pub vocabulary: VocabularyFile,
     /// What the host spends on a step beside the GPUs; without it, launches cost what the cards say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_overhead: Option<HostOverheadFile>,
@@ -174,8 +178,23 @@ pub struct HostOverheadFile {
     /// The same, for each sequence of the micro-batch.
     #[schemars(with = "String")]
     pub per_sequence: SimDuration,
+    /// What it costs to hand the step to the processes of further GPUs; nothing where one process has all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hand_over: Option<HandOverFile>,
     /// Where the figures come from.
     pub source: String,
+}
+
+/// What it costs to hand a step to the processes of further GPUs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HandOverFile {
+    /// Once a step and micro-batch, if there is a further GPU.
+    #[schemars(with = "String")]
+    pub per_step: SimDuration,
+    /// For each sequence of the micro-batch and each further GPU.
+    #[schemars(with = "String")]
+    pub per_sequence: SimDuration,
 }
 
 /// Tokens in the caches: a number, or a distribution over the sequences.

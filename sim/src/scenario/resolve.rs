@@ -104,6 +104,7 @@ pub(super) fn scenario_of(
         load,
         launch,
         collectives: file.collectives.into(),
+        vocabulary: file.vocabulary.into(),
         host_overhead,
         seed: file.seed,
         n_steps,

@@ -12,7 +12,7 @@ use crate::comm::{CommModel, capacities};
 use crate::cost::{CostModel, TooLong};
 use crate::model::{GroupRows, LayerOps, Op};
 use crate::plan::{PipelinePlan, Plan, RoutedPlan};
-use crate::scenario::{Dispatch, Scenario, Workload};
+use crate::scenario::{Dispatch, Launch, Scenario, Workload};
 use crate::topology::GpuIdx;
 use crate::wires::Wires;
 
@@ -140,13 +140,12 @@ impl<'a> ClosedForm<'a> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of tokens")]
         let cached = cached as u64;
         let k = u64::from(ops.moe().experts_per_token);
-        let mut kernels = vec![
-            ops.residual_norm(owned),
-            ops.qkv_projection(u64::from(rank), share.n_heads, share.n_kv_heads),
-            ops.decode_attention(u64::from(replica), cached, share.n_heads, share.n_kv_heads),
-            ops.output_projection(u64::from(rank), share.n_heads),
-            ops.residual_norm(owned),
-        ];
+        // The longest sequence is not known here; the mean stands for it.
+        let cached = (cached, cached.div_ceil(u64::from(replica.max(1))));
+        let mut kernels = vec![ops.residual_norm(owned), ops.residual_norm(owned)];
+        kernels.extend(ops.decode_queries(u64::from(rank), share.n_heads, share.n_kv_heads));
+        kernels.push(ops.decode_attention(u64::from(replica), cached, share.n_heads, share.n_kv_heads));
+        kernels.extend(ops.decode_outputs(u64::from(rank), share.n_heads));
         if k > 1 {
             kernels.push(ops.combine_sum(owned * k, owned));
         }
@@ -163,7 +162,8 @@ impl<'a> ClosedForm<'a> {
         let group = last.head_group(sequences - 1, heads).to_vec();
         let gather = self.collective(CollectiveKind::AllGather, &group, stream);
         let scatter = self.collective(CollectiveKind::ReduceScatter, &group, stream);
-        let width = u64::from(share.n_heads) * u64::from(model.attention.head_dim);
+        let heads_split = ops.decode_heads(share.n_heads, share.n_kv_heads);
+        let width = heads_split.n_heads() * heads_split.score_dim();
         let heads_bytes = u64::from(rank) * width * model.dtype.activations.bytes();
         let exchange = self.collective(
             CollectiveKind::AllGather,
@@ -231,7 +231,8 @@ impl<'a> ClosedForm<'a> {
     fn head(&mut self, tokens: u64, n_ranks: u32, group: &[GpuIdx]) -> Result<SimDuration, TooLong> {
         let model = &self.scenario.model;
         let Some(vocab) = model.vocab else { return Ok(SimDuration::ZERO) };
-        let kernels = self.ops.lm_head(tokens, u64::from(vocab.div_ceil(n_ranks)));
+        let (share, logits) = (u64::from(vocab.div_ceil(n_ranks)), self.scenario.vocabulary.logits);
+        let kernels = [self.ops.lm_head(tokens, share), self.ops.sampling(tokens, share, logits)];
         let stream = Bytes(tokens * u64::from(model.hidden) * model.dtype.activations.bytes());
         let gather = self.collective(CollectiveKind::AllGather, group, stream);
         Ok(sum([self.time(&kernels, group[0])?, gather]))
@@ -253,7 +254,8 @@ impl<'a> ClosedForm<'a> {
             slowest = slowest.max(sum([kernels, head]));
             passage = sum([passage, kernels, communication, head]);
         }
-        let scheduling = self.scheduling(u64::from(sequences));
+        let n_gpus = copy.stages.iter().map(|stage| stage.gpus.len() as u64).sum();
+        let scheduling = self.scheduling(u64::from(sequences), n_gpus);
         let (passage, n) = (sum([passage, scheduling]), u64::from(plan.n_in_flight));
         Ok(match self.scenario.workload {
             Workload::Decode { .. } | Workload::Inference { .. } => {
@@ -264,11 +266,11 @@ impl<'a> ClosedForm<'a> {
         })
     }
 
-    /// What the host does before a micro-batch of `n_sequences` begins; launches are taken to keep up.
-    fn scheduling(&self, n_sequences: u64) -> SimDuration {
-        self.scenario.host_overhead.map_or(SimDuration::ZERO, |host| {
-            sum([host.per_step, host.per_sequence.saturating_mul(n_sequences)])
-        })
+    /// What the host does before a micro-batch of `n_sequences` begins on `n_gpus`; launches are taken to keep up.
+    fn scheduling(&self, n_sequences: u64, n_gpus: u64) -> SimDuration {
+        let host = self.scenario.host_overhead;
+        let time = host.and_then(|host| host.scheduling(Launch::Eager, n_sequences, n_gpus));
+        time.unwrap_or(SimDuration::ZERO)
     }
 
     /// Kernels and communication of some layers of a stage.
@@ -281,27 +283,28 @@ impl<'a> ClosedForm<'a> {
     ) -> Result<(SimDuration, SimDuration), TooLong> {
         let (ops, moe, share) = (self.ops, self.ops.moe(), plan.head_shares[0]);
         let (n_heads, n_kv_heads) = (share.n_heads, share.n_kv_heads);
-        let (tokens, over_cache) = match self.scenario.workload {
+        let (tokens, attention) = match self.scenario.workload {
             Workload::Decode { .. } | Workload::Inference { .. } => {
-                let cached = rounded(self.context * sequences as f64);
-                (sequences, ops.decode_attention(sequences, cached, n_heads, n_kv_heads))
+                let cached = (rounded(self.context * sequences as f64), rounded(self.context));
+                let mut all = ops.decode_queries(sequences, n_heads, n_kv_heads);
+                all.push(ops.decode_attention(sequences, cached, n_heads, n_kv_heads));
+                all.extend(ops.decode_outputs(sequences, n_heads));
+                (sequences, all)
             }
             // In chunks or at once, the products are the same.
             Workload::Prefill { prompt_len, .. } => {
                 let len = u64::from(prompt_len);
-                (sequences * len, ops.prefill_attention(sequences, (len, len), n_heads, n_kv_heads))
+                let mut all = ops.prefill_queries(sequences * len, n_heads, n_kv_heads);
+                all.extend(ops.prefill_attention(sequences, (len, len), n_heads, n_kv_heads));
+                all.push(ops.output_projection(sequences * len, n_heads));
+                (sequences * len, all)
             }
         };
         let rows = tokens * u64::from(moe.experts_per_token);
         let activated = rows.min(u64::from(moe.n_routed_experts));
         let width = u64::from(moe.expert_hidden).div_ceil(plan.head_shares.len() as u64);
-        let mut kernels = vec![
-            ops.residual_norm(tokens),
-            ops.qkv_projection(tokens, n_heads, n_kv_heads),
-            over_cache,
-            ops.output_projection(tokens, n_heads),
-            ops.residual_norm(tokens),
-        ];
+        let mut kernels = vec![ops.residual_norm(tokens), ops.residual_norm(tokens)];
+        kernels.extend(attention);
         kernels.extend(ops.gate(tokens));
         kernels.extend(ops.permute(rows));
         let group_rows = GroupRows::even(tokens, rows, (activated, moe.n_routed_experts.into()));

@@ -2,8 +2,9 @@
 
 use super::Findings;
 use crate::input::{Problem, Tree};
-use crate::scenario::model_file::{AttentionFile, AttentionKindFile, FfnFile, ModelFile, MoeFile};
-use crate::scenario::{AttentionSpec, Dtypes, FfnSpec, ModelSpec, MoeSpec};
+use crate::scenario::attention_file::{AttentionFile, HeadsFile, LatentFile, PositionFile};
+use crate::scenario::model_file::{FfnFile, ModelFile, MoeFile, NormFile};
+use crate::scenario::{AttentionSpec, Dtypes, FfnSpec, LatentSpec, ModelSpec, MoeSpec, Norm, Position};
 
 /// Bounds far beyond any model; those of products of counts stand in `size`.
 const N_LAYERS_MAX: u32 = 10_000;
@@ -36,6 +37,10 @@ pub(in crate::scenario) fn model_of(file: &ModelFile) -> Result<ModelSpec, Vec<P
         hidden: file.hidden,
         attention,
         ffn,
+        norm: match file.norm {
+            NormFile::Rms => Norm::Rms,
+            NormFile::Layer => Norm::Layer,
+        },
         vocab: file.vocab,
         dtype: Dtypes {
             weights: dtype.weights,
@@ -49,23 +54,61 @@ pub(in crate::scenario) fn model_of(file: &ModelFile) -> Result<ModelSpec, Vec<P
 }
 
 fn attention_of(file: AttentionFile, findings: &mut Findings) -> AttentionSpec {
-    let AttentionFile { kind, n_heads, n_kv_heads, head_dim } = file;
+    match file {
+        AttentionFile::Mha(heads) => {
+            let HeadsFile { n_heads, n_kv_heads, .. } = heads;
+            if n_kv_heads != n_heads {
+                findings.add_with_hint(
+                    "attention.n_kv_heads",
+                    format_args!(
+                        "{n_kv_heads} differs from the {n_heads} query heads; expected as many for `mha`"
+                    ),
+                    "say `kind: gqa` where query heads share key/value heads",
+                );
+            }
+            heads_of(heads, findings)
+        }
+        AttentionFile::Gqa(heads) => {
+            let HeadsFile { n_heads, n_kv_heads, .. } = heads;
+            if n_kv_heads > 0 && n_heads % n_kv_heads != 0 {
+                findings.add(
+                    "attention.n_kv_heads",
+                    format_args!("{n_kv_heads} does not divide the {n_heads} query heads"),
+                );
+            }
+            heads_of(heads, findings)
+        }
+        AttentionFile::Mla(latent) => latent_of(latent, findings),
+    }
+}
+
+fn heads_of(file: HeadsFile, findings: &mut Findings) -> AttentionSpec {
+    let HeadsFile { n_heads, n_kv_heads, head_dim, position } = file;
     findings.count("attention.n_heads", n_heads, N_HEADS_MAX);
     findings.count("attention.n_kv_heads", n_kv_heads, N_HEADS_MAX);
     findings.count("attention.head_dim", head_dim, HEAD_DIM_MAX);
-    match kind {
-        AttentionKindFile::Mha if n_kv_heads != n_heads => findings.add_with_hint(
-            "attention.n_kv_heads",
-            format_args!("{n_kv_heads} differs from the {n_heads} query heads; expected as many for `mha`"),
-            "say `kind: gqa` where query heads share key/value heads",
-        ),
-        AttentionKindFile::Gqa if n_kv_heads > 0 && n_heads % n_kv_heads != 0 => findings.add(
-            "attention.n_kv_heads",
-            format_args!("{n_kv_heads} does not divide the {n_heads} query heads"),
-        ),
-        AttentionKindFile::Mha | AttentionKindFile::Gqa => {}
+    let position = match position {
+        PositionFile::Rope => Position::Rope,
+        PositionFile::Alibi => Position::Alibi,
+        PositionFile::None => Position::None,
+    };
+    AttentionSpec { n_heads, n_kv_heads, head_dim, position, latent: None }
+}
+
+/// Latent attention: one latent stands for the keys and values of all heads.
+fn latent_of(file: LatentFile, findings: &mut Findings) -> AttentionSpec {
+    let LatentFile { n_heads, q_lora_rank, kv_lora_rank, rope_dim, nope_dim, v_dim } = file;
+    findings.count("attention.n_heads", n_heads, N_HEADS_MAX);
+    if let Some(rank) = q_lora_rank {
+        findings.count("attention.q_lora_rank", rank, WIDTH_MAX);
     }
-    AttentionSpec { n_heads, n_kv_heads, head_dim }
+    findings.count("attention.kv_lora_rank", kv_lora_rank, WIDTH_MAX);
+    for (key, width) in [("rope_dim", rope_dim), ("nope_dim", nope_dim), ("v_dim", v_dim)] {
+        findings.count(&format!("attention.{key}"), width, HEAD_DIM_MAX);
+    }
+    let latent = LatentSpec { q_lora_rank, kv_lora_rank, rope_dim, nope_dim, v_dim };
+    let head_dim = nope_dim.saturating_add(rope_dim);
+    AttentionSpec { n_heads, n_kv_heads: 1, head_dim, position: Position::Rope, latent: Some(latent) }
 }
 
 fn ffn_of(file: FfnFile, findings: &mut Findings) -> FfnSpec {
