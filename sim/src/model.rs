@@ -238,6 +238,21 @@ impl Op {
         })
     }
 
+    /// Kernels that a host launches for it.
+    ///
+    /// # Source
+    ///
+    /// vLLM: attention writes new keys and values in a kernel of its own (`reshape_and_cache`), a residual stream that is
+    /// not added inside a norm is added before it, and a token is chosen from gathered scores by two normalisations and a search.
+    pub fn n_launches(&self) -> u32 {
+        match (self.kind, self.shape) {
+            (OpKind::DecodeAttention | OpKind::PrefillAttention, _)
+            | (OpKind::Norm, OpShape::Elementwise { n_read: 3, .. }) => 2,
+            (OpKind::Sampling, OpShape::Elementwise { n_written: 1.., .. }) => 3,
+            _ => 1,
+        }
+    }
+
     /// The format in which the matrix units work.
     pub fn compute_dtype(dtypes: &Dtypes) -> Dtype {
         dtypes.activations

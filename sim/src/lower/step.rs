@@ -182,14 +182,15 @@ impl Step {
     ) -> Result<TaskId, TooLong> {
         let card = &lowering.scenario.cluster.gpu(gpu).card;
         let first = self.n_parts();
-        let mut time = SimDuration::ZERO;
+        let (mut time, mut n_launches) = (SimDuration::ZERO, 0);
         for op in ops.iter().filter(|op| !op.is_empty()) {
             let cost = lowering.cost.cost(op, card)?;
             time = time.checked_add(cost.time).ok_or(TooLong { op: op.kind.name() })?;
+            n_launches += op.n_launches();
             self.parts.push(Part::new(op, cost, lowering.scenario.model.dtype));
         }
         let parts = first..self.n_parts();
-        let launched = self.launch(lowering, place, gpu, self.n_parts() - first);
+        let launched = self.launch(lowering, place, gpu, n_launches);
         let info = TaskInfo { parts, ..TaskInfo::new((activity, place), Some(gpu)) };
         let after: Vec<TaskId> = after.iter().copied().chain(launched).collect();
         Ok(self.push(&[compute_stream(gpu)], &after, Work::Compute { time }, info))
