@@ -50,7 +50,7 @@ impl Movement {
             flow.latency = overlap.exposed_of(flow.latency);
             flow.rate_cap = flow.rate_cap.map(|cap| overlap.rate(cap));
         }
-        let basis = Basis::unjudged(Provenance::Assumed);
+        let basis = Basis { provenance: Provenance::Assumed, ..self.basis };
         Self { flows: self.flows, basis, slows: Vec::new() }
     }
 
