@@ -5,7 +5,7 @@ use std::ops::Range;
 use masim_engine::TaskId;
 use masim_units::Bytes;
 
-use super::m2n::single;
+use super::m2n::{Arrivals, single};
 use super::movement::Message;
 use super::routed::RoutedStep;
 use super::step::{Activity, Place};
@@ -14,9 +14,6 @@ use crate::cost::TooLong;
 use crate::plan::share;
 use crate::scenario::{Dispatch, Forward};
 use crate::topology::GpuIdx;
-
-/// Tasks that each receiver waits for.
-pub(super) type Arrivals = Vec<Vec<TaskId>>;
 
 impl RoutedStep<'_, '_> {
     /// Sends the tokens of every owner to the GPUs of their experts, after `posts[owner]`.

@@ -6,9 +6,8 @@ use masim_engine::TaskId;
 
 use super::Lowering;
 use super::attention::AttentionBlock;
-use super::experts::Arrivals;
 use super::head::{Stream, lm_head};
-use super::m2n::SendOrder;
+use super::m2n::{Arrivals, SendOrder};
 use super::step::{Place, Step};
 use super::traffic::Traffic;
 use crate::cost::TooLong;
