@@ -14,6 +14,7 @@ mod pass;
 mod pieces;
 mod pipeline;
 mod routed;
+mod shared;
 pub mod step;
 mod traffic;
 

@@ -177,7 +177,8 @@ impl Sizes<'_> {
         let gate = if plan.dispatch == Dispatch::M2n { self.gate_weights() } else { 0 };
         let members = plan.attention.members().map(|(replica, member, gpu)| {
             let share = plan.attention.head_shares[member % heads as usize];
-            let weights = layers * (self.attention_weights(share) + gate)
+            let shared = self.expert_weights(1, model.ffn.as_moe().shared_width());
+            let weights = layers * (self.attention_weights(share) + gate + shared)
                 + self.head_table(heads)
                 + self.embedding_table(heads);
             let (mut kv, mut owned, mut largest) = (0, 0, 0);
@@ -235,6 +236,7 @@ impl Sizes<'_> {
         let moe = model.ffn.as_moe();
         let tp = u32::try_from(plan.head_shares.len()).expect("fewer than 2^32 GPUs");
         let widths: Vec<u32> = share::sizes(moe.expert_hidden, tp, 0).collect();
+        let shared_widths: Vec<u32> = share::sizes(moe.shared_width(), tp, 0).collect();
         let mut all = Vec::new();
         for copy in &plan.copies {
             let sequences = u64::from(copy.tokens.end - copy.tokens.start);
@@ -247,7 +249,8 @@ impl Sizes<'_> {
                 let last = if idx + 1 == copy.stages.len() { self.head_table(tp) } else { 0 };
                 for (rank, (&gpu, &share)) in stage.gpus.iter().zip(&plan.head_shares).enumerate() {
                     let experts = self.expert_weights(moe.n_routed_experts, widths[rank]);
-                    let layer = self.attention_weights(share) + self.gate_weights() + experts;
+                    let shared = self.expert_weights(1, shared_widths[rank]);
+                    let layer = self.attention_weights(share) + self.gate_weights() + experts + shared;
                     let rows = in_flight * u64::from(moe.experts_per_token);
                     let working = self
                         .attention_working_set(in_flight, share)

@@ -123,6 +123,7 @@ impl Passage<'_, '_> {
         let moe = ops.moe();
         let last_without_head = layer + 1 == model.n_layers && model.vocab.is_none();
         let widths = share::sizes(moe.expert_hidden, self.n_ranks(), 0).map(u64::from);
+        let shared = share::sizes(moe.shared_width(), self.n_ranks(), 0).map(u64::from);
         let rows = n_tokens * u64::from(moe.experts_per_token);
         let group_rows = if moe.has_gate() {
             let n_experts = usize::from(u16::try_from(moe.n_routed_experts).expect("few experts"));
@@ -142,8 +143,9 @@ impl Passage<'_, '_> {
             .collect();
         let after = self.reduce(stage, (Activity::Attention, place), &attention)?;
         let experts: Inputs = widths
+            .zip(shared)
             .zip(after)
-            .map(|(width, after)| {
+            .map(|((width, shared), after)| {
                 let mut all = vec![ops.residual_norm(n_tokens)];
                 all.extend(ops.gate(n_tokens));
                 all.extend(ops.permute(rows));
@@ -151,6 +153,7 @@ impl Passage<'_, '_> {
                 if moe.has_gate() {
                     all.push(ops.combine_sum(rows, n_tokens));
                 }
+                all.extend(ops.shared_experts(n_tokens, shared));
                 (all, after)
             })
             .collect();

@@ -88,6 +88,20 @@ impl<'a> LayerOps<'a> {
         ]
     }
 
+    /// The experts that every token passes, at `width` of their hidden width together; nothing where there are none.
+    pub fn shared_experts(self, tokens: u64, width: u64) -> Vec<Op> {
+        let n_up = u64::from(self.moe().n_matrices() - 1);
+        if width == 0 {
+            return Vec::new();
+        }
+        vec![
+            Op::gemm(OpKind::ExpertUp, tokens, n_up * width, self.hidden()),
+            Op::elementwise(OpKind::Activation, tokens, width, n_up, 1),
+            Op::gemm(OpKind::ExpertDown, tokens, self.hidden(), width),
+            self.residual(tokens),
+        ]
+    }
+
     /// `rows` expert outputs weighted and summed to `tokens` rows.
     pub fn combine_sum(self, rows: u64, tokens: u64) -> Op {
         // Reads every row and writes every token: one array of (rows + tokens) x hidden in all.

@@ -127,6 +127,8 @@ pub struct MoeSpec {
     pub gated: bool,
     /// Experts that the gate chooses from.
     pub n_routed_experts: u32,
+    /// Experts that every token passes, beside those that it chooses.
+    pub n_shared_experts: u32,
     /// Experts chosen per token, all different.
     pub experts_per_token: u32,
     /// Width between up and down projection of one expert.
@@ -152,9 +154,13 @@ impl FfnSpec {
     /// The feed-forward half as experts: a dense one is a single expert that every token passes.
     pub fn as_moe(self) -> MoeSpec {
         match self {
-            Self::Dense { gated, hidden } => {
-                MoeSpec { gated, n_routed_experts: 1, experts_per_token: 1, expert_hidden: hidden }
-            }
+            Self::Dense { gated, hidden } => MoeSpec {
+                gated,
+                n_routed_experts: 1,
+                n_shared_experts: 0,
+                experts_per_token: 1,
+                expert_hidden: hidden,
+            },
             Self::Moe(moe) => moe,
         }
     }
@@ -164,6 +170,11 @@ impl MoeSpec {
     /// Weight matrices of one expert: up and down, and the gating one.
     pub fn n_matrices(self) -> u32 {
         if self.gated { 3 } else { 2 }
+    }
+
+    /// Width of the shared experts, which are one feed-forward network for all tokens.
+    pub fn shared_width(self) -> u32 {
+        self.n_shared_experts * self.expert_hidden
     }
 
     /// A gate is computed only where there is a choice.

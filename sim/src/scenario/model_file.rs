@@ -82,7 +82,7 @@ pub struct MoeFile {
     pub gated: bool,
     /// Experts that the gate chooses from.
     pub n_routed_experts: u32,
-    /// Experts that every token passes; only 0 is modelled yet.
+    /// Experts that every token passes, on the GPU where its residual stream is.
     #[serde(default)]
     pub n_shared_experts: u32,
     /// Experts chosen per token.

@@ -152,6 +152,7 @@ impl<'a> ClosedForm<'a> {
         if sequences > 1 {
             kernels.push(ops.merge_partials(u64::from(rank), share.n_heads, u64::from(sequences)));
         }
+        kernels.extend(ops.shared_experts(owned, ops.moe().shared_width().into()));
         if plan.dispatch == Dispatch::M2n {
             kernels.extend(ops.gate(owned));
             kernels.extend(ops.permute(owned * k));
@@ -305,6 +306,8 @@ impl<'a> ClosedForm<'a> {
         let width = u64::from(moe.expert_hidden).div_ceil(plan.head_shares.len() as u64);
         let mut kernels = vec![ops.residual_norm(tokens), ops.residual_norm(tokens)];
         kernels.extend(attention);
+        let shared = u64::from(moe.shared_width()).div_ceil(plan.head_shares.len() as u64);
+        kernels.extend(ops.shared_experts(tokens, shared));
         kernels.extend(ops.gate(tokens));
         kernels.extend(ops.permute(rows));
         let group_rows = GroupRows::even(tokens, rows, (activated, moe.n_routed_experts.into()));

@@ -65,6 +65,9 @@ fn unavoidable(scenario: &Scenario, routing: &StepRouting) -> Vec<Op> {
         all.push(ops.residual_norm(tokens));
         all.extend(ops.gate(tokens));
         let experts = (u64::from(layer.n_activated()), u64::from(moe.n_routed_experts));
+        all.extend(
+            ops.shared_experts(tokens, moe.shared_width().into()).into_iter().filter(|op| is_apart(&op)),
+        );
         all.extend(ops.experts(GroupRows::even(tokens, rows, experts), u64::from(moe.expert_hidden)));
     }
     if let Some(vocab) = model.vocab {

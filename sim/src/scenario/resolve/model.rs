@@ -13,6 +13,8 @@ const N_HEADS_MAX: u32 = 1 << 12;
 const HEAD_DIM_MAX: u32 = 1 << 12;
 /// Experts are counted in 16 bits.
 const N_EXPERTS_MAX: u32 = 1 << 16;
+/// Every token passes all of them; no model has more than a few.
+const N_SHARED_EXPERTS_MAX: u32 = 64;
 const VOCAB_MAX: u32 = 1 << 24;
 
 /// The model that a card describes.
@@ -122,6 +124,7 @@ fn ffn_of(file: FfnFile, findings: &mut Findings) -> FfnSpec {
             FfnSpec::Moe(MoeSpec {
                 gated: moe.gated,
                 n_routed_experts: moe.n_routed_experts,
+                n_shared_experts: moe.n_shared_experts,
                 experts_per_token: moe.experts_per_token,
                 expert_hidden: moe.expert_hidden,
             })
@@ -134,8 +137,12 @@ fn check_moe(moe: MoeFile, findings: &mut Findings) {
     findings.count("ffn.n_routed_experts", n_experts, N_EXPERTS_MAX);
     findings.count("ffn.experts_per_token", moe.experts_per_token, n_experts.clamp(1, N_EXPERTS_MAX));
     findings.count("ffn.expert_hidden", moe.expert_hidden, WIDTH_MAX);
-    if moe.n_shared_experts > 0 {
-        findings.add("ffn.n_shared_experts", "shared experts are not modelled yet; expected 0");
+    if moe.n_shared_experts > N_SHARED_EXPERTS_MAX {
+        let found = moe.n_shared_experts;
+        findings.add(
+            "ffn.n_shared_experts",
+            format_args!("{found} is out of range; expected 0 to {N_SHARED_EXPERTS_MAX}"),
+        );
     }
     if moe.n_dense_layers > 0 {
         findings.add("ffn.n_dense_layers", "layers without experts are not modelled yet; expected 0");

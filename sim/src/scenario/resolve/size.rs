@@ -81,8 +81,9 @@ impl Size<'_> {
         let attention = spec.n_weights(model.hidden, spec.n_heads, spec.n_kv_heads);
         let experts =
             u128::from(moe.n_routed_experts) * u128::from(moe.n_matrices()) * u128::from(moe.expert_hidden);
+        let shared = u128::from(moe.n_matrices()) * u128::from(moe.shared_width());
         u128::from(model.n_layers)
-            * (attention + u128::from(model.hidden) * experts)
+            * (attention + u128::from(model.hidden) * (experts + shared))
             * u128::from(model.dtype.weights.bytes())
     }
 
