@@ -250,7 +250,7 @@ fn a_model_in_place_is_checked_like_a_card() {
         model,
         "x.yaml:2:29: `model.n_layers`: 0 is out of range; expected 1 to 10000\n\
          x.yaml:2:92: `model.attention.n_kv_heads`: 2 differs from the 5 query heads; expected as many for `mha`\n\
-         x.yaml:3:95: `model.ffn.experts_per_token`: 5 is out of range; expected 1 to 4\n\
+         x.yaml:3:96: `model.ffn.experts_per_token`: 5 is out of range; expected 1 to 4\n\
          x.yaml:3:73: `model.ffn.n_shared_experts`: 70 is out of range; expected 0 to 64\n\
          x.yaml:4:99: `model.assumed[0]`: the card has no key `nothing`\n\
          hint: say `kind: gqa` where query heads share key/value heads",
