@@ -78,4 +78,20 @@ impl Scenario {
     pub fn device_launch(&self) -> Launch {
         if self.host_overhead.is_some() { Launch::Graph } else { self.launch }
     }
+
+    /// Rows of a decode step of `n_sequences`: those of the smallest captured graph that holds them.
+    ///
+    /// # Source
+    ///
+    /// vLLM captures graphs for 1, 2 and 4 sequences and multiples of 8 (`_get_graph_batch_size`).
+    pub fn graph_rows(&self, n_sequences: u32) -> u32 {
+        let multiple = self.host_overhead.and_then(|host| host.graph_batch);
+        match (self.launch, multiple) {
+            (Launch::Graph, Some(multiple)) if n_sequences >= multiple => {
+                n_sequences.next_multiple_of(multiple)
+            }
+            (Launch::Graph, Some(multiple)) => n_sequences.next_power_of_two().min(multiple),
+            (Launch::Graph | Launch::Eager, _) => n_sequences,
+        }
+    }
 }

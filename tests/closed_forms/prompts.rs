@@ -126,3 +126,35 @@ fn the_host_is_part_of_the_account() {
     assert_eq!(metrics.critical_path.by_work.values().copied().sum::<SimDuration>(), window);
     assert_eq!(host.as_ps(), n_steps * 64_000_000, "all but the last experts");
 }
+
+/// Nanoseconds of a step on two stages, with `more` of the host.
+fn two_gpus_ns(more: &str) -> u64 {
+    let scenario = row_of(
+        2,
+        1,
+        &format!(
+            "workload: {{ phase: decode, batch: 4, context_len: 16 }}\nlaunch: graph\n\
+             host_overhead: {{ per_launch: 0 us, per_step: 10 us, per_sequence: 2 us, {more}source: made up }}"
+        ),
+    );
+    let run = run_plan(&scenario, &only_plan(&scenario), &routing(&scenario), &KERNELS).unwrap();
+    let (window, n_steps) = steady_time(&run);
+    window.as_ps() / 1000 / n_steps
+}
+
+/// A second process costs 5 us a step, and 3 us for each of 4 sequences.
+#[test]
+fn further_processes_are_handed_the_step() {
+    let handed = two_gpus_ns("hand_over: { per_step: 5 us, per_sequence: 3 us }, ");
+    assert_eq!(handed - two_gpus_ns(""), 17_000);
+}
+
+/// Graphs hold 1, 2, 4 and multiples of 8 sequences.
+#[test]
+fn steps_are_filled_up_to_a_captured_graph() {
+    let captured = "workload: { phase: decode, batch: 4, context_len: 16 }\nlaunch: graph\n\
+         host_overhead: { per_launch: 0 us, per_step: 10 us, per_sequence: 2 us, graph_batch: 8, source: made up }";
+    let scenario = row_of(1, 1, captured);
+    let rows = [1, 2, 3, 5, 8, 9, 16, 250].map(|n_sequences| scenario.graph_rows(n_sequences));
+    assert_eq!(rows, [1, 2, 4, 8, 8, 16, 16, 256]);
+}

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::Lowering;
 use crate::model::Op;
 use crate::plan::HeadShare;
-use crate::scenario::Workload;
+use crate::scenario::{Scenario, Workload};
 
 /// Some sequences, and which of their tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub(super) struct Pass {
     pub(super) sequences: Range<u32>,
     /// The tokens of each.
     pub(super) tokens: Tokens,
+    /// Rows that the layers see: those of the tokens, and those that fill a captured graph.
+    n_rows: u64,
 }
 
 /// Which tokens of a sequence pass.
@@ -33,15 +35,25 @@ pub(super) enum Tokens {
 }
 
 impl Pass {
-    /// The passes that `sequences` make in one step of `workload`, in order.
-    pub(super) fn all(workload: &Workload, sequences: &Range<u32>) -> Vec<Self> {
-        let pass = |tokens| Self { sequences: sequences.clone(), tokens };
-        let Workload::Prefill { prompt_len, .. } = *workload else { return vec![pass(Tokens::Newest)] };
-        let chunk = workload.tokens_at_once();
-        let starts = (0..workload.n_chunks()).map(|idx| idx * chunk);
+    /// The passes that `sequences` make in one step of `scenario`, in order.
+    pub(super) fn all(scenario: &Scenario, sequences: &Range<u32>) -> Vec<Self> {
+        let workload = &scenario.workload;
+        if let Workload::Prefill { prompt_len, .. } = *workload {
+            return Self::chunks(sequences, prompt_len, workload.tokens_at_once());
+        }
+        let n_rows = scenario.graph_rows(sequences.end - sequences.start);
+        vec![Self { sequences: sequences.clone(), tokens: Tokens::Newest, n_rows: n_rows.into() }]
+    }
+
+    /// Prompts of `prompt_len` tokens in chunks of `chunk_len`.
+    fn chunks(sequences: &Range<u32>, prompt_len: u32, chunk_len: u32) -> Vec<Self> {
+        let n_sequences = u64::from(sequences.end - sequences.start);
+        let starts = (0..prompt_len.div_ceil(chunk_len)).map(|idx| idx * chunk_len);
         let chunks = starts.map(|start| {
-            let kv_len = (start + chunk).min(prompt_len);
-            pass(Tokens::Chunk { q_len: kv_len - start, kv_len, is_last: kv_len == prompt_len })
+            let kv_len = (start + chunk_len).min(prompt_len);
+            let q_len = kv_len - start;
+            let tokens = Tokens::Chunk { q_len, kv_len, is_last: kv_len == prompt_len };
+            Self { sequences: sequences.clone(), tokens, n_rows: n_sequences * u64::from(q_len) }
         });
         chunks.collect()
     }
@@ -52,7 +64,7 @@ impl Pass {
 
     /// Rows that the layers see.
     pub(super) fn n_tokens(&self) -> u64 {
-        self.n_sequences() * u64::from(self.tokens_per_sequence())
+        self.n_rows
     }
 
     /// Positions of its tokens among those that choose experts in one step; the chunks of a prompt meet
@@ -103,12 +115,10 @@ impl Pass {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::Choice;
 
     #[test]
     fn a_prompt_of_ten_in_chunks_of_four_passes_three_times() {
-        let workload = Workload::Prefill { batch: 8, prompt_len: 10, chunk_len: Choice::Fixed(4) };
-        let passes = Pass::all(&workload, &(2..5));
+        let passes = Pass::chunks(&(2..5), 10, 4);
         let lens: Vec<_> = passes.iter().map(|pass| (pass.n_tokens(), pass.tokens)).collect();
         let chunk = |q_len, kv_len, is_last| Tokens::Chunk { q_len, kv_len, is_last };
         assert_eq!(lens, [(12, chunk(4, 4, false)), (12, chunk(4, 8, false)), (6, chunk(2, 10, true))]);

@@ -44,7 +44,7 @@ pub(super) fn lower(
     let mut tokens_known = vec![Vec::new(); plan.n_in_flight as usize];
     for copy in &plan.copies {
         for (sequences, micro_batch) in share::split(&copy.tokens, plan.n_in_flight).zip(0..) {
-            for pass in Pass::all(&lowering.scenario.workload, &sequences) {
+            for pass in Pass::all(lowering.scenario, &sequences) {
                 let mut passage = Passage { lowering, plan, routing, step: &mut step, micro_batch, pass };
                 tokens_known[micro_batch as usize].extend(passage.run(copy)?);
             }

@@ -182,6 +182,10 @@ pub struct HostOverheadFile {
     /// The same, for each sequence of the micro-batch.
     #[schemars(with = "String")]
     pub per_sequence: SimDuration,
+    /// With `launch: graph`, graphs are captured for powers of two below this number of sequences and for its multiples;
+    /// steps are filled up to one of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graph_batch: Option<u32>,
     /// What it costs to hand the step to the processes of further GPUs; nothing where one process has all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hand_over: Option<HandOverFile>,

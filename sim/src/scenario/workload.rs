@@ -170,6 +170,9 @@ pub struct HostOverhead {
     pub per_step: SimDuration,
     /// The same, for each sequence of the micro-batch.
     pub per_sequence: SimDuration,
+    /// Graphs are captured for powers of two below this number of sequences and for its multiples, and steps are filled up
+    /// to one of them; `None` captures every number.
+    pub graph_batch: Option<u32>,
     /// Handing the step to the processes of further GPUs.
     pub hand_over: Option<HandOver>,
 }

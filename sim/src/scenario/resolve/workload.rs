@@ -12,6 +12,7 @@ use crate::scenario::{ContextLen, ExpertLoad, HandOver, HostOverhead, ModelSpec,
 const BATCH_MAX: u32 = 1 << 20;
 pub(super) const CONTEXT_LEN_MAX: u32 = 1 << 24;
 const HOST_TIME_MAX: SimDuration = SimDuration::from_us(1_000_000);
+const GRAPH_BATCH_MAX: u32 = 1 << 12;
 const TOKENS_MAX: u64 = 1_000_000_000_000;
 
 pub(super) fn workload_of(file: &WorkloadFile, findings: &mut Findings) -> Workload {
@@ -44,7 +45,7 @@ pub(super) fn host_overhead_of(
     file: Option<&HostOverheadFile>,
     findings: &mut Findings,
 ) -> Option<HostOverhead> {
-    let HostOverheadFile { per_launch, per_step, per_sequence, hand_over, source } = file?;
+    let HostOverheadFile { per_launch, per_step, per_sequence, graph_batch, hand_over, source } = file?;
     if source.trim().is_empty() {
         findings.add("host_overhead.source", "is empty; expected where the figures come from");
     }
@@ -59,10 +60,14 @@ pub(super) fn host_overhead_of(
             findings.add(&format!("host_overhead.{key}"), range);
         }
     }
+    if let Some(multiple) = *graph_batch {
+        findings.count("host_overhead.graph_batch", multiple, GRAPH_BATCH_MAX);
+    }
     Some(HostOverhead {
         per_launch: *per_launch,
         per_step: *per_step,
         per_sequence: *per_sequence,
+        graph_batch: *graph_batch,
         hand_over: handed,
     })
 }

@@ -6,8 +6,7 @@
 ///
 /// vLLM 0.5: GPUs idle 5 to 13 ms between steps (vllm-project/vllm issue 6854), of which processing the outputs of
 /// 32 sequences takes 3.4 ms (issue 6913). A launch as below.
-const SINCE_0_3: &str =
-    "{ per_launch: 20 us, per_step: 5 ms, per_sequence: 100 us, source: vLLM issues 6854 and 6913 }";
+const SINCE_0_3: &str = "{ per_launch: 20 us, per_step: 5 ms, per_sequence: 100 us, graph_batch: 8, source: vLLM issues 6854 and 6913 }";
 
 /// The same before: kernels launched one by one, and steps handed to a Ray process for each GPU.
 ///
