@@ -4,9 +4,11 @@ pub mod model;
 pub mod strategy;
 pub mod workload;
 pub mod collectives;
+pub mod jitter;
 
 pub mod count_file;
 pub mod collectives_file;
+pub mod jitter_file;
 pub mod strategy_file;
 pub mod model_file;
 pub mod file;
@@ -17,6 +19,7 @@ pub mod patch;
 
 pub use collectives::{AlgorithmRule, CollectiveRules, ProtocolRule};
 pub use file::ScenarioFile;
+pub use jitter::{FamilyJitter, Jitter, JitterOrigin, Width};
 pub use load::{
     Loader, load_model, load_scenario, read_model, read_scenario, resolved_yaml, scenario_file_of,
 };
@@ -56,6 +59,8 @@ pub struct Scenario {
     pub collectives: CollectiveRules,
     /// What the host spends; `None` leaves all of it to the launch costs of the cards.
     pub host_overhead: Option<HostOverhead>,
+    /// How times vary from run to run.
+    pub jitter: Jitter,
     /// The origin of all randomness.
     pub seed: u64,
     /// At most so many measured steps; `Auto` lets the run decide.

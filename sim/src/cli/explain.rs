@@ -46,7 +46,7 @@ impl ExplainArgs {
         let scenario = scenario_file_of(&tree, &source)
             .and_then(|file| Loader::new(&Folders).scenario(&file, &source))
             .map_err(|error| set::blame(error, &self.set))?;
-        scenario.profiles.warnings.iter().for_each(|warning| terminal::warn(warning));
+        scenario.warnings().iter().for_each(|warning| terminal::warn(warning));
         let found = explained(&scenario)?;
         let text = if self.json {
             serde_json::to_string_pretty(&found).expect("an explanation is JSON") + "\n"

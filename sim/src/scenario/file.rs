@@ -10,6 +10,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
 use super::collectives_file::CollectivesFile;
 use super::count_file::CountFile;
+use super::jitter_file::JitterFile;
 use super::model_file::ModelFile;
 use super::strategy_file::StrategyFile;
 use crate::input::kind::{Kinds, deserialize_kinds, deserialize_names, nothing_else, rest_of};
@@ -45,6 +46,9 @@ pub struct ScenarioFile {
     /// What the host spends on a step beside the GPUs; without it, launches cost what the cards say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_overhead: Option<HostOverheadFile>,
+    /// How times vary from run to run.
+    #[serde(default)]
+    pub jitter: JitterFile,
     /// The origin of all randomness.
     #[serde(default = "one")]
     pub seed: u64,

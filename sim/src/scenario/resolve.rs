@@ -2,6 +2,7 @@
 
 mod model;
 mod workload;
+mod jitter;
 mod size;
 mod strategy;
 
@@ -81,6 +82,7 @@ pub(super) fn scenario_of(
     let host_overhead = workload::host_overhead_of(file.host_overhead.as_ref(), &mut findings);
     let strategy = strategy::strategy_of(&file.strategy, cluster, model, &workload, &mut findings);
     let load = workload::load_of(&file.load, model, &mut findings);
+    let jitter = jitter::jitter_of(&file.jitter, profiles, &mut findings);
     check_modelled(&workload, host_overhead.as_ref(), &strategy, &mut findings);
     if !file.faults.is_empty() {
         findings.add("faults", "faults are not modelled yet; expected `[]`");
@@ -105,6 +107,7 @@ pub(super) fn scenario_of(
         launch,
         collectives: file.collectives.into(),
         host_overhead,
+        jitter,
         seed: file.seed,
         n_steps,
     })
