@@ -146,6 +146,9 @@ pub fn context_lens(context: &ContextLen, batch: u32, seed: u64) -> Vec<u32> {
             (0..n).map(|_| draw(standard_normal(&mut rng))).collect()
         }
         ContextLen::List(lens) => lens.iter().copied().cycle().take(n).collect(),
+        ContextLen::Trace(trace) => {
+            (0..n).map(|_| trace.context_at(rng.random_range(0..trace.n_steps()))).collect()
+        }
     }
 }
 

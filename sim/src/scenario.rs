@@ -14,6 +14,7 @@ pub mod model_file;
 pub mod file;
 pub mod profiles;
 mod resolve;
+pub mod trace;
 pub mod load;
 pub mod patch;
 
@@ -32,6 +33,7 @@ pub use strategy::{
     AttentionSplit, Choice, Dispatch, DpEp, ExpertSplit, Forward, MaSeparation, Placement, Schedule,
     Strategy, TpPp,
 };
+pub use trace::RequestTrace;
 pub use workload::{ContextLen, ExpertLoad, HostOverhead, Launch, Workload};
 
 use std::sync::Arc;

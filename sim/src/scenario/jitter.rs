@@ -66,13 +66,9 @@ impl Scenario {
             Width::Share(share) => FamilyJitter { share, origin: JitterOrigin::Scenario },
             Width::Profile => {
                 let measured = self.profiles.cards.get(card).and_then(|models| models.jitter(family));
-                measured.map_or(
-                    FamilyJitter { share: 0.0, origin: JitterOrigin::NotRepeated },
-                    |found| FamilyJitter {
-                        share: found.width,
-                        origin: JitterOrigin::Profile(found.profile.clone()),
-                    },
-                )
+                measured.map_or(FamilyJitter { share: 0.0, origin: JitterOrigin::NotRepeated }, |found| {
+                    FamilyJitter { share: found.width, origin: JitterOrigin::Profile(found.profile.clone()) }
+                })
             }
         }
     }
@@ -85,7 +81,8 @@ impl Scenario {
                 |family: &Family| self.jitter_width(card, *family).origin == JitterOrigin::NotRepeated;
             let names: Vec<_> = Family::ALL.into_iter().filter(is_still).map(Family::name).collect();
             let names = names.join(", ");
-            (!names.is_empty()).then(|| format!("jitter: no repeated rows of {names} on `{card}`; they do not vary"))
+            (!names.is_empty())
+                .then(|| format!("jitter: no repeated rows of {names} on `{card}`; they do not vary"))
         };
         self.profiles.warnings.iter().cloned().chain(cards.into_iter().filter_map(still)).collect()
     }

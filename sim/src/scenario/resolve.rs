@@ -14,7 +14,7 @@ use size::Size;
 
 use super::count_file::CountFile;
 use super::file::{LaunchFile, ScenarioFile};
-use super::{Choice, HostOverhead, Launch, ModelSpec, Profiles, Scenario, Strategy, Workload};
+use super::{Choice, HostOverhead, Launch, ModelSpec, Profiles, RequestTrace, Scenario, Strategy, Workload};
 use crate::input::Problem;
 use crate::topology::Cluster;
 
@@ -68,17 +68,21 @@ impl Findings {
     }
 }
 
-/// The scenario that `file` describes on `cluster` with `model`.
-pub(super) fn scenario_of(
-    file: &ScenarioFile,
-    cluster: &Arc<Cluster>,
-    model: &Arc<ModelSpec>,
-    profiles: &Arc<Profiles>,
-) -> Result<Scenario, Vec<Problem>> {
+/// What a scenario's file names.
+pub(super) struct Named {
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) model: Arc<ModelSpec>,
+    pub(super) profiles: Arc<Profiles>,
+    pub(super) trace: Option<Arc<RequestTrace>>,
+}
+
+/// The scenario that `file` describes with what it names.
+pub(super) fn scenario_of(file: &ScenarioFile, named: Named) -> Result<Scenario, Vec<Problem>> {
+    let (cluster, model, profiles) = (&named.cluster, &named.model, &named.profiles);
     let mut findings = Findings::default();
     findings.schema(file.schema);
     check_dtypes(cluster, model, &mut findings);
-    let workload = workload::workload_of(&file.workload, &mut findings);
+    let workload = workload::workload_of(&file.workload, named.trace.as_ref(), &mut findings);
     let host_overhead = workload::host_overhead_of(file.host_overhead.as_ref(), &mut findings);
     let strategy = strategy::strategy_of(&file.strategy, cluster, model, &workload, &mut findings);
     let load = workload::load_of(&file.load, model, &mut findings);
@@ -98,9 +102,9 @@ pub(super) fn scenario_of(
         LaunchFile::Eager => Launch::Eager,
     };
     findings.into_result(Scenario {
-        cluster: Arc::clone(cluster),
-        model: Arc::clone(model),
-        profiles: Arc::clone(profiles),
+        cluster: named.cluster,
+        model: named.model,
+        profiles: named.profiles,
         workload,
         strategy,
         load,

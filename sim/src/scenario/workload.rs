@@ -1,8 +1,11 @@
 //! What is asked of the model.
 
+use std::sync::Arc;
+
 use masim_units::SimDuration;
 
 use super::strategy::Choice;
+use super::trace::RequestTrace;
 
 /// The phase and its size.
 #[derive(Clone, Debug, PartialEq)]
@@ -126,6 +129,8 @@ pub enum ContextLen {
     },
     /// Given, repeated in order until the batch is full.
     List(Vec<u32>),
+    /// Drawn from the requests of a trace, as they are met in steady state.
+    Trace(Arc<RequestTrace>),
 }
 
 /// How tokens spread over the experts of a layer.

@@ -269,6 +269,7 @@ fn context_kind(context: &ContextLen) -> &'static str {
         ContextLen::Uniform { .. } => "uniform",
         ContextLen::Lognormal { .. } => "lognormal",
         ContextLen::List(_) => "list",
+        ContextLen::Trace(_) => "trace",
     }
 }
 

@@ -1,10 +1,12 @@
 //! What a workload and an expert load mean.
 
+use std::sync::Arc;
+
 use masim_units::SimDuration;
 
 use super::Findings;
 use crate::scenario::file::{ContextLenFile, DistributionFile, HostOverheadFile, LoadFile, WorkloadFile};
-use crate::scenario::{ContextLen, ExpertLoad, HostOverhead, ModelSpec, Workload};
+use crate::scenario::{ContextLen, ExpertLoad, HostOverhead, ModelSpec, RequestTrace, Workload};
 
 /// Bounds far beyond any cluster; those of products of counts stand in `size`.
 const BATCH_MAX: u32 = 1 << 20;
@@ -12,7 +14,11 @@ pub(super) const CONTEXT_LEN_MAX: u32 = 1 << 24;
 const HOST_TIME_MAX: SimDuration = SimDuration::from_us(1_000_000);
 const TOKENS_MAX: u64 = 1_000_000_000_000;
 
-pub(super) fn workload_of(file: &WorkloadFile, findings: &mut Findings) -> Workload {
+pub(super) fn workload_of(
+    file: &WorkloadFile,
+    trace: Option<&Arc<RequestTrace>>,
+    findings: &mut Findings,
+) -> Workload {
     let batch = match file {
         WorkloadFile::Decode(decode) => decode.batch,
         WorkloadFile::Prefill(prefill) => prefill.batch,
@@ -21,7 +27,11 @@ pub(super) fn workload_of(file: &WorkloadFile, findings: &mut Findings) -> Workl
     findings.count("workload.batch", batch, BATCH_MAX);
     match file {
         WorkloadFile::Decode(decode) => {
-            Workload::Decode { batch, context_len: context_len_of(&decode.context_len, batch, findings) }
+            let context_len = match trace {
+                Some(trace) => ContextLen::Trace(Arc::clone(trace)),
+                None => context_len_of(&decode.context_len, batch, findings),
+            };
+            Workload::Decode { batch, context_len }
         }
         WorkloadFile::Prefill(prefill) => {
             let prompt_len = prefill.prompt_len;
@@ -87,6 +97,9 @@ fn context_len_of(file: &ContextLenFile, batch: u32, findings: &mut Findings) ->
         ContextLenFile::Distribution(DistributionFile::List(list)) => {
             check_list(&list.values, batch, findings);
             ContextLen::List(list.values.clone())
+        }
+        ContextLenFile::Distribution(DistributionFile::Trace(_)) => {
+            unreachable!("a trace is read before its scenario is judged")
         }
     }
 }
