@@ -109,11 +109,6 @@ fn what_is_planned_is_told_apart_from_what_is_wrong() {
         "x.yaml:8:30: `strategy.attention.replica_mode`: `mirror` is not modelled yet; expected `data`",
     );
     check(
-        "2048",
-        "{ kind: trace, file: x }",
-        "x.yaml:3:62: `workload.context_len.kind`: `trace` is not modelled yet; expected one of `uniform`, `lognormal`, `list`",
-    );
-    check(
         "\nload:",
         "\nfaults: [{ at: 2 s, resource: n0, speed: 0.5 }]\nload:",
         "x.yaml:8:1: `faults`: faults are not modelled yet; expected `[]`",
@@ -291,7 +286,7 @@ fn jitter_is_given_or_held_by_a_profile() {
     assert_eq!(
         with("profile"),
         format!(
-            "x.yaml:9:1: `jitter`: `profile` takes what a profile holds, and the scenario names none\nhint: name a `profile`, or give shares: {shares}"
+            "x.yaml:9:9: `jitter`: `profile` takes what a profile holds, and the scenario names none\nhint: name a `profile`, or give shares: {shares}"
         )
     );
     assert_eq!(
@@ -308,7 +303,7 @@ fn jitter_is_given_or_held_by_a_profile() {
 fn a_broken_trace_is_named_with_its_line() {
     let trace = "{ kind: trace, path: t.csv, output: tokens }";
     let text = GOOD.replace("context_len: 2048", &format!("context_len: {trace}"));
-    assert_eq!(finding(&text), "x.yaml:3:58: `workload.context_len.path`: there is no file `t.csv`");
+    assert_eq!(finding(&text), "x.yaml:3:75: `workload.context_len.path`: there is no file `t.csv`");
     let mut shipped = Shipped::default();
     shipped.replaced.insert("t.csv".to_owned(), "prompt_len,tokens\n5,2\n6,x\n".to_owned());
     let source = SourceText { path: "x.yaml".to_owned(), text };
