@@ -291,8 +291,8 @@ fn jitter_is_given_or_held_by_a_profile() {
     );
     assert_eq!(
         with("{ kernels: 1.5, communication: 0, source: ' ' }"),
-        "x.yaml:9:41: `jitter.source`: is empty; expected where the shares come from\n\
-         x.yaml:9:11: `jitter.kernels`: 1.5 is out of range; expected 0 to 1.0"
+        "x.yaml:9:51: `jitter.source`: is empty; expected where the shares come from\n\
+         x.yaml:9:20: `jitter.kernels`: 1.5 is out of range; expected 0 to 1.0"
     );
     assert!(with("{ kernels: 0.1 }").contains("`jitter.communication`"), "{}", with("{ kernels: 0.1 }"));
     assert!(with("often").contains("`none`"), "{}", with("often"));
