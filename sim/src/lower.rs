@@ -12,9 +12,11 @@ mod m2n;
 mod movement;
 mod pass;
 mod pipeline;
+mod prompts;
 mod routed;
 pub mod step;
 mod traffic;
+mod wave;
 
 pub use step::{Activity, Part, Place, Step, TaskInfo};
 

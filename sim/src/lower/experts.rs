@@ -166,7 +166,7 @@ impl RoutedStep<'_, '_> {
         let width = u64::from(width.expect("the rank is below tp"));
         let mut all = match self.plan.dispatch {
             Dispatch::M2n => Vec::new(),
-            Dispatch::Broadcast => ops.gate(n_tokens(&self.micro_batches[place.micro_batch as usize].tokens)),
+            Dispatch::Broadcast => ops.gate(n_tokens(&self.waves[place.micro_batch as usize].batch.tokens)),
         };
         all.extend(ops.permute(choices));
         all.extend(ops.experts(traffic.group_rows(group), width));

@@ -14,7 +14,7 @@ use size::Size;
 
 use super::count_file::CountFile;
 use super::file::{LaunchFile, ScenarioFile};
-use super::{Choice, HostOverhead, Launch, ModelSpec, Profiles, RequestTrace, Scenario, Strategy, Workload};
+use super::{Choice, HostOverhead, Launch, ModelSpec, Profiles, RequestTrace, Scenario, Strategy};
 use crate::input::Problem;
 use crate::topology::Cluster;
 
@@ -87,7 +87,7 @@ pub(super) fn scenario_of(file: &ScenarioFile, named: Named) -> Result<Scenario,
     let strategy = strategy::strategy_of(&file.strategy, cluster, model, &workload, &mut findings);
     let load = workload::load_of(&file.load, model, &mut findings);
     let jitter = jitter::jitter_of(&file.jitter, profiles, &mut findings);
-    check_modelled(&workload, host_overhead.as_ref(), &strategy, &mut findings);
+    check_modelled(host_overhead.as_ref(), &strategy, &mut findings);
     if !file.faults.is_empty() {
         findings.add("faults", "faults are not modelled yet; expected `[]`");
     }
@@ -117,27 +117,12 @@ pub(super) fn scenario_of(file: &ScenarioFile, named: Named) -> Result<Scenario,
     })
 }
 
-/// Prompts and hosts are modelled for pipelines; what is not must not be ignored.
-fn check_modelled(
-    workload: &Workload,
-    host_overhead: Option<&HostOverhead>,
-    strategy: &Strategy,
-    findings: &mut Findings,
-) {
+/// Hosts are modelled for pipelines; what is not must not be ignored.
+fn check_modelled(host_overhead: Option<&HostOverhead>, strategy: &Strategy, findings: &mut Findings) {
     let kind = match strategy {
         Strategy::TpPp(_) => return,
         Strategy::MaSeparation(_) | Strategy::DpEp(_) => strategy.kind(),
     };
-    match workload {
-        Workload::Decode { .. } => {}
-        Workload::Prefill { .. } | Workload::Inference { .. } => findings.add(
-            "workload.phase",
-            format_args!(
-                "`{}` is not modelled yet for `{kind}`; expected `decode`, or the strategy `tp_pp`",
-                workload.phase()
-            ),
-        ),
-    }
     if host_overhead.is_some() {
         findings.add(
             "host_overhead",

@@ -97,7 +97,17 @@ impl<'a> ClosedForm<'a> {
             let wires = all(times.dispatch.max(times.combine), m * layers);
             attention.max(all(times.experts, m * layers)).max(wires)
         };
-        one.max(pools).max(all(times.attention_collectives, m * layers))
+        let steady = one.max(pools).max(all(times.attention_collectives, m * layers));
+        match self.scenario.workload {
+            Workload::Decode { .. } | Workload::Inference { .. } => steady,
+            // Chunks of prompts follow each other; what is under way when the last begins drains.
+            Workload::Prefill { .. } => {
+                let n_groups = plan.attention.n_groups(self.batch, plan.n_micro_batches);
+                let n_waves = u64::from(n_groups) * u64::from(self.scenario.workload.n_chunks());
+                let drain = if m == 1 { SimDuration::ZERO } else { sum([times.experts, times.combine]) };
+                sum([all(steady, n_waves.div_ceil(m)), drain])
+            }
+        }
     }
 
     /// The durations of the largest micro-batch.
@@ -107,10 +117,16 @@ impl<'a> ClosedForm<'a> {
     /// [`TooLong`] when an operation is.
     pub fn block_times(&mut self, plan: &RoutedPlan) -> Result<BlockTimes, TooLong> {
         let (heads, sequences) = (plan.attention.heads, plan.attention.sequences);
-        let micro_batch = self.batch.div_ceil(plan.n_micro_batches);
+        let n_groups = plan.attention.n_groups(self.batch, plan.n_micro_batches);
         let n_replicas = u32::try_from(plan.attention.replicas.len()).expect("fewer replicas than GPUs");
-        let replica = micro_batch.div_ceil(n_replicas);
-        let rank = replica.div_ceil(sequences);
+        let largest = self.batch.div_ceil(n_groups);
+        let replica = largest.div_ceil(n_replicas);
+        let at_once = match self.scenario.workload {
+            Workload::Decode { .. } | Workload::Inference { .. } => 1,
+            Workload::Prefill { .. } => self.scenario.workload.tokens_at_once(),
+        };
+        let micro_batch = largest * at_once;
+        let rank = (replica * at_once).div_ceil(sequences);
         let owned = u64::from(rank.div_ceil(heads));
         let (attention, attention_collectives) = self.attention(plan, (replica, rank, owned))?;
         let (experts, traffic) = self.experts(plan, micro_batch)?;
@@ -124,7 +140,8 @@ impl<'a> ClosedForm<'a> {
         let dispatch = self.m2n(&owners, plan, &out, width * model.dtype.dispatch.bytes() as f64, Leg::Out);
         let combine =
             self.m2n(&owners, plan, &shares(false), width * model.dtype.combine.bytes() as f64, Leg::Back);
-        let head = self.head(u64::from(rank), heads, plan.attention.replicas[0].head_group(0, heads))?;
+        let n_next = u64::from(replica.div_ceil(sequences));
+        let head = self.head(n_next, heads, plan.attention.replicas[0].head_group(0, heads))?;
         Ok(BlockTimes { attention, attention_collectives, dispatch, experts, combine, head })
     }
 
@@ -136,21 +153,19 @@ impl<'a> ClosedForm<'a> {
     ) -> Result<(SimDuration, SimDuration), TooLong> {
         let (heads, sequences) = (plan.attention.heads, plan.attention.sequences);
         let (ops, share) = (self.ops, plan.attention.head_shares[0]);
-        let cached = (self.context * f64::from(replica) / f64::from(sequences)).ceil();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of tokens")]
-        let cached = cached as u64;
         let k = u64::from(ops.moe().experts_per_token);
         let mut kernels = vec![
             ops.residual_norm(owned),
             ops.qkv_projection(u64::from(rank), share.n_heads, share.n_kv_heads),
-            ops.decode_attention(u64::from(replica), cached, share.n_heads, share.n_kv_heads),
+            self.over_cache(plan, replica),
             ops.output_projection(u64::from(rank), share.n_heads),
             ops.residual_norm(owned),
         ];
         if k > 1 {
             kernels.push(ops.combine_sum(owned * k, owned));
         }
-        if sequences > 1 {
+        let is_decode = !matches!(self.scenario.workload, Workload::Prefill { .. });
+        if sequences > 1 && is_decode {
             kernels.push(ops.merge_partials(u64::from(rank), share.n_heads, u64::from(sequences)));
         }
         if plan.dispatch == Dispatch::M2n {
@@ -164,14 +179,52 @@ impl<'a> ClosedForm<'a> {
         let gather = self.collective(CollectiveKind::AllGather, &group, stream);
         let scatter = self.collective(CollectiveKind::ReduceScatter, &group, stream);
         let width = u64::from(share.n_heads) * u64::from(model.attention.head_dim);
+        let workload = &self.scenario.workload;
+        let keys = 2
+            * u64::from(replica)
+            * self.mean_kv_len()
+            * u64::from(share.n_kv_heads)
+            * u64::from(model.attention.head_dim)
+            * model.dtype.kv.bytes();
         let heads_bytes = u64::from(rank) * width * model.dtype.activations.bytes();
-        let exchange = self.collective(
-            CollectiveKind::AllGather,
-            &last.sequence_group(0, heads),
-            Bytes(heads_bytes * u64::from(sequences)),
-        );
-        let communication = sum([gather, scatter, exchange, exchange]);
+        let ranks = last.sequence_group(0, heads);
+        let mut exchange = |bytes| self.collective(CollectiveKind::AllGather, &ranks, Bytes(bytes));
+        let exchanges = match workload {
+            Workload::Prefill { .. } => exchange(keys),
+            Workload::Decode { .. } | Workload::Inference { .. } => {
+                exchange(heads_bytes * u64::from(sequences)).saturating_mul(2)
+            }
+        };
+        let communication = sum([gather, scatter, exchanges]);
         Ok((self.time(&kernels, group[0])?, communication))
+    }
+
+    /// Attention of `n_sequences` on one sequence rank.
+    fn over_cache(&self, plan: &RoutedPlan, n_sequences: u32) -> Op {
+        let (ops, share, n_ranks) = (self.ops, plan.attention.head_shares[0], plan.attention.sequences);
+        let batch = u64::from(n_sequences);
+        match self.scenario.workload {
+            Workload::Decode { .. } | Workload::Inference { .. } => {
+                let cached = rounded(self.context * f64::from(n_sequences) / f64::from(n_ranks));
+                ops.decode_attention(batch, cached, share.n_heads, share.n_kv_heads)
+            }
+            Workload::Prefill { .. } => {
+                let q_len = u64::from(self.scenario.workload.tokens_at_once().div_ceil(n_ranks));
+                // A zig-zag of short pieces meets half of the chunk and all before it.
+                let kv_len = self.mean_kv_len().max(q_len);
+                ops.prefill_attention(batch, (q_len, kv_len), share.n_heads, share.n_kv_heads)
+            }
+        }
+    }
+
+    /// Tokens of a prompt up to the end of a chunk, mean over its chunks; 0 without prompts.
+    fn mean_kv_len(&self) -> u64 {
+        match self.scenario.workload {
+            Workload::Decode { .. } | Workload::Inference { .. } => 0,
+            Workload::Prefill { prompt_len, .. } => {
+                (u64::from(prompt_len) + u64::from(self.scenario.workload.tokens_at_once())).div_ceil(2)
+            }
+        }
     }
 
     /// Kernels of the expert half in the slowest group and layer, and by group the largest share of tokens.
