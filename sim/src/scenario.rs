@@ -5,10 +5,12 @@ pub mod strategy;
 pub mod workload;
 pub mod collectives;
 pub mod jitter;
+pub mod overlap;
 
 pub mod count_file;
 pub mod collectives_file;
 pub mod jitter_file;
+pub mod overlap_file;
 pub mod strategy_file;
 pub mod model_file;
 pub mod file;
@@ -25,6 +27,7 @@ pub use load::{
     Loader, load_model, load_scenario, read_model, read_scenario, resolved_yaml, scenario_file_of,
 };
 pub use model_file::ModelFile;
+pub use overlap::{Overlap, PAPER_OVERLAP};
 pub use patch::Patcher;
 pub use profiles::Profiles;
 
@@ -59,6 +62,8 @@ pub struct Scenario {
     pub launch: Launch,
     /// How collectives are to be done.
     pub collectives: CollectiveRules,
+    /// How communication lies beside computation.
+    pub overlap: Overlap,
     /// What the host spends; `None` leaves all of it to the launch costs of the cards.
     pub host_overhead: Option<HostOverhead>,
     /// How times vary from run to run.

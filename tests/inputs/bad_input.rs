@@ -310,3 +310,18 @@ fn a_broken_trace_is_named_with_its_line() {
     let error = load_scenario(&source, &shipped).unwrap_err();
     assert_eq!(error.to_string(), "t.csv:3:1: `tokens` is `x`; expected a whole number from 1 to 16777216");
 }
+
+#[test]
+fn chunks_and_shares_have_ranges() {
+    check(
+        "\nload:",
+        "\noverlap: { kind: chunks, n_chunks: 1 }\nload:",
+        "x.yaml:8:36: `overlap.n_chunks`: 1 is out of range; expected 2 to 64\n\
+         hint: `overlap: { kind: none }` cuts nothing",
+    );
+    check(
+        "\nload:",
+        "\noverlap: { kind: literal, exposed: 0 }\nload:",
+        "x.yaml:8:36: `overlap.exposed`: 0.0 is out of range; expected 0.001 to 1",
+    );
+}

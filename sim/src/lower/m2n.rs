@@ -10,6 +10,9 @@ use super::movement::{Message, Movement};
 use super::step::{Activity, Place, Step};
 use crate::topology::GpuIdx;
 
+/// Tasks that each receiver waits for.
+pub(super) type Arrivals = Vec<Vec<TaskId>>;
+
 /// The groups of messages that each GPU has sent so far in a step.
 #[derive(Debug)]
 pub(super) struct SendOrder {

@@ -12,7 +12,7 @@ use crate::nccl::{
     GroupedSends, TimeAlone, grouped_protocol, grouped_sends_time, n_channels, n_channels_max, pairs_time,
 };
 use crate::provenance::{Basis, Provenance};
-use crate::scenario::Launch;
+use crate::scenario::{Launch, Overlap};
 use crate::topology::GpuIdx;
 use crate::wires::Wire;
 
@@ -40,6 +40,18 @@ impl Movement {
     fn on_wires(wire: Wire, bytes: Bytes, launch: SimDuration) -> Self {
         let flow = Flow { path: wire.path, bytes, latency: wire.latency + launch, rate_cap: None };
         Self { flows: vec![flow], basis: Basis::unjudged(Provenance::Roofline), slows: Vec::new() }
+    }
+
+    /// What of it takes time: where a share of communication is assumed to be hidden, latencies are shorter, rates
+    /// higher (see `run::rates`) and nothing is taken from computation; bytes stay.
+    pub(super) fn exposed(mut self, overlap: Overlap) -> Self {
+        let Overlap::Literal { .. } = overlap else { return self };
+        for flow in &mut self.flows {
+            flow.latency = overlap.exposed_of(flow.latency);
+            flow.rate_cap = flow.rate_cap.map(|cap| overlap.rate(cap));
+        }
+        let basis = Basis { provenance: Provenance::Assumed, ..self.basis };
+        Self { flows: self.flows, basis, slows: Vec::new() }
     }
 
     /// Several at once, as one task; the weakest provenance holds for all.

@@ -103,7 +103,7 @@ impl Workload {
     pub fn n_chunks(&self) -> u32 {
         match *self {
             Self::Decode { .. } | Self::Inference { .. } => 1,
-            Self::Prefill { prompt_len, .. } => prompt_len.div_ceil(self.tokens_at_once()),
+            Self::Prefill { prompt_len, .. } => prompt_len.div_ceil(self.tokens_at_once().max(1)).max(1),
         }
     }
 }

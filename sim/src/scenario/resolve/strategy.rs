@@ -70,7 +70,11 @@ impl Frame<'_> {
                 ScheduleFile::Dataflow => Schedule::Dataflow,
                 ScheduleFile::Lockstep => Schedule::Lockstep,
             },
-            n_micro_batches: findings.choice("strategy.n_micro_batches", file.n_micro_batches, self.batch.saturating_mul(self.n_chunks)),
+            n_micro_batches: findings.choice(
+                "strategy.n_micro_batches",
+                file.n_micro_batches,
+                self.batch.saturating_mul(self.n_chunks),
+            ),
         }
     }
 
