@@ -89,11 +89,16 @@ impl<'a> ClosedForm<'a> {
         let communication = sum([times.attention_collectives, times.dispatch, times.combine]);
         let passage = sum([times.attention, times.experts, communication]);
         let one = sum([all(passage, layers), times.head]);
+        // Prompts are long: that an attention GPU waits for the collectives between its kernels cannot be neglected.
+        let attention = match self.scenario.workload {
+            Workload::Decode { .. } | Workload::Inference { .. } => times.attention,
+            Workload::Prefill { .. } => sum([times.attention, times.attention_collectives]),
+        };
         let pools = if plan.colocated {
-            let both = all(sum([all(sum([times.attention, times.experts]), layers), times.head]), m);
+            let both = all(sum([all(sum([attention, times.experts]), layers), times.head]), m);
             both.max(all(sum([times.dispatch, times.combine]), m * layers))
         } else {
-            let attention = all(sum([all(times.attention, layers), times.head]), m);
+            let attention = all(sum([all(attention, layers), times.head]), m);
             let wires = all(times.dispatch.max(times.combine), m * layers);
             attention.max(all(times.experts, m * layers)).max(wires)
         };
