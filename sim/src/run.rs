@@ -344,8 +344,7 @@ pub fn run_once(
     let (resources, paths) = machine(scenario, &lowering);
     let shape = Arc::new(shape);
     let lowered = Lowered { infos: Arc::new(infos), parts: Arc::new(parts) };
-    let (lowered, works) =
-        Lowered::drawn(0, (lowered, Arc::new(works)), Variation::of(scenario).as_ref());
+    let (lowered, works) = Lowered::drawn(0, (lowered, Arc::new(works)), Variation::of(scenario).as_ref());
     let graph = Graph { shape: Arc::clone(&shape), works: Arc::clone(&works), after: Vec::new() };
     let trace = run_graph(resources, &paths, graph)?;
     let cold = lowered.record(trace);

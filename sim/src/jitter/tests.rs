@@ -36,13 +36,19 @@ fn the_slowest_of_many_is_as_slow_as_the_quadrature_says() {
     for (n, normal) in [(2, 0.5642), (5, 1.1630), (12, 1.6292)] {
         let width = 0.1;
         let expected = largest_of(n, width);
-        assert!(1.0 + 0.98 * normal * width < expected && expected < 1.0 + 1.15 * normal * width, "{expected}");
+        assert!(
+            1.0 + 0.98 * normal * width < expected && expected < 1.0 + 1.15 * normal * width,
+            "{expected}"
+        );
         let all = draws(width, 12_000);
         let groups = all.chunks_exact(usize::try_from(n).unwrap());
         let slowest: Vec<f64> = groups.map(|group| group.iter().copied().fold(0.0, f64::max)).collect();
         let mean = slowest.iter().sum::<f64>() / slowest.len() as f64;
         // At least 1,000 groups, whose slowest stray by at most 0.1.
-        assert!((mean - expected).abs() < 3.5 * width / (slowest.len() as f64).sqrt(), "{n}: {mean} {expected}");
+        assert!(
+            (mean - expected).abs() < 3.5 * width / (slowest.len() as f64).sqrt(),
+            "{n}: {mean} {expected}"
+        );
     }
 }
 

@@ -125,10 +125,8 @@ impl AttentionBlock<'_, '_> {
         if n_ranks > 1 {
             self.gather_keys(members, n_sequences * u64::from(kv_len))?;
         }
-        let pieces: Vec<_> = match n_ranks {
-            1 => vec![0..q_len],
-            _ => share::split(&(0..q_len), 2 * n_ranks).collect(),
-        };
+        let n_pieces = if n_ranks == 1 { 1 } else { 2 * n_ranks };
+        let pieces: Vec<_> = share::split(&(0..q_len), n_pieces).collect();
         for (at, member) in members.iter_mut().enumerate() {
             let (rank, share) = (at / heads, self.layout.head_shares[at % heads]);
             let mirrored = pieces.len() - 1 - rank;

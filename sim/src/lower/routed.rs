@@ -271,9 +271,9 @@ impl RoutedStep<'_, '_> {
 
     /// The tokens of `owner` in a micro-batch.
     pub(super) fn owned_tokens(&self, micro_batch: u32, owner: usize) -> Range<u32> {
-        let owned = &self.waves[micro_batch as usize].batch.owned;
-        let per_replica = owned[0].len();
-        owned[owner / per_replica][owner % per_replica].clone()
+        let by_replica = &self.waves[micro_batch as usize].batch.owned;
+        let n_members = by_replica[0].len();
+        by_replica[owner / n_members][owner % n_members].clone()
     }
 }
 

@@ -6,8 +6,8 @@ use masim_engine::Work;
 
 use super::network::{NetworkUse, Traffic};
 use crate::cost::CostModel;
-use crate::load::RoutingSource;
 use crate::jitter::Variation;
+use crate::load::RoutingSource;
 use crate::lower::{Lowering, Part};
 use crate::plan::Plan;
 use crate::replay::Sent;

@@ -128,13 +128,11 @@ impl Table<'_> {
                 }
             };
             let [prompt, output] = self.columns.map(|name| cells.get(name).map(ToString::to_string));
-            match (prompt, output) {
-                (Some(prompt), Some(output)) => self.request(line, [prompt, output]),
-                _ => {
-                    let names: Vec<&str> = cells.keys().map(String::as_str).collect();
-                    return self.lacks_columns(&names);
-                }
-            }
+            let (Some(prompt), Some(output)) = (prompt, output) else {
+                let names: Vec<&str> = cells.keys().map(String::as_str).collect();
+                return self.lacks_columns(&names);
+            };
+            self.request(line, [prompt, output]);
         }
     }
 
