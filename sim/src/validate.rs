@@ -32,6 +32,8 @@ pub struct BandAccuracy {
     pub n_missing: u64,
     /// Figures of the others, if there are any.
     pub accuracy: Option<AccuracyFile>,
+    /// Mean absolute error of the card's roofline on the same rows, where a roofline can say anything of them.
+    pub roofline_mape: Option<f64>,
 }
 
 /// How far `models` are from `sets`, by set, family and band; bands without rows are left out.
@@ -66,14 +68,23 @@ fn of_band(
     models: &CardModels,
     rows: &[&Row],
 ) -> Option<BandAccuracy> {
-    let in_band = rows.iter().filter(|row| name == BAND_ALL || band(&row.work) == name);
-    let error = |row: &&Row| Some(models.predict(&row.work, &set.site)?.time_us / row.time_us - 1.0);
-    let all: Vec<_> = in_band.map(error).collect();
-    if all.is_empty() && name != BAND_ALL {
+    let in_band: Vec<&Row> =
+        rows.iter().copied().filter(|row| name == BAND_ALL || band(&row.work) == name).collect();
+    if in_band.is_empty() && name != BAND_ALL {
         return None;
     }
-    let errors: Vec<_> = all.iter().copied().flatten().collect();
-    let n_missing = (all.len() - errors.len()) as u64;
-    let (set, family) = (set.name.clone(), family.name());
-    Some(BandAccuracy { set, family, band: name, n_missing, accuracy: accuracy(&errors) })
+    let errors = |models: &CardModels| -> Vec<f64> {
+        let error = |row: &&Row| Some(models.predict(&row.work, &set.site)?.time_us / row.time_us - 1.0);
+        in_band.iter().filter_map(error).collect()
+    };
+    let (ours, roofline) = (errors(models), errors(&CardModels::default()));
+    let is_complete = roofline.len() == in_band.len();
+    Some(BandAccuracy {
+        set: set.name.clone(),
+        family: family.name(),
+        band: name,
+        n_missing: (in_band.len() - ours.len()) as u64,
+        accuracy: accuracy(&ours),
+        roofline_mape: accuracy(&roofline).filter(|_| is_complete).map(|of| of.mape),
+    })
 }

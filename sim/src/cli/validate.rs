@@ -16,7 +16,8 @@ use crate::fitted::CardModels;
 use crate::validate::{BandAccuracy, Rows, validate, whole};
 
 pub(super) const AFTER_HELP: &str = "\
-Only rows count that the profile was not fitted to, unless `--rows all` is given. Errors are predicted / measured - 1.
+Only rows count that the profile was not fitted to, unless `--rows all` is given. Errors are predicted / measured - 1;
+the last column is the mean absolute error of the card's roofline on the same rows.
 Tables of whole models (`inference`, `inference_energy`) run through the simulator; their models are found by name in
 `scenarios/models/`.
 
@@ -125,14 +126,15 @@ fn warn_of(found: &BandAccuracy, profile: &str) {
 }
 
 fn table(found: &[BandAccuracy]) -> String {
-    let mut table = Plain::new(["set", "family", "band", "n", "MAPE", "median", "p95", "bias"]);
+    let mut table = Plain::new(["set", "family", "band", "n", "MAPE", "median", "p95", "bias", "roofline"]);
     for it in found {
         let shares = it.accuracy.map(|is| [is.mape, is.median_ape, is.p95_ape, is.bias]);
         let [mape, median, p95, bias] =
             shares.map_or_else(|| [const { String::new() }; 4], |shares| shares.map(percent));
         let n = it.accuracy.map_or(0, |is| is.n).to_string();
         let [set, family, band] = [it.set.clone(), it.family.to_owned(), it.band.to_owned()];
-        table.add([set, family, band, n, mape, median, p95, bias]);
+        let roofline = it.roofline_mape.map(percent).unwrap_or_default();
+        table.add([set, family, band, n, mape, median, p95, bias, roofline]);
     }
     table.into_text()
 }
@@ -151,6 +153,7 @@ fn json_of(found: &[BandAccuracy]) -> String {
             "median_ape": figure(|is| is.median_ape),
             "p95_ape": figure(|is| is.p95_ape),
             "bias": figure(|is| is.bias),
+            "roofline_mape": it.roofline_mape,
         })
     };
     format!("{:#}\n", Value::Array(found.iter().map(line).collect()))

@@ -81,7 +81,7 @@ impl Compared {
             }
             let accuracy = errors.and_then(|errors| accuracy(errors));
             let (set, family) = (set.set.name.clone(), table.family.name());
-            self.found.push(BandAccuracy { set, family, band, n_missing, accuracy });
+            self.found.push(BandAccuracy { set, family, band, n_missing, accuracy, roofline_mape: None });
         }
         let set = &set.set.name;
         let of_models = refused.into_iter().map(|((model, reason), n)| {
