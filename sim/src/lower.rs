@@ -80,6 +80,8 @@ pub struct Lowering<'a> {
     cached_before: Vec<u64>,
     /// Collects tasks and edges of the first step.
     shape: Option<ShapeBuilder>,
+    /// Tasks and kernels of the step lowered last.
+    last_size: (usize, usize),
 }
 
 impl<'a> Lowering<'a> {
@@ -105,6 +107,7 @@ impl<'a> Lowering<'a> {
             collectives: Collectives::new(comm, scenario.collectives, scenario.launch),
             cached_before,
             shape: Some(ShapeBuilder::new()),
+            last_size: (0, 0),
         }
     }
 
@@ -122,11 +125,13 @@ impl<'a> Lowering<'a> {
     ///
     /// [`TooLong`] names an operation beyond 213 days.
     pub fn step(&mut self, routing: &StepRouting) -> Result<Step, TooLong> {
-        let step = Step::new(self.shape.take());
-        match self.plan {
+        let step = Step::new(self.shape.take(), self.last_size);
+        let step = match self.plan {
             Plan::Routed(plan) => routed::lower(self, step, plan, routing),
             Plan::Pipeline(plan) => pipeline::lower(self, step, plan, routing),
-        }
+        }?;
+        self.last_size = (step.works.len(), step.parts.len());
+        Ok(step)
     }
 
     /// How `group` does `kind`.

@@ -26,11 +26,14 @@ impl RoutedStep<'_, '_> {
             (Dispatch::Broadcast, _) | (_, Launch::Graph) => true,
             (Dispatch::M2n, Launch::Eager) => self.lowering.comm.of(&card.name).is_none(),
         };
+        if is_free {
+            return posts.to_vec();
+        }
         let mut group: Vec<GpuIdx> = self.owners.clone();
         group.extend(self.plan.experts.members().map(|(_, gpu)| gpu));
         group.sort_unstable();
         group.dedup();
-        if is_free || group.len() < 2 {
+        if group.len() < 2 {
             return posts.to_vec();
         }
         let kind = CollectiveKind::AllGather;

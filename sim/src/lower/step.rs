@@ -151,9 +151,15 @@ pub struct Step {
 }
 
 impl Step {
-    /// A step without tasks.
-    pub(super) fn new(shape: Option<ShapeBuilder>) -> Self {
-        Self { shape, ..Self::default() }
+    /// A step without tasks, with room for as many tasks and kernels as the step before had.
+    pub(super) fn new(shape: Option<ShapeBuilder>, (n_tasks, n_parts): (usize, usize)) -> Self {
+        Self {
+            shape,
+            works: Vec::with_capacity(n_tasks),
+            infos: Vec::with_capacity(n_tasks),
+            parts: Vec::with_capacity(n_parts),
+            ..Self::default()
+        }
     }
 
     fn push(&mut self, streams: &[StreamId], after: &[TaskId], work: Work, info: TaskInfo) -> TaskId {
@@ -186,8 +192,9 @@ impl Step {
         let parts = first..self.n_parts();
         let launched = self.launch(lowering, place, gpu, self.n_parts() - first);
         let info = TaskInfo { parts, ..TaskInfo::new((activity, place), Some(gpu)) };
-        let after: Vec<TaskId> = after.iter().copied().chain(launched).collect();
-        Ok(self.push(&[compute_stream(gpu)], &after, Work::Compute { time }, info))
+        let (streams, work) = ([compute_stream(gpu)], Work::Compute { time });
+        let Some(launched) = launched else { return Ok(self.push(&streams, after, work, info)) };
+        Ok(self.push(&streams, &[after, &[launched]].concat(), work, info))
     }
 
     /// The host of `gpu` at work for `time`.

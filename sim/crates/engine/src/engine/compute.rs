@@ -55,7 +55,9 @@ impl Engine {
 
     /// The transfer `task`, which has just ended, gives its shares back.
     pub(super) fn return_shares(&mut self, task: TaskKey) -> Result<(), EngineError> {
-        for idx in 0..self.n_slows(task) {
+        let n_slows = self.n_slows(task);
+        self.n_slowing -= u64::from(n_slows > 0);
+        for idx in 0..n_slows {
             let Slowdown { stream, share } = self.slowdown(task, idx);
             self.return_share(stream, share)?;
         }

@@ -90,6 +90,7 @@ impl Engine {
     fn return_shares_of(&mut self, run: &Run) {
         for task in run.running() {
             if let Work::Transfer { slows, .. } = &run.works[task as usize] {
+                self.n_slowing -= u64::from(!slows.is_empty());
                 for &Slowdown { stream, share } in slows {
                     // What would now end beyond all time has no end: `advance` reports that it waits.
                     drop(self.return_share(stream, share));
