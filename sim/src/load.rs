@@ -28,6 +28,14 @@ impl LayerRouting {
         &self.experts[first..first + self.experts_per_token]
     }
 
+    /// The choices of tokens one after the other.
+    #[cfg(test)]
+    pub(crate) fn of_choices<const K: usize>(choices: &[[u16; K]]) -> Self {
+        let experts: Vec<u16> = choices.iter().flatten().copied().collect();
+        let distinct = experts.iter().collect::<std::collections::BTreeSet<_>>().len();
+        Self { experts_per_token: K, experts, n_activated: u32::try_from(distinct).unwrap() }
+    }
+
     /// Experts that at least one token chose.
     pub fn n_activated(&self) -> u32 {
         self.n_activated

@@ -11,6 +11,7 @@ mod host;
 mod m2n;
 mod movement;
 mod pass;
+mod pieces;
 mod pipeline;
 mod routed;
 pub mod step;
@@ -125,7 +126,7 @@ impl<'a> Lowering<'a> {
     ///
     /// [`TooLong`] names an operation beyond 213 days.
     pub fn step(&mut self, routing: &StepRouting) -> Result<Step, TooLong> {
-        let step = Step::new(self.shape.take(), self.last_size);
+        let step = Step::new(self.shape.take(), self.last_size, self.scenario.overlap);
         let step = match self.plan {
             Plan::Routed(plan) => routed::lower(self, step, plan, routing),
             Plan::Pipeline(plan) => pipeline::lower(self, step, plan, routing),

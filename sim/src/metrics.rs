@@ -5,6 +5,7 @@ pub mod critical;
 pub(crate) mod energy;
 pub mod measure;
 pub mod network;
+mod overlap;
 mod sent;
 
 pub use account::{Account, GpuMetrics, accounts};

@@ -167,6 +167,33 @@ impl Op {
         }
     }
 
+    /// Whether it multiplies with weights, column by column.
+    pub fn is_product(&self) -> bool {
+        match self.shape {
+            OpShape::Gemm { .. } | OpShape::GroupedGemm { .. } => true,
+            OpShape::DecodeAttention { .. }
+            | OpShape::PrefillAttention { .. }
+            | OpShape::Elementwise { .. } => false,
+        }
+    }
+
+    /// The same work for `columns(n)` of its `n` columns of output.
+    ///
+    /// # Panics
+    ///
+    /// For attention, whose output has heads and no columns of their own.
+    #[must_use]
+    pub fn with_columns(mut self, columns: impl Fn(u64) -> u64) -> Self {
+        match &mut self.shape {
+            OpShape::Gemm { n, .. } | OpShape::GroupedGemm { n, .. } => *n = columns(*n),
+            OpShape::Elementwise { width, .. } => *width = columns(*width),
+            OpShape::DecodeAttention { .. } | OpShape::PrefillAttention { .. } => {
+                unreachable!("attention is not cut by columns")
+            }
+        }
+        self
+    }
+
     /// Arithmetic on matrix units; element-wise work counts as free beside its traffic.
     ///
     /// Attention multiplies twice with every token that a query meets: `4 n_heads head_dim` per pair. In a

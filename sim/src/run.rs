@@ -337,9 +337,9 @@ fn machine(scenario: &Scenario, lowering: &Lowering) -> (Resources, Vec<Vec<Hop>
     (resources, paths)
 }
 
-/// What each link carries in a run.
+/// What each link carries in a run; more than it can where a share of communication is assumed to be hidden.
 pub(crate) fn rates(scenario: &Scenario) -> Vec<Bandwidth> {
-    scenario.cluster.links.iter().map(|link| link.bandwidth).collect()
+    scenario.cluster.links.iter().map(|link| scenario.overlap.rate(link.bandwidth)).collect()
 }
 
 /// When the last of `done` ended.

@@ -4,9 +4,11 @@ pub mod model;
 pub mod strategy;
 pub mod workload;
 pub mod collectives;
+pub mod overlap;
 
 pub mod count_file;
 pub mod collectives_file;
+pub mod overlap_file;
 pub mod strategy_file;
 pub mod model_file;
 pub mod file;
@@ -21,6 +23,7 @@ pub use load::{
     Loader, load_model, load_scenario, read_model, read_scenario, resolved_yaml, scenario_file_of,
 };
 pub use model_file::ModelFile;
+pub use overlap::{Overlap, PAPER_OVERLAP};
 pub use patch::Patcher;
 pub use profiles::Profiles;
 
@@ -54,6 +57,8 @@ pub struct Scenario {
     pub launch: Launch,
     /// How collectives are to be done.
     pub collectives: CollectiveRules,
+    /// How communication lies beside computation.
+    pub overlap: Overlap,
     /// What the host spends; `None` leaves all of it to the launch costs of the cards.
     pub host_overhead: Option<HostOverhead>,
     /// The origin of all randomness.

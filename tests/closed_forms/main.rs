@@ -4,6 +4,7 @@
 
 mod collectives;
 mod nccl;
+mod overlap;
 mod pingpong;
 mod pipeline;
 mod prompts;

@@ -283,3 +283,18 @@ fn a_profile_must_exist_and_belong_to_the_cards() {
         "x.yaml:8:28: `profile.a100-sxm4-40gb`: `a100-sxm4-80gb-generic` is for card `a100-sxm4-40gb`; the cluster has a100-sxm4-80gb",
     );
 }
+
+#[test]
+fn chunks_and_shares_have_ranges() {
+    check(
+        "\nload:",
+        "\noverlap: { kind: chunks, n_chunks: 1 }\nload:",
+        "x.yaml:8:36: `overlap.n_chunks`: 1 is out of range; expected 2 to 64\n\
+         hint: `overlap: { kind: none }` cuts nothing",
+    );
+    check(
+        "\nload:",
+        "\noverlap: { kind: literal, exposed: 0 }\nload:",
+        "x.yaml:8:36: `overlap.exposed`: 0.0 is out of range; expected 0.001 to 1",
+    );
+}

@@ -58,6 +58,13 @@ pub(crate) fn drawn(seed: u64) -> (Scenario, String) {
         _ => colocated(&mut rng, n_experts),
     };
     changes.push(("strategy".to_owned(), strategy));
+    let overlaps = [
+        "{ kind: none }",
+        "{ kind: chunks, n_chunks: 2 }",
+        "{ kind: chunks, n_chunks: 3 }",
+        "{ kind: literal, exposed: 0.25 }",
+    ];
+    changes.push(("overlap".to_owned(), one_of(&mut rng, &overlaps)));
     let changes: Vec<(&str, &str)> =
         changes.iter().map(|(path, value)| (path.as_str(), value.as_str())).collect();
     (decode(&changes), format!("seed {seed}: {changes:?}"))
@@ -145,6 +152,9 @@ fn the_set_has_everything() {
         "2x8",
         "h100",
         "dp: 2",
+        "n_chunks: 2",
+        "n_chunks: 3",
+        "literal",
     ];
     for feature in features {
         assert!(all.iter().any(|what| what.contains(feature)), "no scenario with `{feature}`");

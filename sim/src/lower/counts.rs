@@ -42,7 +42,7 @@ impl RoutedStep<'_, '_> {
         let streams: Vec<_> = group.iter().map(|&gpu| collective_stream(gpu)).collect();
         let mut known = posts.to_vec();
         for mut movement in self.lowering.phases(&collective, (kind, bytes), &group) {
-            for flow in &mut movement.flows {
+            for flow in movement.flows.iter_mut() {
                 flow.latency += card.roofline.launch_eager;
             }
             let what = (Activity::Collective(kind), place);

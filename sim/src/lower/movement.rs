@@ -1,6 +1,6 @@
 //! What communication tasks move: flows, how long they take alone, and what they take from computation.
 
-use masim_engine::{Flow, Slowdown, Speed};
+use masim_engine::{Flow, Flows, Slowdown, Speed};
 use masim_units::{Bytes, SimDuration};
 
 use super::{Lowering, compute_stream};
@@ -12,7 +12,7 @@ use crate::nccl::{
     GroupedSends, TimeAlone, grouped_protocol, grouped_sends_time, n_channels, n_channels_max, pairs_time,
 };
 use crate::provenance::{Basis, Provenance};
-use crate::scenario::Launch;
+use crate::scenario::{Launch, Overlap};
 use crate::topology::GpuIdx;
 use crate::wires::Wire;
 
@@ -28,7 +28,7 @@ pub(super) struct Message {
 /// What one task moves.
 #[derive(Clone, Debug)]
 pub(super) struct Movement {
-    pub(super) flows: Vec<Flow>,
+    pub(super) flows: Flows,
     /// What the latencies and rates rest on.
     pub(super) basis: Basis,
     /// What its kernels take from computation.
@@ -39,19 +39,31 @@ impl Movement {
     /// One flow whose time the wires alone decide; rates of links come from datasheets, as peak rates do.
     fn on_wires(wire: Wire, bytes: Bytes, launch: SimDuration) -> Self {
         let flow = Flow { path: wire.path, bytes, latency: wire.latency + launch, rate_cap: None };
-        Self { flows: vec![flow], basis: Basis::unjudged(Provenance::Roofline), slows: Vec::new() }
+        Self { flows: flow.into(), basis: Basis::unjudged(Provenance::Roofline), slows: Vec::new() }
+    }
+
+    /// What of it takes time: where a share of communication is assumed to be hidden, latencies are shorter, rates
+    /// higher (see `run::rates`) and nothing is taken from computation; bytes stay.
+    pub(super) fn exposed(mut self, overlap: Overlap) -> Self {
+        let Overlap::Literal { .. } = overlap else { return self };
+        for flow in self.flows.iter_mut() {
+            flow.latency = overlap.exposed_of(flow.latency);
+            flow.rate_cap = flow.rate_cap.map(|cap| overlap.rate(cap));
+        }
+        let basis = Basis::unjudged(Provenance::Assumed);
+        Self { flows: self.flows, basis, slows: Vec::new() }
     }
 
     /// Several at once, as one task; the weakest provenance holds for all.
     pub(super) fn joined(parts: Vec<Self>) -> Self {
         let weakest = parts.iter().map(|part| part.basis).max();
         let basis = weakest.unwrap_or(Basis::unjudged(Provenance::Roofline));
-        let mut all = Self { flows: Vec::with_capacity(parts.len()), basis, slows: Vec::new() };
+        let (mut flows, mut slows) = (Vec::with_capacity(parts.len()), Vec::new());
         for part in parts {
-            all.flows.extend(part.flows);
-            all.slows.extend(part.slows);
+            flows.extend_from_slice(&part.flows);
+            slows.extend(part.slows);
         }
-        all
+        Self { flows: flows.into(), basis, slows }
     }
 }
 
@@ -86,7 +98,7 @@ impl Lowering<'_> {
             let flow = Flow { path: wire.path, bytes, latency: SimDuration::ZERO, rate_cap: None };
             let blocks = n_channels(it.bytes.0 as f64).min((n_channels_max() / n_sent).max(1));
             Movement {
-                flows: vec![timed(flow, timing, Grain::Coarse)],
+                flows: timed(flow, timing, Grain::Coarse).into(),
                 basis: basis(Family::P2p, it.bytes, false),
                 slows: self.slows(&self.hands(src, it.dst), blocks, it.bytes, timing.total),
             }
@@ -142,7 +154,7 @@ impl Lowering<'_> {
         let is_covered = model.covers_pairs(&work, &machine);
         let blocks = n_channels(message.bytes.0 as f64);
         Movement {
-            flows: vec![timed(flow, timing, Grain::Coarse)],
+            flows: timed(flow, timing, Grain::Coarse).into(),
             basis: basis(Family::P2p, message.bytes, is_covered),
             slows: self.slows(&self.hands(src, message.dst), blocks, message.bytes, timing.total),
         }
@@ -166,7 +178,7 @@ impl Lowering<'_> {
                 )
             }
         };
-        let phase = |idx| Movement { flows: collective.flows_with(idx, launch), basis, slows: slows.clone() };
+        let phase = |idx| Movement { flows: collective.flows_with(idx, launch).into(), basis, slows: slows.clone() };
         (0..collective.phases.len()).map(phase).collect()
     }
 

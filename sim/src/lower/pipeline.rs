@@ -156,23 +156,16 @@ impl Passage<'_, '_> {
         what: (Activity, Place),
         work: &Inputs,
     ) -> Result<Vec<Vec<TaskId>>, TooLong> {
-        let mut tasks = Vec::with_capacity(work.len());
+        if let ([gpu], [(ops, after)]) = (&stage.gpus[..], &work[..]) {
+            return Ok(vec![vec![self.step.compute(self.lowering, what, *gpu, ops, after)?]]);
+        }
+        let mut chunks = Vec::with_capacity(work.len());
         for (&gpu, (ops, after)) in stage.gpus.iter().zip(work) {
-            tasks.push(self.step.compute(self.lowering, what, gpu, ops, after)?);
+            chunks.push(self.step.compute_in_chunks(self.lowering, what, gpu, ops, after)?);
         }
-        if tasks.len() > 1 {
-            let bytes = self.stream_bytes();
-            let done = self.step.collective(
-                self.lowering,
-                CollectiveKind::AllReduce,
-                what.1,
-                &stage.gpus,
-                bytes,
-                &tasks,
-            );
-            tasks = vec![done; stage.gpus.len()];
-        }
-        Ok(tasks.into_iter().map(|task| vec![task]).collect())
+        let (kind, bytes) = (CollectiveKind::AllReduce, self.stream_bytes());
+        let done = self.step.collective_in_chunks(self.lowering, kind, what.1, &stage.gpus, bytes, &chunks);
+        Ok(vec![vec![done]; stage.gpus.len()])
     }
 
     /// Each rank sends its share of the residual stream to its peer, and the peers gather the shares.

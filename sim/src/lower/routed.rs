@@ -6,6 +6,7 @@ use masim_engine::TaskId;
 
 use super::Lowering;
 use super::attention::AttentionBlock;
+use super::experts::Arrivals;
 use super::head::{Stream, lm_head};
 use super::m2n::SendOrder;
 use super::step::{Place, Step};
@@ -114,10 +115,10 @@ impl RoutedStep<'_, '_> {
         self.second_half(&mut waiting)
     }
 
-    fn second_half(&mut self, waiting: &mut Vec<(Place, Traffic, Vec<Vec<TaskId>>)>) -> Result<(), TooLong> {
+    fn second_half(&mut self, waiting: &mut Vec<(Place, Traffic, Vec<Arrivals>)>) -> Result<(), TooLong> {
         for (place, traffic, mut arrivals) in waiting.drain(..) {
             if let Some(slot) = self.slot {
-                for tasks in &mut arrivals {
+                for tasks in &mut arrivals[0] {
                     tasks.push(slot);
                 }
             }
@@ -245,7 +246,9 @@ impl RoutedStep<'_, '_> {
         let owners: Vec<Range<u32>> =
             (0..self.owners.len()).map(|owner| self.owned_tokens(place.micro_batch, owner)).collect();
         let map = self.plan.experts.map(place.layer);
-        Traffic::count(&owners, &self.routing[place.layer as usize], map, self.plan.experts.groups.len())
+        let n_groups = self.plan.experts.groups.len();
+        let overlap = self.lowering.scenario.overlap;
+        Traffic::count(&owners, &self.routing[place.layer as usize], map, n_groups, overlap)
     }
 
     /// The tokens of `owner` in a micro-batch.

@@ -11,7 +11,7 @@ use crate::collective::CollectiveKind;
 use crate::cost::{Cost, TooLong};
 use crate::model::{Op, OpKind};
 use crate::provenance::{Basis, Provenance};
-use crate::scenario::Dtypes;
+use crate::scenario::{Dtypes, Overlap};
 use crate::topology::GpuIdx;
 
 /// What a task is for.
@@ -132,7 +132,7 @@ impl Part {
 }
 
 /// The tasks of one step.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Step {
     /// Tasks, streams and edges; `None` where a step before has them already.
     pub shape: Option<ShapeBuilder>,
@@ -148,17 +148,26 @@ pub struct Step {
     pub done: Vec<TaskId>,
     /// The scheduling that launches wait for.
     pub(super) scheduled: Option<TaskId>,
+    /// How communication lies beside computation.
+    overlap: Overlap,
 }
 
 impl Step {
     /// A step without tasks, with room for as many tasks and kernels as the step before had.
-    pub(super) fn new(shape: Option<ShapeBuilder>, (n_tasks, n_parts): (usize, usize)) -> Self {
+    pub(super) fn new(
+        shape: Option<ShapeBuilder>,
+        (n_tasks, n_parts): (usize, usize),
+        overlap: Overlap,
+    ) -> Self {
         Self {
             shape,
             works: Vec::with_capacity(n_tasks),
             infos: Vec::with_capacity(n_tasks),
             parts: Vec::with_capacity(n_parts),
-            ..Self::default()
+            carries: Vec::new(),
+            done: Vec::new(),
+            scheduled: None,
+            overlap,
         }
     }
 
@@ -197,6 +206,30 @@ impl Step {
         Ok(self.push(&streams, &[after, &[launched]].concat(), work, info))
     }
 
+    /// As [`Step::compute`], the last product and what follows it cut by columns of their output into the chunks of
+    /// the scenario: one task for each.
+    ///
+    /// Every piece reads its own share of the weights, so that cutting costs launches and the inputs again.
+    pub(super) fn compute_in_chunks(
+        &mut self,
+        lowering: &Lowering,
+        what: (Activity, Place),
+        gpu: GpuIdx,
+        ops: &[Op],
+        after: &[TaskId],
+    ) -> Result<Vec<TaskId>, TooLong> {
+        let overlap = lowering.scenario.overlap;
+        let at = ops.iter().rposition(Op::is_product).unwrap_or(ops.len());
+        let chunk = |idx| ops[at..].iter().map(move |op| op.with_columns(|n| overlap.share(n, idx)));
+        let first: Vec<Op> = ops[..at].iter().copied().chain(chunk(0)).collect();
+        let mut tasks = vec![self.compute(lowering, what, gpu, &first, after)?];
+        for idx in 1..overlap.n_chunks() {
+            let ops: Vec<Op> = chunk(idx).collect();
+            tasks.push(self.compute(lowering, what, gpu, &ops, &[])?);
+        }
+        Ok(tasks)
+    }
+
     /// The host of `gpu` at work for `time`.
     pub(super) fn host(&mut self, place: Place, gpu: GpuIdx, time: SimDuration, after: &[TaskId]) -> TaskId {
         let basis = Basis::unjudged(Provenance::Assumed);
@@ -219,7 +252,7 @@ impl Step {
         movement: Movement,
         after: &[TaskId],
     ) -> TaskId {
-        let Movement { flows, basis, slows } = movement;
+        let Movement { flows, basis, slows } = movement.exposed(self.overlap);
         let bytes = flows.iter().map(|flow| flow.bytes).sum();
         let work = if bytes == Bytes::ZERO { Work::Barrier } else { Work::Transfer { flows, slows } };
         let info = TaskInfo { to: dst, bytes, basis, ..TaskInfo::new((activity, place), src) };
@@ -253,6 +286,27 @@ impl Step {
             )];
         }
         last[0]
+    }
+
+    /// As [`Step::collective`], in the chunks of the scenario: each begins with its own of `after[member][chunk]`.
+    ///
+    /// The collectives of a GPU run one after the other, so that the result is the end of all of them.
+    pub(super) fn collective_in_chunks(
+        &mut self,
+        lowering: &mut Lowering,
+        kind: CollectiveKind,
+        place: Place,
+        group: &[GpuIdx],
+        bytes: Bytes,
+        after: &[Vec<TaskId>],
+    ) -> TaskId {
+        let overlap = lowering.scenario.overlap;
+        let chunks = (0..overlap.n_chunks()).map(|idx| {
+            let after: Vec<TaskId> = after.iter().map(|tasks| tasks[idx as usize]).collect();
+            let share = Bytes(overlap.share(bytes.0, idx));
+            self.collective(lowering, kind, place, group, share, &after)
+        });
+        chunks.last().expect("at least one chunk")
     }
 
     fn n_parts(&self) -> u32 {

@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
+use super::pieces::Pieces;
 use crate::load::LayerRouting;
 use crate::model::GroupRows;
 use crate::plan::experts::ExpertMap;
+use crate::scenario::Overlap;
 
 /// Tokens of one layer and micro-batch by owner and expert group.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub(super) struct Traffic {
     choices: Vec<u32>,
     /// `[group]`: the rows of each of its experts.
     group_rows: Vec<GroupRows>,
+    /// The same by pieces of the experts of each group, where work is cut.
+    pub(super) pieces: Option<Pieces>,
 }
 
 impl Traffic {
@@ -27,13 +31,16 @@ impl Traffic {
         routing: &LayerRouting,
         map: &ExpertMap,
         n_groups: usize,
+        overlap: Overlap,
     ) -> Self {
+        let is_cut = overlap.n_chunks() > 1;
         let mut traffic = Self {
             n_groups,
             rows: vec![0; owners.len() * n_groups],
             tokens: vec![0; n_groups],
             choices: vec![0; n_groups],
             group_rows: Vec::with_capacity(n_groups),
+            pieces: is_cut.then(|| Pieces::count(owners, routing, map, n_groups, overlap)),
         };
         let n_experts = map.hosts().len();
         let mut counts = vec![0_u64; n_experts * n_groups];

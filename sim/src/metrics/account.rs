@@ -174,7 +174,7 @@ impl Ledger<'_> {
 }
 
 /// Whether a task occupies the compute stream of its GPU.
-fn is_compute(info: &TaskInfo) -> bool {
+pub(super) fn is_compute(info: &TaskInfo) -> bool {
     match info.activity {
         Activity::Attention | Activity::Experts | Activity::Head => true,
         Activity::Dispatch

@@ -6,11 +6,12 @@ use masim_units::{SimDuration, SimTime};
 use super::account::{Account, GpuMetrics, accounts};
 use super::critical::{CriticalPath, critical_path};
 use super::energy::energy_j;
+use super::overlap::Communication;
 use crate::load::RoutingSource;
 use crate::model::Op;
 use crate::plan::Plan;
 use crate::run::{Run, Steady, steady};
-use crate::scenario::{Scenario, Workload};
+use crate::scenario::{Overlap, Scenario, Workload};
 use crate::theory::step_work;
 
 /// What a run means.
@@ -38,6 +39,10 @@ pub struct Metrics {
     pub mbu: f64,
     /// Idle time in which data was on its way, mean over GPUs.
     pub comm_exposed_us: f64,
+    /// Time in which data of a GPU is on its way, mean over GPUs.
+    pub comm_us: f64,
+    /// The share of it in which the same GPU computes; `None` without communication, or where it is assumed.
+    pub comm_overlap: Option<f64>,
     /// Idle time, mean over GPUs.
     pub wait_mean_us: f64,
     /// Joules of all GPUs in a measured step.
@@ -78,6 +83,7 @@ pub fn measure(scenario: &Scenario, plan: &Plan, run: &Run, routing: &RoutingSou
     let mean_us = |of: fn(&Account) -> SimDuration| {
         gpus.iter().map(|gpu| of(&gpu.window).as_us()).sum::<f64>() / (gpus.len() as f64 * f64::from(n_steps))
     };
+    let communication = Communication::of(run);
     let need = Need::of(scenario, run, routing);
     let energy_j = energy_j(scenario, run, &gpus) / f64::from(n_steps);
     let period_secs = period_us * 1e-6;
@@ -93,6 +99,11 @@ pub fn measure(scenario: &Scenario, plan: &Plan, run: &Run, routing: &RoutingSou
         mfu: need.flops / need.peak / period_secs,
         mbu: need.bytes / need.bandwidth / period_secs,
         comm_exposed_us: mean_us(|account| account.wire),
+        comm_us: communication.total.as_us() / (gpus.len() as f64 * f64::from(n_steps)),
+        comm_overlap: match scenario.overlap {
+            Overlap::None | Overlap::Chunks { .. } => communication.overlap(),
+            Overlap::Literal { .. } => None,
+        },
         wait_mean_us: mean_us(Account::waits),
         energy_j,
         request: match scenario.workload {

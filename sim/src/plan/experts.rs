@@ -23,7 +23,7 @@ pub struct ExpertMap {
 
 impl ExpertMap {
     /// Consecutive experts on consecutive groups, as the paper lays them.
-    fn contiguous(n_experts: u32, n_groups: u32) -> Self {
+    pub(crate) fn contiguous(n_experts: u32, n_groups: u32) -> Self {
         let groups = share::split(&(0..n_experts), n_groups).zip(0..);
         Self { hosts: groups.flat_map(|(experts, group)| experts.map(move |_| vec![group])).collect() }
     }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::sweep::RowJson;
 
 /// The last column before those of the axes; what follows it in a row stands in `results.json` alone.
-const LAST_FIXED: &str = "energy_per_token_j";
+const LAST_FIXED: &str = "comm_overlap";
 
 /// The rows as CSV: the columns of [`RowJson`] up to the last fixed one, then one for each axis without a column of
 /// its own, by path. `None` is an empty cell; floats are the shortest text that reads back to the same
@@ -60,7 +60,7 @@ fn cell(value: &Value) -> String {
 pub(super) fn blank() -> RowJson {
     let fields = r#"{"row_idx":0,"point_idx":0,"strategy":"","name":"","model":"","cluster":"","profile":"",
         "phase":"","batch":0,"context_len":0,"context_len_kind":"","expert_load":"","n_gpus":0,"launch":"",
-        "seed":0,"fits":false,"warnings":[],"critical_path":[],"provenance_shares":{},"regimes":[],"gpus":[]}"#;
+        "seed":0,"fits":false,"overlap":"","warnings":[],"critical_path":[],"provenance_shares":{},"regimes":[],"gpus":[]}"#;
     serde_json::from_str(fields).expect("a row whose optional fields are left out")
 }
 
@@ -83,7 +83,7 @@ mod tests {
              tpot_step_p95_us,step_time_us,closed_form_us,work_bound_us,tokens_per_sec,\
              tokens_per_sec_per_gpu,busy_share,resident_share,mfu,mbu,comm_exposed_us,wait_mean_us,\
              memory_max_gib,provenance,error,prompt_len,output_len,chunk_len,ttft_us,makespan_us,power_mean_w,\
-             energy_per_token_j,cluster.scale_out.bandwidth"
+             energy_per_token_j,overlap,comm_us,comm_overlap,cluster.scale_out.bandwidth"
         );
     }
 
@@ -96,7 +96,11 @@ mod tests {
         let lines: Vec<_> = text.lines().collect();
         assert!(lines[1].contains(",0.30000000000000004,"), "{}", lines[1]);
         assert!(lines[1].ends_with(','), "the axis is not set there: {}", lines[1]);
-        assert!(lines[2].ends_with(",\"GPU n0.g1, \"\"full\"\": 3 GiB missing\",,,,,,,,1"), "{}", lines[2]);
+        assert!(
+            lines[2].ends_with(",\"GPU n0.g1, \"\"full\"\": 3 GiB missing\",,,,,,,,none,,,1"),
+            "{}",
+            lines[2]
+        );
         let n_columns = |line: &str| {
             ::csv::ReaderBuilder::new()
                 .has_headers(false)

@@ -63,6 +63,9 @@ pub(crate) fn hand_made(point: u32, name: &str, tpot_us: f64) -> RowJson {
         mfu: Some(0.05),
         mbu: Some(0.55),
         comm_exposed_us: Some(tpot_us * 0.1),
+        overlap: "none".to_owned(),
+        comm_us: Some(tpot_us * 0.2),
+        comm_overlap: Some(0.5),
         wait_mean_us: Some(tpot_us * 0.4),
         memory_max_gib: Some(40.0),
         provenance: Some("Roofline".to_owned()),
@@ -93,6 +96,8 @@ pub(crate) fn not_fitting(point: u32, name: &str) -> RowJson {
         &mut row.mfu,
         &mut row.mbu,
         &mut row.comm_exposed_us,
+        &mut row.comm_us,
+        &mut row.comm_overlap,
         &mut row.wait_mean_us,
         &mut row.memory_max_gib,
     ];

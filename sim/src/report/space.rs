@@ -61,6 +61,7 @@ fn coordinates(row: &RowJson) -> Vec<Coordinate> {
         text("phase", &row.phase),
         text("context_len_kind", &row.context_len_kind),
         text("launch", &row.launch),
+        text("overlap", &row.overlap),
         text("seed", &row.seed.to_string()),
     ];
     let axes = row.axes.iter().filter(|(path, _)| !path.starts_with("strategy"));

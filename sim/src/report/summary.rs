@@ -6,6 +6,7 @@ use super::digest::{accounts, contrasts, memories};
 use super::number::{NONE, is_split, label, ms, or_dash, pct, sig, signed_pct};
 use super::space::Space;
 use super::verdict::{Duel, Outcome, Verdict, is_fair_baseline};
+use crate::scenario::PAPER_OVERLAP;
 use crate::sweep::RowJson;
 
 /// How a table is drawn.
@@ -166,6 +167,8 @@ fn figures(row: &RowJson) -> Vec<(&'static str, Option<String>, &'static str)> {
         ("resident", share(row.resident_share), "of time"),
         ("MFU", share(row.mfu), "of peak"),
         ("MBU", share(row.mbu), "of memory bandwidth"),
+        ("communication", us(row.comm_us), "ms per step"),
+        ("  beside computation", row.comm_overlap.map(overlap), "of it"),
         ("exposed communication", us(row.comm_exposed_us), "ms per step"),
         ("idle, mean over GPUs", us(row.wait_mean_us), "ms per step"),
         ("power, mean over GPUs", plain(row.power_mean_w), "W"),
@@ -175,6 +178,11 @@ fn figures(row: &RowJson) -> Vec<(&'static str, Option<String>, &'static str)> {
         ("provenance", row.provenance.clone(), ""),
         ("steady state", row.steady.clone(), ""),
     ]
+}
+
+/// What was achieved beside what the paper assumes.
+fn overlap(share: f64) -> String {
+    format!("{} (the paper assumes {})", pct(share), pct(PAPER_OVERLAP))
 }
 
 fn account_table(row: &RowJson, dress: Dress) -> String {

@@ -11,6 +11,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use super::collectives_file::CollectivesFile;
 use super::count_file::CountFile;
 use super::model_file::ModelFile;
+use super::overlap_file::OverlapFile;
 use super::strategy_file::StrategyFile;
 use crate::input::kind::{Kinds, deserialize_kinds, deserialize_names, nothing_else, rest_of};
 use crate::topology::{ClusterFile, ReferenceFile};
@@ -42,6 +43,9 @@ pub struct ScenarioFile {
     /// How collectives are done.
     #[serde(default)]
     pub collectives: CollectivesFile,
+    /// How communication lies beside computation.
+    #[serde(default)]
+    pub overlap: OverlapFile,
     /// What the host spends on a step beside the GPUs; without it, launches cost what the cards say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_overhead: Option<HostOverheadFile>,

@@ -13,12 +13,18 @@ use size::Size;
 
 use super::count_file::CountFile;
 use super::file::{LaunchFile, ScenarioFile};
-use super::{Choice, HostOverhead, Launch, ModelSpec, Profiles, Scenario, Strategy, Workload};
+use super::overlap_file::OverlapFile;
+use super::{Choice, HostOverhead, Launch, ModelSpec, Overlap, Profiles, Scenario, Strategy, Workload};
 use crate::input::Problem;
 use crate::topology::Cluster;
 
 /// Every step is kept until the end; a mean that so many do not settle has no meaning.
 const N_STEPS_MAX: u32 = 1_000;
+
+/// Beyond so many pieces every one is a launch and little else.
+const N_CHUNKS_MAX: u32 = 64;
+/// Links of a thousand times their bandwidth are as good as free.
+const EXPOSED_MIN: f64 = 0.001;
 
 /// Everything that is wrong with a file, in the order of its keys.
 #[derive(Debug, Default)]
@@ -81,6 +87,7 @@ pub(super) fn scenario_of(
     let host_overhead = workload::host_overhead_of(file.host_overhead.as_ref(), &mut findings);
     let strategy = strategy::strategy_of(&file.strategy, cluster, model, &workload, &mut findings);
     let load = workload::load_of(&file.load, model, &mut findings);
+    let overlap = overlap_of(file.overlap, model, &mut findings);
     check_modelled(&workload, host_overhead.as_ref(), &strategy, &mut findings);
     if !file.faults.is_empty() {
         findings.add("faults", "faults are not modelled yet; expected `[]`");
@@ -88,7 +95,7 @@ pub(super) fn scenario_of(
     let n_steps = findings.choice("n_steps", file.n_steps, N_STEPS_MAX);
     // A product of counts that are wrong on their own says nothing.
     if findings.problems.is_empty() {
-        let size = Size { cluster, model, workload: &workload, strategy: &strategy, load: &load };
+        let size = Size { cluster, model, workload: &workload, strategy: &strategy, load: &load, overlap };
         size.check(&mut findings);
     }
     let launch = match file.launch {
@@ -104,10 +111,36 @@ pub(super) fn scenario_of(
         load,
         launch,
         collectives: file.collectives.into(),
+        overlap,
         host_overhead,
         seed: file.seed,
         n_steps,
     })
+}
+
+fn overlap_of(file: OverlapFile, model: &ModelSpec, findings: &mut Findings) -> Overlap {
+    match file {
+        OverlapFile::None => Overlap::None,
+        OverlapFile::Chunks(chunks) => {
+            let (n, max) = (chunks.n_chunks, N_CHUNKS_MAX.min(model.hidden));
+            if !(2..=max).contains(&n) {
+                findings.add_with_hint(
+                    "overlap.n_chunks",
+                    format_args!("{n} is out of range; expected 2 to {max}"),
+                    "`overlap: { kind: none }` cuts nothing",
+                );
+            }
+            Overlap::Chunks { n: n.clamp(1, max.max(1)) }
+        }
+        OverlapFile::Literal(literal) => {
+            let exposed = literal.exposed;
+            if !(EXPOSED_MIN..=1.0).contains(&exposed) {
+                let range = format_args!("{exposed:?} is out of range; expected {EXPOSED_MIN} to 1");
+                findings.add("overlap.exposed", range);
+            }
+            Overlap::Literal { exposed }
+        }
+    }
 }
 
 /// Prompts and hosts are modelled for pipelines; what is not must not be ignored.

@@ -10,7 +10,7 @@ use crate::scenario::{Loader, Patcher, Scenario, scenario_file_of};
 const N_ROWS_MAX: usize = 1_000_000;
 
 /// Axes whose values a column of `results.csv` already holds.
-const OWN_COLUMN: [&str; 33] = [
+const OWN_COLUMN: [&str; 34] = [
     "cluster",
     "model",
     "profile",
@@ -22,6 +22,7 @@ const OWN_COLUMN: [&str; 33] = [
     "workload.chunk_len",
     "load",
     "launch",
+    "overlap",
     "seed",
     "n_steps",
     "strategy",

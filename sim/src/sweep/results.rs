@@ -13,8 +13,8 @@ use crate::plan::Plan;
 use crate::provenance::Regime;
 use crate::run::Steady;
 use crate::scenario::{
-    Choice, ContextLen, Dispatch, ExpertLoad, Forward, Launch, Placement, Scenario, Schedule, Strategy,
-    Workload,
+    Choice, ContextLen, Dispatch, ExpertLoad, Forward, Launch, Overlap, Placement, Scenario, Schedule,
+    Strategy, Workload,
 };
 use crate::search::{Found, SearchError};
 use crate::uncertainty::{RegimeTime, interval};
@@ -89,6 +89,7 @@ fn described(place: &SweepRow, scenario: &Scenario) -> RowJson {
             Launch::Graph => "graph".to_owned(),
         },
         seed: scenario.seed,
+        overlap: overlap_name(scenario.overlap),
         ..blank(place)
     };
     describe_strategy(&mut row, &scenario.strategy);
@@ -177,6 +178,8 @@ fn fill_figures(row: &mut RowJson, scenario: &Scenario, found: &Found, metrics: 
     row.mfu = Some(metrics.mfu);
     row.mbu = Some(metrics.mbu);
     row.comm_exposed_us = Some(metrics.comm_exposed_us);
+    row.comm_us = Some(metrics.comm_us);
+    row.comm_overlap = metrics.comm_overlap;
     row.wait_mean_us = Some(metrics.wait_mean_us);
     row.memory_max_gib = found.memory.iter().map(|(_, memory)| memory.total()).max().map(Bytes::as_gib);
     row.provenance = Some(metrics.critical_path.provenance().name().to_owned());
@@ -269,6 +272,14 @@ fn context_kind(context: &ContextLen) -> &'static str {
         ContextLen::Uniform { .. } => "uniform",
         ContextLen::Lognormal { .. } => "lognormal",
         ContextLen::List(_) => "list",
+    }
+}
+
+fn overlap_name(overlap: Overlap) -> String {
+    match overlap {
+        Overlap::None => "none".to_owned(),
+        Overlap::Chunks { n } => format!("chunks({n})"),
+        Overlap::Literal { exposed } => format!("literal({exposed})"),
     }
 }
 

@@ -136,6 +136,13 @@ pub struct RowJson {
     pub power_mean_w: Option<f64>,
     /// Joules of all GPUs for an output token.
     pub energy_per_token_j: Option<f64>,
+    /// `none`, `chunks(4)` or `literal(0.25)`.
+    #[serde(default)]
+    pub overlap: String,
+    /// Time in which data of a GPU is on its way, mean over GPUs; what is assumed to be hidden is left out.
+    pub comm_us: Option<f64>,
+    /// The share of it in which the same GPU computes; empty where it is assumed.
+    pub comm_overlap: Option<f64>,
     /// Values of the axes that have no column of their own, by path.
     #[serde(flatten)]
     pub axes: BTreeMap<String, String>,

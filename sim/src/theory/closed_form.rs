@@ -1,4 +1,4 @@
-//! Steady time per token from a handful of block times, nothing contending, nothing random.
+//! Steady time per token from a handful of block times, nothing contending, nothing random, nothing cut into chunks.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -225,7 +225,7 @@ impl<'a> ClosedForm<'a> {
                 flows.push(Flow { path: wire.path, bytes, latency, rate_cap: None });
             }
         }
-        self.wires.time_alone(&flows)
+        self.scenario.overlap.exposed_of(self.wires.time_alone(&flows))
     }
 
     fn head(&mut self, tokens: u64, n_ranks: u32, group: &[GpuIdx]) -> Result<SimDuration, TooLong> {
@@ -328,7 +328,8 @@ impl<'a> ClosedForm<'a> {
             return SimDuration::ZERO;
         }
         let launch = self.cost.launch(&self.scenario.cluster.gpu(group[0]).card);
-        self.collectives.choose(kind, group, bytes, &mut self.wires).time_with(launch)
+        let time = self.collectives.choose(kind, group, bytes, &mut self.wires).time_with(launch);
+        self.scenario.overlap.exposed_of(time)
     }
 }
 

@@ -54,6 +54,10 @@ pub(super) const TERMS: &[(&str, &str)] = &[
     ("waits: dependency", "The other pool, or another stage, was waited for."),
     ("waits: wire", "Data was on its way."),
     ("fill and drain", "Before the first and after the last task of a cold step."),
+    (
+        "overlap",
+        "Share of the time in which data of a GPU is on its way that the same GPU computes, over all GPUs. The paper assumes 75 %.",
+    ),
     ("exposed communication", "Idle time in which the wire was waited for, mean over GPUs."),
     (
         "MFU, MBU",

@@ -4,7 +4,7 @@
 //! bits. Far beyond any machine that exists, so that what is refused here is a slip of the keyboard.
 
 use super::Findings;
-use crate::scenario::{Choice, ContextLen, ExpertLoad, ModelSpec, Strategy, Workload};
+use crate::scenario::{Choice, ContextLen, ExpertLoad, ModelSpec, Overlap, Strategy, Workload};
 use crate::topology::Cluster;
 
 /// Weights of a model: 256 TiB are 140 trillion parameters in bf16.
@@ -32,6 +32,7 @@ pub(super) struct Size<'a> {
     pub(super) workload: &'a Workload,
     pub(super) strategy: &'a Strategy,
     pub(super) load: &'a ExpertLoad,
+    pub(super) overlap: Overlap,
 }
 
 impl Size<'_> {
@@ -68,7 +69,7 @@ impl Size<'_> {
                 format_args!(
                     "a step would have about {n_messages} messages; expected at most {N_MESSAGES_MAX}"
                 ),
-                "fewer micro-batches, layers or GPUs make fewer messages",
+                "fewer micro-batches, chunks, layers or GPUs make fewer messages",
             );
         }
     }
@@ -121,7 +122,7 @@ impl Size<'_> {
         }
     }
 
-    /// Messages of one step: from each sender to each receiver and back, in each layer and micro-batch.
+    /// Messages of one step: from each sender to each receiver and back, in each layer, micro-batch and chunk.
     fn messages(&self) -> u128 {
         let n_gpus = u128::from(self.cluster.n_gpus());
         let (n_pairs, n_micro_batches) = match self.strategy {
@@ -137,7 +138,7 @@ impl Size<'_> {
             }
         };
         let n_passes = u128::from(n_micro_batches) * u128::from(self.workload.n_chunks());
-        2 * u128::from(self.model.n_layers) * n_passes * n_pairs
+        2 * u128::from(self.model.n_layers) * n_passes * n_pairs * u128::from(self.overlap.n_chunks())
     }
 }
 
