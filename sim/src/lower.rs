@@ -19,6 +19,7 @@ mod traffic;
 
 pub use step::{Activity, Part, Place, Step, TaskInfo};
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use masim_engine::{ShapeBuilder, StreamId};
@@ -28,6 +29,7 @@ use crate::collective::{Collective, CollectiveKind, Collectives};
 use crate::comm::{CommModel, capacities};
 use crate::cost::{CostModel, TooLong};
 use crate::load::{StepRouting, context_lens};
+use crate::measurement::Machine;
 use crate::model::LayerOps;
 use crate::plan::Plan;
 use crate::scenario::{ContextLen, Scenario};
@@ -77,6 +79,8 @@ pub struct Lowering<'a> {
     /// What profiles say of communication.
     comm: Arc<CommModel>,
     collectives: Collectives,
+    /// The machine of sends from a GPU that leave its node for another, or do not.
+    machines: BTreeMap<(GpuIdx, Option<GpuIdx>), Machine>,
     /// Cached tokens of all sequences before the one at each position; one longer than the batch.
     cached_before: Vec<u64>,
     /// Collects tasks and edges of the first step.
@@ -106,6 +110,7 @@ impl<'a> Lowering<'a> {
             wires: Wires::with_capacities(&scenario.cluster, capacities(&scenario.cluster, &comm)),
             comm: Arc::clone(&comm),
             collectives: Collectives::new(comm, scenario.collectives, scenario.launch),
+            machines: BTreeMap::new(),
             cached_before,
             shape: Some(ShapeBuilder::new()),
             last_size: (0, 0),

@@ -98,6 +98,14 @@ impl Work {
     pub fn transfer(flows: impl Into<Flows>) -> Self {
         Self::Transfer { flows: flows.into(), slows: Vec::new() }
     }
+
+    /// What it takes from streams while it runs.
+    pub(crate) fn slows(&self) -> &[Slowdown] {
+        match self {
+            Self::Transfer { slows, .. } => slows,
+            Self::Compute { .. } | Self::Delay { .. } | Self::Barrier => &[],
+        }
+    }
 }
 
 /// The tasks of a graph, their streams and their edges: acyclic, checked once, shared by many graphs.
