@@ -27,7 +27,7 @@ impl Library for Shipped {
             RefKind::Gpu => "topologies/gpus",
             RefKind::Model => "scenarios/models",
             RefKind::Profile => "topologies/profiles",
-            RefKind::Scenario => "scenarios",
+            RefKind::Scenario | RefKind::Trace => "scenarios",
         };
         text(&format!("{folder}/{reference}.yaml"))
     }

@@ -30,7 +30,7 @@ impl Library for Shipped {
             RefKind::Gpu => "topologies/gpus",
             RefKind::Model => "scenarios/models",
             RefKind::Profile => "topologies/profiles",
-            RefKind::Scenario => "scenarios",
+            RefKind::Scenario | RefKind::Trace => "scenarios",
         };
         let path = format!("{folder}/{reference}.yaml");
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(&path);

@@ -1,6 +1,6 @@
 //! Where a simulated time comes from: op by op, model by model, down to the parameters and their sources.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use masim_units::SimDuration;
@@ -14,7 +14,7 @@ use crate::measurement::Family;
 use crate::model::{CacheHeads, GroupRows, Op, OpShape};
 use crate::plan::Plan;
 use crate::provenance::{Basis, Provenance};
-use crate::scenario::Scenario;
+use crate::scenario::{Jitter, JitterOrigin, Scenario};
 use crate::topology::GpuCard;
 
 /// Where the times of one step come from.
@@ -26,6 +26,8 @@ pub struct Explanation {
     pub communication: Vec<CommunicationJson>,
     /// The models that were asked.
     pub models: Vec<ModelJson>,
+    /// How far times stray from run to run; empty where nothing varies.
+    pub jitter: Vec<JitterJson>,
     /// Inputs that no source states.
     pub assumed: Vec<String>,
 }
@@ -85,6 +87,19 @@ pub struct ModelJson {
     pub assumed: Vec<String>,
 }
 
+/// How far the times of a family stray from run to run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct JitterJson {
+    /// Whose times.
+    pub family: String,
+    /// On which card.
+    pub card: String,
+    /// Standard deviation of one kernel or transfer over its mean.
+    pub width: f64,
+    /// Who says so.
+    pub source: String,
+}
+
 /// Asks another model, and keeps what it was asked.
 struct Asked<'a> {
     inner: &'a dyn CostModel,
@@ -134,7 +149,27 @@ pub fn explain(
         family: basis.regime.map(|regime| regime.family.name().to_owned()),
     });
     let communication = communication.collect();
-    Ok(Explanation { kernels: kernels(scenario, ops), communication, models, assumed: assumed(scenario) })
+    let (kernels, jitter) = (kernels(scenario, ops), jitter(scenario));
+    Ok(Explanation { kernels, communication, models, jitter, assumed: assumed(scenario) })
+}
+
+/// The width of every family on every card.
+fn jitter(scenario: &Scenario) -> Vec<JitterJson> {
+    if scenario.jitter == Jitter::NONE {
+        return Vec::new();
+    }
+    let cards: BTreeSet<&str> = scenario.cluster.gpus.iter().map(|gpu| gpu.card.name.as_str()).collect();
+    let of_card = |card: &&str| Family::ALL.map(|family| (family, (*card).to_owned()));
+    let all = cards.iter().flat_map(of_card).map(|(family, card)| {
+        let found = scenario.jitter_width(&card, family);
+        let source = match found.origin {
+            JitterOrigin::Scenario => "given by the scenario".to_owned(),
+            JitterOrigin::Profile(name) => format!("repeated rows, by profile {name}"),
+            JitterOrigin::NotRepeated => "no row was repeated: does not vary".to_owned(),
+        };
+        JitterJson { family: family.name().to_owned(), card, width: found.share, source }
+    });
+    all.collect()
 }
 
 fn kernels(scenario: &Scenario, ops: BTreeMap<(String, Op), (Cost, u64)>) -> Vec<KernelJson> {
@@ -193,7 +228,7 @@ fn heads_of(heads: CacheHeads) -> String {
 
 /// The models behind `bases`, and the roofline where it was asked.
 fn models(scenario: &Scenario, bases: impl Iterator<Item = Basis>) -> Vec<ModelJson> {
-    let (mut families, mut is_roofline) = (std::collections::BTreeSet::<Family>::new(), false);
+    let (mut families, mut is_roofline) = (BTreeSet::<Family>::new(), false);
     for basis in bases {
         families.extend(basis.regime.map(|regime| regime.family));
         is_roofline |= basis.provenance == Provenance::Roofline;

@@ -5,7 +5,7 @@ mod covered;
 mod form;
 mod regime;
 
-pub use card::{CardModels, FamilyModel, Origin};
+pub use card::{CardModels, FamilyModel, MeasuredJitter, Origin};
 pub use covered::Covered;
 pub use form::{Form, SpecialParams};
 pub use regime::{regime, regime_of_bytes, regimes};

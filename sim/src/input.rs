@@ -35,6 +35,8 @@ pub enum RefKind {
     Profile,
     /// A scenario.
     Scenario,
+    /// Recorded requests, by path.
+    Trace,
 }
 
 /// Where referenced files come from.

@@ -41,6 +41,7 @@ pub mod survey;
 pub mod memory;
 pub mod theory;
 pub mod lower;
+pub mod jitter;
 
 // What happened.
 pub mod progress;

@@ -154,25 +154,29 @@ pub fn context_lens(context: &ContextLen, batch: u32, seed: u64) -> Vec<u32> {
             (0..n).map(|_| draw(standard_normal(&mut rng))).collect()
         }
         ContextLen::List(lens) => lens.iter().copied().cycle().take(n).collect(),
+        ContextLen::Trace(trace) => {
+            (0..n).map(|_| trace.context_at(rng.random_range(0..trace.n_steps()))).collect()
+        }
     }
 }
 
 /// Box and Muller's transform with a portable logarithm, so that draws are equal on every platform.
-fn standard_normal(rng: &mut Pcg64) -> f64 {
+pub(crate) fn standard_normal(rng: &mut Pcg64) -> f64 {
     let (radius, angle) = (1.0 - rng.random::<f64>(), rng.random::<f64>());
     (-2.0 * libm::log(radius)).sqrt() * libm::cos(2.0 * std::f64::consts::PI * angle)
 }
 
 /// What a stream of random numbers is for; each purpose has its own.
 #[derive(Clone, Copy)]
-enum Purpose {
+pub(crate) enum Purpose {
     Popularity = 1,
     Choices = 2,
     Context = 3,
+    Jitter = 4,
 }
 
 /// The generator of one purpose, step and layer; each place has a stream of its own.
-fn rng_for(seed: u64, purpose: Purpose, step: u32, layer: u32) -> Pcg64 {
+pub(crate) fn rng_for(seed: u64, purpose: Purpose, step: u32, layer: u32) -> Pcg64 {
     let place = (purpose as u128) << 64 | u128::from(step) << 32 | u128::from(layer);
     Pcg64::new(u128::from(seed), place)
 }

@@ -76,6 +76,21 @@ pub fn memory(scenario: &Scenario, plan: &Plan) -> Vec<(GpuIdx, GpuMemory)> {
     all
 }
 
+/// The share of a batch that one attention GPU has.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    /// Bytes of its cache in one layer.
+    kv: u64,
+    /// Tokens of all micro-batches under way whose residual stream lives here.
+    owned: u64,
+    /// Tokens of the largest micro-batch that the block works on.
+    at_once: u64,
+    /// Sequences of the largest micro-batch that get a token.
+    n_next: u64,
+    /// Bytes of keys and values that others hold and that are gathered for one layer.
+    gathered: u64,
+}
+
 /// Sizes of a scenario's model.
 struct Sizes<'a> {
     scenario: &'a Scenario,
@@ -171,9 +186,7 @@ impl Sizes<'_> {
 
     fn attention_pool(&self, plan: &RoutedPlan, batch: u32) -> Vec<(GpuIdx, GpuMemory)> {
         let model = &self.scenario.model;
-        let (layers, heads, sequences) =
-            (u64::from(model.n_layers), plan.attention.heads, plan.attention.sequences);
-        let micro_batches = plan.attention.micro_batches(batch, plan.n_micro_batches);
+        let (layers, heads) = (u64::from(model.n_layers), plan.attention.heads);
         let gate = if plan.dispatch == Dispatch::M2n { self.gate_weights() } else { 0 };
         let members = plan.attention.members().map(|(replica, member, gpu)| {
             let share = plan.attention.head_shares[member % heads as usize];
@@ -181,36 +194,67 @@ impl Sizes<'_> {
             let weights = layers * (self.attention_weights(share) + gate + shared)
                 + self.head_table(heads)
                 + self.embedding_table(heads);
-            let (mut kv, mut owned, mut largest) = (0, 0, 0);
-            for micro_batch in &micro_batches {
-                let of_replica = &micro_batch.owned[replica];
-                let all = of_replica[0].start..of_replica[of_replica.len() - 1].end;
-                kv += self.kv(&all, share).div_ceil(u64::from(sequences));
-                owned += u64::from(of_replica[member].end - of_replica[member].start);
-                largest = largest.max(u64::from(all.end - all.start));
-            }
-            let logits = largest * u64::from(model.vocab.unwrap_or(0).div_ceil(heads));
-            let stream = 2 * owned * self.hidden();
-            let working =
-                self.attention_working_set(largest, share).max(logits * model.dtype.activations.bytes());
+            let held = self.held(plan, batch, (replica, member), share);
+            let logits = held.n_next * u64::from(model.vocab.unwrap_or(0).div_ceil(heads));
+            let stream = 2 * held.owned * self.hidden();
+            let working = self.attention_working_set(held.at_once, share) + held.gathered;
+            let working = working.max(logits * model.dtype.activations.bytes());
             let k = u64::from(model.ffn.as_moe().experts_per_token);
             let message = model.dtype.dispatch.bytes() + model.dtype.combine.bytes();
             let memory = GpuMemory {
                 weights: Bytes(weights),
-                kv: Bytes(layers * kv),
+                kv: Bytes(layers * held.kv),
                 activations: Bytes(stream * model.dtype.activations.bytes() + working),
-                buffers: Bytes(owned * k * self.hidden() * message),
+                buffers: Bytes(held.owned * k * self.hidden() * message),
             };
             (gpu, memory)
         });
         members.collect()
     }
 
+    /// What a member of a replica has of the batch.
+    fn held(
+        &self,
+        plan: &RoutedPlan,
+        batch: u32,
+        (replica, member): (usize, usize),
+        share: HeadShare,
+    ) -> Held {
+        let workload = &self.scenario.workload;
+        let (n_members, n_ranks) =
+            (u64::from(plan.attention.heads * plan.attention.sequences), u64::from(plan.attention.sequences));
+        let n_groups = plan.attention.n_groups(batch, plan.n_micro_batches);
+        let at_once = u64::from(workload.tokens_at_once());
+        let mut held = Held::default();
+        for group in plan.attention.micro_batches(batch, n_groups) {
+            let of_replica = &group.owned[replica];
+            let all = of_replica[0].start..of_replica[of_replica.len() - 1].end;
+            let n_sequences = u64::from(all.end - all.start);
+            held.kv += self.kv(&all, share).div_ceil(n_ranks);
+            held.n_next = held.n_next.max(n_sequences);
+            if at_once == 1 {
+                held.owned += u64::from(of_replica[member].end - of_replica[member].start);
+                // Queries of all ranks meet the part of the cache that is here.
+                held.at_once = held.at_once.max(n_sequences);
+            } else {
+                // Chunks of one prompt take the place of micro-batches that have no sequence.
+                let n_waves = u64::from(plan.n_micro_batches.div_ceil(n_groups));
+                held.owned += n_waves * (n_sequences * at_once).div_ceil(n_members);
+                held.at_once = held.at_once.max((n_sequences * at_once).div_ceil(n_ranks));
+                if n_ranks > 1 {
+                    held.gathered = held.gathered.max(self.kv(&all, share));
+                }
+            }
+        }
+        held
+    }
+
     fn expert_pool(&self, plan: &RoutedPlan, batch: u32) -> Vec<(GpuIdx, GpuMemory)> {
         let model = &self.scenario.model;
         let moe = model.ffn.as_moe();
         let tp = plan.experts.tp();
-        let tokens = u64::from(batch.div_ceil(plan.n_micro_batches));
+        let n_groups = plan.attention.n_groups(batch, plan.n_micro_batches);
+        let tokens = u64::from(batch.div_ceil(n_groups)) * u64::from(self.scenario.workload.tokens_at_once());
         let gate = if plan.dispatch == Dispatch::Broadcast { self.gate_weights() } else { 0 };
         let members = plan.experts.members().enumerate().map(|(at, (group, gpu))| {
             let rank = u32::try_from(at).expect("fewer than 2^32 GPUs") % tp;

@@ -16,6 +16,7 @@ use masim_engine::{
 use masim_units::{Bandwidth, SimDuration, SimTime};
 
 use crate::cost::{CostModel, TooLong};
+use crate::jitter::Variation;
 use crate::load::RoutingSource;
 use crate::lower::{Lowering, Part, Step, TaskInfo, n_streams};
 use crate::plan::Plan;
@@ -114,14 +115,24 @@ impl Run {
     }
 }
 
-/// The work of one step.
+/// What stands for one step until it has run.
 #[derive(Clone, Debug)]
 struct Lowered {
     infos: Arc<Vec<TaskInfo>>,
     parts: Arc<Vec<Part>>,
 }
 
+/// The work of one step.
+type StepWork = (Lowered, Arc<Vec<Work>>);
+
 impl Lowered {
+    /// A step as it runs: as it was lowered, or as its draws have it.
+    fn drawn(step: u32, (lowered, works): StepWork, variation: Option<&Variation>) -> StepWork {
+        let Some(variation) = variation else { return (lowered, works) };
+        let (works, parts) = variation.vary(step, &lowered.infos, &works, &lowered.parts);
+        (Self { parts: Arc::new(parts), ..lowered }, Arc::new(works))
+    }
+
     fn record(&self, trace: Trace) -> StepRecord {
         StepRecord { infos: Arc::clone(&self.infos), parts: Arc::clone(&self.parts), trace }
     }
@@ -137,7 +148,10 @@ pub struct Watch<'a> {
     shape: Arc<Shape>,
     carries: Vec<(TaskId, TaskId)>,
     done: Vec<TaskId>,
-    /// What the tasks of the first step do, and of all steps where they are constant.
+    variation: Option<Variation>,
+    /// The first step as it was lowered, and all others where routing is constant.
+    first: StepWork,
+    /// The works of the first step as it runs.
     first_works: Arc<Vec<Work>>,
     steps: Vec<Lowered>,
     traces: Vec<Option<Trace>>,
@@ -193,6 +207,7 @@ impl<'a> Watch<'a> {
         let Step { shape, works, infos, parts, carries, done, .. } = lowering.step(&routing.step(0))?;
         let shape = shape.expect("the first step has the shape").build().expect("lowering makes no cycle");
         let (resources, paths) = machine(scenario, &lowering);
+        let works = Arc::new(works);
         let mut engine = Engine::new(resources.clone(), Limits::NONE);
         for path in &paths {
             engine.add_path(path);
@@ -206,13 +221,15 @@ impl<'a> Watch<'a> {
             shape: Arc::new(shape),
             carries,
             done,
-            first_works: Arc::new(works),
+            variation: Variation::of(scenario),
+            first: (Lowered { infos: Arc::new(infos), parts: Arc::new(parts) }, Arc::clone(&works)),
+            first_works: works,
             steps: Vec::new(),
             traces: Vec::new(),
         };
-        let first = Lowered { infos: Arc::new(infos), parts: Arc::new(parts) };
-        let works = Arc::clone(&watch.first_works);
-        watch.submit(first, works)?;
+        let first = Lowered::drawn(0, watch.first.clone(), watch.variation.as_ref());
+        watch.first_works = Arc::clone(&first.1);
+        watch.submit(first)?;
         Ok(watch)
     }
 
@@ -223,7 +240,8 @@ impl<'a> Watch<'a> {
     /// [`RunError`] when simulated time cannot hold the run.
     pub fn until_steady(&mut self, n_steps: Choice) -> Result<Verdict, RunError> {
         let n_micro_batches = u32::try_from(self.done.len()).expect("few micro-batches");
-        let mut detector = steady::Detector::new(self.routing.is_constant(), n_micro_batches, n_steps);
+        let is_constant = self.routing.is_constant() && self.variation.is_none();
+        let mut detector = steady::Detector::new(is_constant, n_micro_batches, n_steps);
         loop {
             self.run_through(detector.n_seen())?;
             let trace = self.trace(detector.n_seen());
@@ -271,19 +289,23 @@ impl<'a> Watch<'a> {
     }
 
     fn submit_next(&mut self) -> Result<(), RunError> {
-        if self.routing.is_constant() {
-            let works = Arc::clone(&self.first_works);
-            return Ok(self.submit(self.steps[0].clone(), works)?);
-        }
         let step = u32::try_from(self.steps.len()).expect("bounded by the detector");
+        let work = self.lower(step)?;
+        Ok(self.submit(Lowered::drawn(step, work, self.variation.as_ref()))?)
+    }
+
+    fn lower(&mut self, step: u32) -> Result<StepWork, RunError> {
+        if self.routing.is_constant() {
+            return Ok(self.first.clone());
+        }
         let Step { works, infos, parts, .. } = self.lowering.step(&self.routing.step(step))?;
         assert_eq!(works.len(), self.shape.n_tasks() as usize, "all steps have the same tasks");
         assert_eq!(self.lowering.wires().paths().len(), self.paths.len(), "all steps have the same paths");
-        Ok(self.submit(Lowered { infos: Arc::new(infos), parts: Arc::new(parts) }, Arc::new(works))?)
+        Ok((Lowered { infos: Arc::new(infos), parts: Arc::new(parts) }, Arc::new(works)))
     }
 
     /// Submits a step, which waits for tokens of the one before.
-    fn submit(&mut self, step: Lowered, works: Arc<Vec<Work>>) -> Result<(), EngineError> {
+    fn submit(&mut self, (step, works): StepWork) -> Result<(), EngineError> {
         let earlier = self.steps.len().checked_sub(1).map(|graph| GraphId(graph as u64));
         let wait = |graph| {
             let carries = self.carries.iter();
@@ -320,10 +342,12 @@ pub fn run_once(
     let Step { shape, works, infos, parts, done, .. } = lowering.step(&routing.step(0))?;
     let shape = shape.expect("the first step has the shape").build().expect("lowering makes no cycle");
     let (resources, paths) = machine(scenario, &lowering);
-    let (shape, works) = (Arc::new(shape), Arc::new(works));
+    let shape = Arc::new(shape);
+    let lowered = Lowered { infos: Arc::new(infos), parts: Arc::new(parts) };
+    let (lowered, works) = Lowered::drawn(0, (lowered, Arc::new(works)), Variation::of(scenario).as_ref());
     let graph = Graph { shape: Arc::clone(&shape), works: Arc::clone(&works), after: Vec::new() };
     let trace = run_graph(resources, &paths, graph)?;
-    let cold = StepRecord { infos: Arc::new(infos), parts: Arc::new(parts), trace };
+    let cold = lowered.record(trace);
     let window = Window { first: 0, last: 0 };
     Ok(Run { shape, works, steps: vec![cold.clone()], cold, done, window, steady: Steady::Once })
 }

@@ -4,12 +4,14 @@ pub mod model;
 pub mod strategy;
 pub mod workload;
 pub mod collectives;
+pub mod jitter;
 pub mod overlap;
 
 pub mod vocabulary;
 pub mod count_file;
 pub mod collectives_file;
 pub mod vocabulary_file;
+pub mod jitter_file;
 pub mod overlap_file;
 pub mod strategy_file;
 pub mod attention_file;
@@ -17,11 +19,13 @@ pub mod model_file;
 pub mod file;
 pub mod profiles;
 mod resolve;
+pub mod trace;
 pub mod load;
 pub mod patch;
 
 pub use collectives::{AlgorithmRule, CollectiveRules, ProtocolRule};
 pub use file::ScenarioFile;
+pub use jitter::{FamilyJitter, Jitter, JitterOrigin, Width};
 pub use load::{
     Loader, load_model, load_scenario, read_model, read_scenario, resolved_yaml, scenario_file_of,
 };
@@ -35,6 +39,7 @@ pub use strategy::{
     AttentionSplit, Choice, Dispatch, DpEp, ExpertSplit, Forward, MaSeparation, Placement, Schedule,
     Strategy, TpPp,
 };
+pub use trace::RequestTrace;
 pub use vocabulary::{EmbeddingTable, Logits, Vocabulary};
 pub use workload::{ContextLen, ExpertLoad, HandOver, HostOverhead, Launch, Workload};
 
@@ -67,6 +72,8 @@ pub struct Scenario {
     pub overlap: Overlap,
     /// What the host spends; `None` leaves all of it to the launch costs of the cards.
     pub host_overhead: Option<HostOverhead>,
+    /// How times vary from run to run.
+    pub jitter: Jitter,
     /// The origin of all randomness.
     pub seed: u64,
     /// At most so many measured steps; `Auto` lets the run decide.

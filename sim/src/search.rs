@@ -160,10 +160,7 @@ fn separated(scenario: &Scenario, spec: &MaSeparation) -> Vec<Plan> {
     let mut plans = Vec::new();
     for n_micro_batches in micro_batches(spec.n_micro_batches) {
         for attention in &attention {
-            // Every replica has a token in every micro-batch.
-            if batch(scenario) / n_micro_batches
-                < u32::try_from(attention.replicas.len()).expect("fewer than 2^32")
-            {
+            if !has_work(scenario, attention, n_micro_batches) {
                 continue;
             }
             plans.extend(experts.iter().map(|experts| {
@@ -180,6 +177,12 @@ fn separated(scenario: &Scenario, spec: &MaSeparation) -> Vec<Plan> {
         }
     }
     plans
+}
+
+/// Whether every replica has a token in every micro-batch; chunks of a prompt are micro-batches too.
+fn has_work(scenario: &Scenario, attention: &AttentionLayout, n_micro_batches: u32) -> bool {
+    let n_groups = attention.n_groups(batch(scenario), n_micro_batches);
+    n_micro_batches <= n_groups.saturating_mul(scenario.workload.n_chunks())
 }
 
 /// Heads and sequences such that heads x sequences x replicas is the attention pool.
@@ -222,12 +225,13 @@ fn colocated(scenario: &Scenario, spec: DpEp) -> Option<Plan> {
     let all: Vec<GpuIdx> = (0..scenario.cluster.n_gpus()).map(GpuIdx).collect();
     let moe = scenario.model.ffn.as_moe();
     let attention = &scenario.model.attention;
-    let has_work = spec.tp <= attention.n_heads
-        && spec.ep <= moe.n_routed_experts
-        && batch(scenario) / spec.n_overlapped >= spec.dp;
-    has_work.then(|| {
+    if spec.tp > attention.n_heads || spec.ep > moe.n_routed_experts {
+        return None;
+    }
+    let attention = AttentionLayout::new(&all, spec.tp, 1, attention, &scenario.cluster);
+    has_work(scenario, &attention, spec.n_overlapped).then(|| {
         Plan::Routed(RoutedPlan {
-            attention: AttentionLayout::new(&all, spec.tp, 1, attention, &scenario.cluster),
+            attention,
             experts: expert_layout(scenario, &all, spec.ep, 0),
             colocated: true,
             dispatch: Dispatch::M2n,

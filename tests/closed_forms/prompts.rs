@@ -158,3 +158,51 @@ fn steps_are_filled_up_to_a_captured_graph() {
     let rows = [1, 2, 3, 5, 8, 9, 16, 250].map(|n_sequences| scenario.graph_rows(n_sequences));
     assert_eq!(rows, [1, 2, 4, 8, 8, 16, 16, 256]);
 }
+
+/// One GPU for attention and one for experts; a token of 1000 bytes takes 1 ns after 10 ns of latency.
+fn pair_ns(n_micro_batches: u32, workload: &str) -> u64 {
+    let scenario = scenario(&format!(
+        r"
+cluster:
+  name: pair
+  nodes: [ {{ name: a, gpu: a100-sxm4-80gb, node: 0 }}, {{ name: b, gpu: a100-sxm4-80gb, node: 0 }} ]
+  links: [ {{ src: a, dst: b, bandwidth: 1000 GB/s, latency: 10 ns, duplex: true, source: made up }} ]
+model:
+  name: made-up
+  n_layers: 4
+  hidden: 500
+  attention: {{ kind: mha, n_heads: 4, n_kv_heads: 4, head_dim: 64 }}
+  ffn: {{ kind: moe, gated: false, n_routed_experts: 2, n_shared_experts: 0, experts_per_token: 1, expert_hidden: 64, n_dense_layers: 0, dense_hidden: null }}
+  vocab: null
+  dtype: {{ weights: bf16, activations: bf16, kv: bf16, dispatch: bf16, combine: bf16 }}
+workload: {{ phase: prefill, {workload} }}
+strategy: {{ kind: ma_separation, n_attention_gpus: 1, n_expert_gpus: 1, n_micro_batches: {n_micro_batches} }}
+"
+    ));
+    let run = run_once(&scenario, &only_plan(&scenario), &routing(&scenario), &ByQuery).unwrap();
+    run.cold_end().as_ps() / 1000
+}
+
+/// A layer of a prompt of 8 takes 8 us of attention, 2 us of experts and 2 x 18 ns of wire, four times over.
+#[test]
+fn a_prompt_passes_both_pools_in_turn() {
+    assert_eq!(pair_ns(1, "batch: 1, prompt_len: 8"), 4 * (8_000 + 2_000 + 2 * 18));
+    // Four chunks of 2, one after the other, each 2 + 2 us and 2 x 12 ns; the next begins while the last experts of the one
+    // before are at work.
+    let layer = 2_000 + 2_000 + 2 * 12;
+    assert_eq!(pair_ns(1, "batch: 1, prompt_len: 8, chunk_len: 2"), 4 * 4 * layer - 3 * (layer - 2_000));
+}
+
+/// Two prompts keep attention busy: 2 x 4 x 8 us, then the last experts and their wires.
+#[test]
+fn two_prompts_take_turns() {
+    assert_eq!(pair_ns(2, "batch: 2, prompt_len: 8"), 64_000 + 2_000 + 2 * 18);
+}
+
+/// Chunks of one prompt take turns as prompts do: attention and experts of two chunks take 2 us each, so that a layer
+/// takes two of them and the wires, 4,024 ns. Two rounds of two chunks, each four layers without the last wires; then the last experts.
+#[test]
+fn chunks_of_one_prompt_take_turns() {
+    let round = 4 * (2 * 2_000 + 2 * 12) - 2 * 12;
+    assert_eq!(pair_ns(2, "batch: 1, prompt_len: 8, chunk_len: 2"), 2 * round + 2_000 + 2 * 12);
+}

@@ -109,11 +109,6 @@ fn what_is_planned_is_told_apart_from_what_is_wrong() {
         "x.yaml:8:30: `strategy.attention.replica_mode`: `mirror` is not modelled yet; expected `data`",
     );
     check(
-        "2048",
-        "{ kind: trace, file: x }",
-        "x.yaml:3:62: `workload.context_len.kind`: `trace` is not modelled yet; expected one of `uniform`, `lognormal`, `list`",
-    );
-    check(
         "\nload:",
         "\nfaults: [{ at: 2 s, resource: n0, speed: 0.5 }]\nload:",
         "x.yaml:8:1: `faults`: faults are not modelled yet; expected `[]`",
@@ -282,6 +277,38 @@ fn a_profile_must_exist_and_belong_to_the_cards() {
         "\nprofile: { a100-sxm4-40gb: a100-sxm4-80gb-generic }\nload:",
         "x.yaml:8:28: `profile.a100-sxm4-40gb`: `a100-sxm4-80gb-generic` is for card `a100-sxm4-40gb`; the cluster has a100-sxm4-80gb",
     );
+}
+
+#[test]
+fn jitter_is_given_or_held_by_a_profile() {
+    let with = |jitter: &str| finding(&format!("{GOOD}jitter: {jitter}\n"));
+    let shares = "{ kernels: 0.02, communication: 0.05, source: ... }";
+    assert_eq!(
+        with("profile"),
+        format!(
+            "x.yaml:9:9: `jitter`: `profile` takes what a profile holds, and the scenario names none\nhint: name a `profile`, or give shares: {shares}"
+        )
+    );
+    assert_eq!(
+        with("{ kernels: 1.5, communication: 0, source: ' ' }"),
+        "x.yaml:9:51: `jitter.source`: is empty; expected where the shares come from\n\
+         x.yaml:9:20: `jitter.kernels`: 1.5 is out of range; expected 0 to 1.0"
+    );
+    assert!(with("{ kernels: 0.1 }").contains("`jitter.communication`"), "{}", with("{ kernels: 0.1 }"));
+    assert!(with("often").contains("`none`"), "{}", with("often"));
+}
+
+/// A trace that is missing, and one whose third line holds no number.
+#[test]
+fn a_broken_trace_is_named_with_its_line() {
+    let trace = "{ kind: trace, path: t.csv, output: tokens }";
+    let text = GOOD.replace("context_len: 2048", &format!("context_len: {trace}"));
+    assert_eq!(finding(&text), "x.yaml:3:75: `workload.context_len.path`: there is no file `t.csv`");
+    let mut shipped = Shipped::default();
+    shipped.replaced.insert("t.csv".to_owned(), "prompt_len,tokens\n5,2\n6,x\n".to_owned());
+    let source = SourceText { path: "x.yaml".to_owned(), text };
+    let error = load_scenario(&source, &shipped).unwrap_err();
+    assert_eq!(error.to_string(), "t.csv:3:1: `tokens` is `x`; expected a whole number from 1 to 16777216");
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Every shipped file means something.
 
 use masim::input::Library;
-use masim::input::{RefKind, SourceText};
+use masim::input::{RefKind, SourceText, Tree};
+use masim::load::context_lens;
 use masim::scenario::{
-    Choice, ContextLen, FfnSpec, Loader, Strategy, Workload, load_scenario, read_model, read_scenario,
-    resolved_yaml,
+    Choice, ContextLen, FfnSpec, Loader, Patcher, Strategy, Workload, load_scenario, read_model,
+    read_scenario, resolved_yaml, scenario_file_of,
 };
 use masim_tests::Shipped;
 
@@ -59,9 +60,48 @@ fn a_scenario_written_back_has_every_default_and_means_the_same() {
          strategy:\n  kind: ma_separation\n  n_attention_gpus: 8\n  n_expert_gpus: 8\n  attention:\n    heads: auto\n    \
          sequences: auto\n    replicas: auto\n    replica_mode: data\n  experts:\n    ep: auto\n    tp: auto\n    copies: 0\n  \
          dispatch: m2n\n  forward: none\n  placement: blocked\n  schedule: dataflow\n  n_micro_batches: auto\nload:\n  \
-         kind: balanced\nlaunch: graph\ncollectives:\n  algorithm: auto\n  protocol: auto\nvocabulary:\n  embedding: replicated\n  logits: local\noverlap:\n  kind: none\nseed: 1\nfaults: []\nn_steps: auto\n"
+         kind: balanced\nlaunch: graph\ncollectives:\n  algorithm: auto\n  protocol: auto\nvocabulary:\n  embedding: replicated\n  logits: local\noverlap:\n  kind: none\njitter: none\nseed: 1\nfaults: []\nn_steps: auto\n"
     );
     let again = SourceText { text: written, ..source.clone() };
     assert_eq!(read_scenario(&again).unwrap(), file);
     Loader::new(&shipped).scenario(&file, &source).unwrap();
+}
+
+/// In steady state a request of p prompt and o output tokens is met o - 1 times, with p to p + o - 2 tokens in its cache.
+#[test]
+fn contexts_of_a_trace_are_those_of_requests_that_decode() {
+    let shipped = Shipped::default();
+    let source = shipped.text("scenarios/decode-trace.yaml").unwrap();
+    let trace = shipped.text("scenarios/traces/invented.csv").unwrap().text;
+    let (mut steps, mut tokens) = (0.0, 0.0);
+    for row in trace.lines().skip(1) {
+        let cells: Vec<&str> = row.split(',').collect();
+        let [prompt, output] = [cells[1], cells[2]].map(|cell| cell.parse::<f64>().unwrap());
+        steps += output - 1.0;
+        tokens += (output - 1.0) * (prompt + (output - 2.0) / 2.0);
+    }
+    let scenario = Loader::new(&shipped).scenario(&read_scenario(&source).unwrap(), &source).unwrap();
+    let context = scenario.workload.decode_context().unwrap();
+    let n = 100_000;
+    let lens = context_lens(&context, n, 1);
+    let mean = lens.iter().map(|&len| f64::from(len)).sum::<f64>() / f64::from(n);
+    // Contexts stray by about their mean: 0.3 % of it for so many.
+    assert!((mean / (tokens / steps) - 1.0).abs() < 0.015, "{mean} {}", tokens / steps);
+    assert_eq!(lens[..64], context_lens(&context, 64, 1)[..]);
+    assert_ne!(lens[..64], context_lens(&context, 64, 2)[..]);
+}
+
+/// The path of a trace is that from the current folder once defaults are filled in, so that reports can hold it.
+#[test]
+fn a_scenario_with_a_trace_can_move() {
+    let shipped = Shipped::default();
+    let source = shipped.text("scenarios/decode-trace.yaml").unwrap();
+    let tree = Tree::parse(&source).unwrap();
+    let filled = Patcher::new(&shipped, &source.path).filled(&tree, &source).unwrap();
+    let path = filled.get("workload").and_then(|it| it.get("context_len")).and_then(|it| it.get("path"));
+    assert_eq!(path.and_then(Tree::as_text), Some("scenarios/traces/invented.csv"));
+    let moved = SourceText { path: "reports/x/sweep.yaml".to_owned(), text: String::new() };
+    let file = scenario_file_of(&filled, &moved).unwrap();
+    let here = Loader::new(&shipped).scenario(&read_scenario(&source).unwrap(), &source).unwrap();
+    assert_eq!(Loader::new(&shipped).scenario(&file, &moved).unwrap().workload, here.workload);
 }

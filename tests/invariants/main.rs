@@ -3,6 +3,7 @@
 
 mod bandwidth;
 mod drawn;
+mod jitter;
 mod physics;
 mod prompts;
 mod repeated;

@@ -1,11 +1,15 @@
 //! What holds for prompts and whole requests, however they are split.
 
 use masim::load::RoutingPool;
+use masim::lower::Activity;
 use masim::metrics::measure;
+use masim::model::OpKind;
+use masim::plan::Role;
 use masim::run::run_once;
 use masim::scenario::Scenario;
 use masim::search::{candidates, routing_of};
 use masim::sweep::{SweepRow, simulate_plan, simulate_row};
+use masim::theory::step_work;
 use masim_tests::{decode, only_plan};
 use masim_units::SimDuration;
 
@@ -14,28 +18,53 @@ const SPLITS: [(u32, u32, u32, u32); 5] =
     [(8, 2, 1, 2), (4, 2, 2, 3), (1, 4, 4, 4), (2, 1, 8, 1), (8, 1, 2, 2)];
 
 fn split(model: &str, workload: &str, (tp, pp, dp, n): (u32, u32, u32, u32)) -> Scenario {
-    let strategy = format!("{{ kind: tp_pp, tp: {tp}, pp: {pp}, dp: {dp}, n_in_flight: {n} }}");
+    by(model, workload, &format!("{{ kind: tp_pp, tp: {tp}, pp: {pp}, dp: {dp}, n_in_flight: {n} }}"))
+}
+
+fn by(model: &str, workload: &str, strategy: &str) -> Scenario {
     decode(&[
         ("model", model),
         ("cluster", "a100-2x8"),
         ("workload", workload),
-        ("strategy", &strategy),
+        ("strategy", strategy),
         ("load", "{ kind: zipf, exponent: 0.8 }"),
     ])
 }
 
+/// The same GPUs with tokens that travel to their experts: ratio, heads x sequences, micro-batches; then both on all GPUs.
+fn routed() -> Vec<String> {
+    let separated = |(a, e, heads, sequences, n): (u32, u32, u32, u32, u32)| {
+        let split = format!("{{ heads: {heads}, sequences: {sequences}, replicas: auto }}");
+        format!(
+            "{{ kind: ma_separation, experts: {{ ep: {e} }}, n_attention_gpus: {a}, n_expert_gpus: {e}, n_micro_batches: {n}, attention: {split} }}"
+        )
+    };
+    let splits = [(12, 4, 1, 1, 1), (12, 4, 2, 2, 3), (4, 12, 1, 4, 2), (3, 13, 3, 1, 4), (8, 8, 1, 8, 3)];
+    let mut all: Vec<String> = splits.map(separated).into();
+    all.push("{ kind: dp_ep, dp: 16, ep: 16, tp: 1, n_overlapped: 1 }".to_owned());
+    all.push("{ kind: dp_ep, dp: 4, ep: 16, tp: 4, n_overlapped: 2 }".to_owned());
+    all
+}
+
 #[test]
 fn accounts_of_prompts_add_up_to_the_makespan_and_no_split_beats_the_bound() {
-    for (idx, &of) in SPLITS.iter().enumerate() {
-        let model = ["paper-4l", "llama-3.1-8b"][idx % 2];
+    let workload = |idx: usize| {
         let chunk = ["auto", "40", "100"][idx % 3];
-        let workload = format!("{{ phase: prefill, batch: 19, prompt_len: 100, chunk_len: {chunk} }}");
-        let scenario = split(model, &workload, of);
+        format!("{{ phase: prefill, batch: 19, prompt_len: 100, chunk_len: {chunk} }}")
+    };
+    let pipelines = SPLITS.iter().enumerate().map(|(idx, &of)| {
+        let model = ["paper-4l", "llama-3.1-8b"][idx % 2];
+        (split(model, &workload(idx), of), format!("{model} {of:?} {}", workload(idx)))
+    });
+    let routed = routed()
+        .into_iter()
+        .enumerate()
+        .map(|(idx, of)| (by("paper-4l", &workload(idx), &of), format!("{of} {}", workload(idx))));
+    for (scenario, what) in pipelines.chain(routed) {
         let (plan, routing) = (only_plan(&scenario), routing_of(&scenario, &RoutingPool::default()));
         let cost = masim::cost::RooflineCost { dtypes: scenario.model.dtype, launch: scenario.launch };
         let run = run_once(&scenario, &plan, &routing, &cost).unwrap();
         let metrics = measure(&scenario, &plan, &run, &routing);
-        let what = format!("{model} {of:?} {workload}");
         let makespan = run.measured().1.since(run.measured().0);
         assert!(metrics.period_us >= metrics.work_bound_us && metrics.work_bound_us > 0.0, "{what}");
         for gpu in &metrics.gpus {
@@ -100,4 +129,62 @@ fn requests_must_fit_at_their_longest() {
     let (row, _) = simulate_row(&SweepRow::alone(scenario), &RoutingPool::default());
     assert!(!row.fits && row.error.unwrap().contains("lacks"));
     assert_eq!((row.prompt_len, row.output_len, row.ttft_us), (Some(100), Some(30000), None));
+}
+
+/// Chunks, heads, sequence ranks, replicas and pools share out the products of the whole, and nobody does any twice.
+#[test]
+fn every_way_to_split_prompts_multiplies_as_much_as_the_whole() {
+    for chunk in ["auto", "64", "30"] {
+        let workload = format!("{{ phase: prefill, batch: 16, prompt_len: 100, chunk_len: {chunk} }}");
+        let pipeline = "{ kind: tp_pp, tp: 1, pp: 4, dp: 4, n_in_flight: 4 }".to_owned();
+        for strategy in routed().into_iter().chain([pipeline]) {
+            let scenario = by("paper-4l", &workload, &strategy);
+            let (plan, routing) = (only_plan(&scenario), routing_of(&scenario, &RoutingPool::default()));
+            let cost = masim::cost::RooflineCost { dtypes: scenario.model.dtype, launch: scenario.launch };
+            let run = run_once(&scenario, &plan, &routing, &cost).unwrap();
+            let done: f64 = run.cold.parts.iter().map(|part| part.flops as f64).sum();
+            let whole = step_work(&scenario, &routing.step(0)).flops.0;
+            assert!((done / whole - 1.0).abs() < 1e-9, "{done:e} of {whole:e}: {strategy} {workload}");
+        }
+    }
+}
+
+/// Of a token of the paper's model, attention multiplies 2 x 4096 x (3 + 1) x 2048 in its projections and 4 x 2048 with
+/// each of 1,024 tokens before it on average, 75.5 MFLOP; two of the experts 2 x 2 x 2 x 4096 x 16384, 537 MFLOP: 7.1 times as much. With three
+/// attention GPUs for one of experts, experts are busy 21 times as long, and halves are faster.
+#[test]
+fn three_to_one_does_not_balance_prompts() {
+    let prompts = "{ phase: prefill, batch: 48, prompt_len: 2048 }";
+    let run = |attention: u32, expert: u32| {
+        let pools = format!("n_attention_gpus: {attention}, n_expert_gpus: {expert}");
+        let split = "{ heads: 1, sequences: 1, replicas: auto }";
+        let strategy = format!(
+            "{{ kind: ma_separation, {pools}, n_micro_batches: 2, attention: {split}, experts: {{ ep: {expert} }} }}"
+        );
+        let scenario = decode(&[("workload", prompts), ("strategy", &strategy)]);
+        let (plan, routing) = (only_plan(&scenario), routing_of(&scenario, &RoutingPool::default()));
+        let cost = masim::cost::RooflineCost { dtypes: scenario.model.dtype, launch: scenario.launch };
+        let run = run_once(&scenario, &plan, &routing, &cost).unwrap();
+        let metrics = measure(&scenario, &plan, &run, &routing);
+        (run, metrics)
+    };
+    let (three_to_one, metrics) = run(12, 4);
+    let flops = |activity: Activity| -> f64 {
+        let step = &three_to_one.cold;
+        let tasks = step.infos.iter().filter(|info| info.activity == activity);
+        let parts = tasks.flat_map(|info| &step.parts[info.parts.start as usize..info.parts.end as usize]);
+        // The gate stands with attention, but is part of the experts' half.
+        parts.filter(|part| part.kind != OpKind::Gate).map(|part| part.flops as f64).sum()
+    };
+    let ratio = flops(Activity::Experts) / flops(Activity::Attention);
+    assert!((ratio - 7.11).abs() < 0.02, "{ratio}");
+    let busy = |role: Role| {
+        let gpus = metrics.gpus.iter().filter(|gpu| gpu.role == role);
+        let all: Vec<f64> = gpus.map(|gpu| gpu.window.busy.as_us()).collect();
+        all.iter().sum::<f64>() / all.len() as f64
+    };
+    let imbalance = busy(Role::Expert) / busy(Role::Attention);
+    assert!(12.0 < imbalance && imbalance < 24.0, "{imbalance}");
+    let other_way = run(8, 8).0;
+    assert!(other_way.cold_end() < three_to_one.cold_end());
 }

@@ -32,6 +32,10 @@ impl Shipped {
 impl Library for Shipped {
     fn load(&self, kind: RefKind, reference: &str, from: &str) -> Result<SourceText, String> {
         let beside = from.rsplit_once('/').map_or("", |(folder, _)| folder);
+        if kind == RefKind::Trace {
+            let near = self.text(format!("{beside}/{reference}").trim_start_matches('/'));
+            return near.or_else(|_| self.text(reference));
+        }
         if reference.contains('/') || kind == RefKind::Scenario {
             return self.text(format!("{beside}/{reference}").trim_start_matches('/'));
         }
@@ -40,7 +44,7 @@ impl Library for Shipped {
             RefKind::Gpu => "topologies/gpus",
             RefKind::Model => "scenarios/models",
             RefKind::Profile => "topologies/profiles",
-            RefKind::Scenario => "scenarios",
+            RefKind::Scenario | RefKind::Trace => "scenarios",
         };
         self.text(&format!("{folder}/{reference}.yaml"))
     }

@@ -10,7 +10,7 @@ use super::set::{self, Setting};
 use super::table::Plain;
 use super::{files, terminal};
 use crate::cost::cost_of;
-use crate::explain::{Explanation, ModelJson, explain};
+use crate::explain::{Explanation, JitterJson, ModelJson, explain};
 use crate::load::RoutingPool;
 use crate::report::number::sig;
 use crate::scenario::{Loader, Scenario, scenario_file_of};
@@ -19,7 +19,7 @@ use crate::sweep::simulate;
 
 pub(super) const AFTER_HELP: &str = "\
 Every kernel of a step in its shape: how often, how long, between which two times with 90 % confidence, and from which model. Then every
-model with its parameters and the rows that they were fitted to, and every input that no source states.
+model with its parameters and the rows that they were fitted to, how far times stray from run to run, and every input that no source states.
 
 Examples:
   masim explain scenarios/decode.yaml
@@ -46,7 +46,7 @@ impl ExplainArgs {
         let scenario = scenario_file_of(&tree, &source)
             .and_then(|file| Loader::new(&Folders).scenario(&file, &source))
             .map_err(|error| set::blame(error, &self.set))?;
-        scenario.profiles.warnings.iter().for_each(|warning| terminal::warn(warning));
+        scenario.warnings().iter().for_each(|warning| terminal::warn(warning));
         let found = explained(&scenario)?;
         let text = if self.json {
             serde_json::to_string_pretty(&found).expect("an explanation is JSON") + "\n"
@@ -88,7 +88,21 @@ fn text(found: &Explanation) -> String {
         [] => "Every input has a source.\n".to_owned(),
         keys => format!("Assumed, because no source states them: {}\n", keys.join(", ")),
     };
-    format!("{}\n{}\n{}\n{assumed}", kernels.into_text(), wires.into_text(), models.concat())
+    let jitter = jitter(&found.jitter);
+    format!("{}\n{}\n{}\n{jitter}{assumed}", kernels.into_text(), wires.into_text(), models.concat())
+}
+
+/// How far times stray; nothing where none does.
+fn jitter(families: &[JitterJson]) -> String {
+    if families.is_empty() {
+        return String::new();
+    }
+    let mut table = Plain::new(["strays from run to run", "card", "standard deviation", "because"]);
+    for it in families {
+        let width = format!("{:.1} %", 100.0 * it.width);
+        table.add([it.family.clone(), it.card.clone(), width, it.source.clone()]);
+    }
+    format!("{}\n", table.into_text())
 }
 
 fn model(model: &ModelJson) -> String {

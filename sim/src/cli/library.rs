@@ -21,12 +21,16 @@ fn place(kind: RefKind) -> (&'static str, &'static str) {
         RefKind::Model => ("scenarios/models", "model card"),
         RefKind::Profile => ("topologies/profiles", "profile"),
         RefKind::Scenario => ("scenarios", "scenario"),
+        RefKind::Trace => ("scenarios", "trace"),
     }
 }
 
 impl Library for Folders {
     fn load(&self, kind: RefKind, reference: &str, from: &str) -> Result<SourceText, String> {
         let beside = Path::new(from).parent().unwrap_or_else(|| Path::new(""));
+        if kind == RefKind::Trace {
+            return trace(reference, beside);
+        }
         let (folder, _) = place(kind);
         let folders = || -> Vec<_> { roots(beside).into_iter().map(|root| root.join(folder)).collect() };
         if reference.contains('/') || kind == RefKind::Scenario {
@@ -45,6 +49,13 @@ impl Library for Folders {
         let other_name = (kind == RefKind::Model).then(|| aliased(reference, &folders)).flatten();
         other_name.ok_or_else(|| not_found(kind, reference, &folders))
     }
+}
+
+/// The trace at `reference` from `beside`, else from the current folder or one above `beside`.
+fn trace(reference: &str, beside: &Path) -> Result<SourceText, String> {
+    let found = std::iter::once(beside.to_owned()).chain(roots(beside)).map(|root| root.join(reference));
+    let path = found.into_iter().find(|path| path.is_file()).unwrap_or_else(|| beside.join(reference));
+    files::read_text_or_gzip(&path).map_err(|error| error.to_string())
 }
 
 /// The model card in one of `folders` that has `name` among its aliases, first folder and first stem first.

@@ -46,10 +46,20 @@ impl Origin {
     }
 }
 
+/// How times of a family varied from run to run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MeasuredJitter {
+    /// Standard deviation over the mean.
+    pub width: f64,
+    /// The profile that holds it.
+    pub profile: String,
+}
+
 /// The models of a card by family.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CardModels {
     families: BTreeMap<Family, FamilyModel>,
+    jitter: BTreeMap<Family, MeasuredJitter>,
     predictor: Option<Predictor>,
 }
 
@@ -60,7 +70,7 @@ impl CardModels {
     ///
     /// A model that this version does not know.
     pub fn new(own: &ProfileFile, generic: Option<&ProfileFile>) -> Result<Self, UnknownModel> {
-        let mut families = BTreeMap::new();
+        let (mut families, mut jitter) = (BTreeMap::new(), BTreeMap::new());
         for family in Family::ALL {
             let of_profile = |profile: &ProfileFile, is_substitute| {
                 profile.families.get(family.name()).map(|file| {
@@ -74,8 +84,15 @@ impl CardModels {
             if let Some(found) = found.transpose()? {
                 families.insert(family, found);
             }
+            let measured = |profile: &ProfileFile| {
+                let width = profile.families.get(family.name())?.jitter?;
+                Some(MeasuredJitter { width, profile: profile.name.clone() })
+            };
+            if let Some(found) = measured(own).or_else(|| measured(generic?)) {
+                jitter.insert(family, found);
+            }
         }
-        Ok(Self { families, predictor: None })
+        Ok(Self { families, jitter, predictor: None })
     }
 
     /// Models of a card that nobody has measured: the same physics with the card's own figures.
@@ -85,7 +102,8 @@ impl CardModels {
             let model = FittedModel::new(form, form.start().to_vec());
             (family, FamilyModel { model, origin: Origin::Physics })
         };
-        Self { families: Family::ALL.into_iter().map(of_family).collect(), predictor: None }
+        let families = Family::ALL.into_iter().map(of_family).collect();
+        Self { families, ..Self::default() }
     }
 
     /// The same models, but `predictor` answers for the work that it was trained for.
@@ -97,6 +115,11 @@ impl CardModels {
     /// The model of `family`.
     pub fn family(&self, family: Family) -> Option<&FamilyModel> {
         self.families.get(&family)
+    }
+
+    /// How times of `family` varied; none where no row was repeated.
+    pub fn jitter(&self, family: Family) -> Option<&MeasuredJitter> {
+        self.jitter.get(&family)
     }
 
     /// The seed of the split, where the model of `family` was fitted to rows of the set called `set`.

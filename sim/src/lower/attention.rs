@@ -5,12 +5,14 @@ use masim_units::Bytes;
 
 use super::movement::Message;
 use super::movement::Movement;
+use super::pass::Tokens;
 use super::step::{Activity, Place, Step};
+use super::wave::Wave;
 use super::{Lowering, collective_stream};
 use crate::collective::CollectiveKind;
 use crate::cost::TooLong;
 use crate::model::Op;
-use crate::plan::{AttentionLayout, MicroBatch};
+use crate::plan::{AttentionLayout, share};
 use crate::topology::GpuIdx;
 
 /// Bytes of the log-sum-exp that travels with each head of a partial output (one fp32).
@@ -30,7 +32,7 @@ pub(super) struct AttentionBlock<'s, 'a> {
     pub(super) lowering: &'s mut Lowering<'a>,
     pub(super) step: &'s mut Step,
     pub(super) layout: &'s AttentionLayout,
-    pub(super) micro_batch: &'s MicroBatch,
+    pub(super) wave: &'s Wave,
     pub(super) replica: usize,
     pub(super) place: Place,
 }
@@ -45,9 +47,9 @@ impl AttentionBlock<'_, '_> {
         inputs: Vec<(Vec<Op>, Vec<TaskId>)>,
         outputs: impl Fn(usize, u64) -> Vec<Op>,
     ) -> Result<Vec<TaskId>, TooLong> {
-        let (heads, sequences) = (self.layout.heads, self.layout.sequences);
+        let heads = self.layout.heads;
         let gpus = &self.layout.replicas[self.replica].gpus;
-        let owned = &self.micro_batch.owned[self.replica];
+        let owned = &self.wave.batch.owned[self.replica];
         let pending = inputs.into_iter().zip(gpus.iter().zip(owned));
         let mut members: Vec<Pending> = pending
             .map(|((ops, after), (&gpu, tokens))| Pending {
@@ -57,8 +59,6 @@ impl AttentionBlock<'_, '_> {
                 after,
             })
             .collect();
-        let replica_tokens: u64 = members.iter().map(|member| member.owned).sum();
-        let (cached, longest) = self.lowering.cached(&(owned[0].start..owned[owned.len() - 1].end));
         let rank_tokens: Vec<u64> = members
             .chunks(heads as usize)
             .map(|group| group.iter().map(|member| member.owned).sum())
@@ -69,27 +69,22 @@ impl AttentionBlock<'_, '_> {
         for (at, member) in members.iter_mut().enumerate() {
             let (sequence_rank, share) = (at / heads as usize, self.layout.head_shares[at % heads as usize]);
             let tokens = rank_tokens[sequence_rank];
-            member.ops.extend(ops.decode_queries(tokens, share.n_heads, share.n_kv_heads));
+            member.ops.extend(match self.wave.tokens {
+                Tokens::Newest => ops.decode_queries(tokens, share.n_heads, share.n_kv_heads),
+                Tokens::Chunk { .. } => ops.prefill_queries(tokens, share.n_heads, share.n_kv_heads),
+            });
         }
-        self.exchange_queries(&mut members, &rank_tokens)?;
-        for (at, member) in members.iter_mut().enumerate() {
-            let share = self.layout.head_shares[at % heads as usize];
-            let here = |tokens: u64| tokens.div_ceil(u64::from(sequences));
-            member.ops.push(ops.decode_attention(
-                replica_tokens,
-                (here(cached), here(longest)),
-                share.n_heads,
-                share.n_kv_heads,
-            ));
+        match self.wave.tokens {
+            Tokens::Newest => self.over_cache(&mut members, &rank_tokens)?,
+            Tokens::Chunk { q_len, kv_len, .. } => self.over_prompt(&mut members, (q_len, kv_len))?,
         }
-        self.exchange_partials(&mut members, &rank_tokens)?;
         for (at, member) in members.iter_mut().enumerate() {
             let (tokens, share) =
                 (rank_tokens[at / heads as usize], self.layout.head_shares[at % heads as usize]);
-            if sequences > 1 {
-                member.ops.push(ops.merge_partials(tokens, share.n_heads, u64::from(sequences)));
+            match self.wave.tokens {
+                Tokens::Newest => member.ops.extend(ops.decode_outputs(tokens, share.n_heads)),
+                Tokens::Chunk { .. } => member.ops.push(ops.output_projection(tokens, share.n_heads)),
             }
-            member.ops.extend(ops.decode_outputs(tokens, share.n_heads));
         }
         self.over_heads(CollectiveKind::ReduceScatter, &mut members, &rank_tokens)?;
         let mut last = Vec::with_capacity(members.len());
@@ -98,6 +93,81 @@ impl AttentionBlock<'_, '_> {
             last.push(self.flush(&mut member)?);
         }
         Ok(last)
+    }
+
+    /// One query of each sequence; where the cache is split, queries go to its holders and partial outputs come back.
+    fn over_cache(&mut self, members: &mut [Pending], rank_tokens: &[u64]) -> Result<(), TooLong> {
+        let (ops, heads, sequences) = (self.lowering.ops, self.layout.heads as usize, self.layout.sequences);
+        let replica_tokens: u64 = members.iter().map(|member| member.owned).sum();
+        let (cached, longest) = self.lowering.cached(&self.wave.sequences[self.replica]);
+        self.exchange_queries(members, rank_tokens)?;
+        for (at, member) in members.iter_mut().enumerate() {
+            let share = self.layout.head_shares[at % heads];
+            let here = |tokens: u64| tokens.div_ceil(u64::from(sequences));
+            let cached_here = (here(cached), here(longest));
+            let (n_heads, n_kv_heads) = (share.n_heads, share.n_kv_heads);
+            member.ops.push(ops.decode_attention(replica_tokens, cached_here, n_heads, n_kv_heads));
+        }
+        self.exchange_partials(members, rank_tokens)?;
+        if sequences > 1 {
+            for (at, member) in members.iter_mut().enumerate() {
+                let (tokens, share) = (rank_tokens[at / heads], self.layout.head_shares[at % heads]);
+                member.ops.push(ops.merge_partials(tokens, share.n_heads, u64::from(sequences)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The queries of a chunk against all tokens up to their own.
+    ///
+    /// Sequence ranks gather the keys and values of each other, then each takes one piece from the front and one from
+    /// the back (a zig-zag), so that all meet equally many.
+    ///
+    /// # Source
+    ///
+    /// Zig-zag shares of causal attention: Brandon et al., "Striped Attention", arXiv 2311.09431; Llama 3, section 3.3.2.
+    fn over_prompt(&mut self, members: &mut [Pending], (q_len, kv_len): (u32, u32)) -> Result<(), TooLong> {
+        let (ops, heads, n_ranks) = (self.lowering.ops, self.layout.heads as usize, self.layout.sequences);
+        let sequences = &self.wave.sequences[self.replica];
+        let n_sequences = u64::from(sequences.end - sequences.start);
+        if n_ranks > 1 {
+            self.gather_keys(members, n_sequences * u64::from(kv_len))?;
+        }
+        let n_pieces = if n_ranks == 1 { 1 } else { 2 * n_ranks };
+        let pieces: Vec<_> = share::split(&(0..q_len), n_pieces).collect();
+        for (at, member) in members.iter_mut().enumerate() {
+            let (rank, share) = (at / heads, self.layout.head_shares[at % heads]);
+            let mirrored = pieces.len() - 1 - rank;
+            let mine = [Some(rank), Some(mirrored).filter(|&at| at != rank)];
+            for piece in mine.into_iter().flatten().map(|at| &pieces[at]) {
+                let lens = (u64::from(piece.end - piece.start), u64::from(kv_len - q_len + piece.end));
+                let mut of_piece = ops.prefill_attention(n_sequences, lens, share.n_heads, share.n_kv_heads);
+                // Latents are expanded once, for the piece that meets all of them.
+                let n_before = if piece.end == q_len || n_ranks == 1 { 0 } else { of_piece.len() - 1 };
+                member.ops.extend(of_piece.drain(n_before..));
+            }
+        }
+        Ok(())
+    }
+
+    /// Keys and values of `tokens` come to every sequence rank, for its own heads.
+    fn gather_keys(&mut self, members: &mut [Pending], tokens: u64) -> Result<(), TooLong> {
+        let model = &self.lowering.scenario.model;
+        let (spec, kv) = (model.attention, model.dtype.kv.bytes());
+        let heads = self.layout.heads as usize;
+        for head_rank in 0..heads {
+            let bytes = Bytes(tokens * spec.n_kept(self.layout.head_shares[head_rank].n_kv_heads) * kv);
+            let ranks: Vec<usize> = (head_rank..members.len()).step_by(heads).collect();
+            let after =
+                ranks.iter().map(|&at| self.flush(&mut members[at])).collect::<Result<Vec<_>, _>>()?;
+            let gpus: Vec<GpuIdx> = ranks.iter().map(|&at| members[at].gpu).collect();
+            let kind = CollectiveKind::AllGather;
+            let done = self.step.collective(self.lowering, kind, self.place, &gpus, bytes, &after);
+            for at in ranks {
+                members[at].after = vec![done];
+            }
+        }
+        Ok(())
     }
 
     /// Turns the waiting kernels of a member into a task.

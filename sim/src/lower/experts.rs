@@ -195,7 +195,7 @@ impl RoutedStep<'_, '_> {
         let what = (Activity::Experts, place);
         let mut all = match self.plan.dispatch {
             Dispatch::M2n => Vec::new(),
-            Dispatch::Broadcast => ops.gate(n_tokens(&self.micro_batches[place.micro_batch as usize].tokens)),
+            Dispatch::Broadcast => ops.gate(n_tokens(&self.waves[place.micro_batch as usize].batch.tokens)),
         };
         if let Some(pieces) = &traffic.pieces {
             let last = arrivals.len() - 1;

@@ -14,8 +14,6 @@ pub(super) struct Pass {
     pub(super) sequences: Range<u32>,
     /// The tokens of each.
     pub(super) tokens: Tokens,
-    /// Rows that the layers see: those of the tokens, and those that fill a captured graph.
-    n_rows: u64,
 }
 
 /// Which tokens of a sequence pass.
@@ -35,25 +33,15 @@ pub(super) enum Tokens {
 }
 
 impl Pass {
-    /// The passes that `sequences` make in one step of `scenario`, in order.
-    pub(super) fn all(scenario: &Scenario, sequences: &Range<u32>) -> Vec<Self> {
-        let workload = &scenario.workload;
-        if let Workload::Prefill { prompt_len, .. } = *workload {
-            return Self::chunks(sequences, prompt_len, workload.tokens_at_once());
-        }
-        let n_rows = scenario.graph_rows(sequences.end - sequences.start);
-        vec![Self { sequences: sequences.clone(), tokens: Tokens::Newest, n_rows: n_rows.into() }]
-    }
-
-    /// Prompts of `prompt_len` tokens in chunks of `chunk_len`.
-    fn chunks(sequences: &Range<u32>, prompt_len: u32, chunk_len: u32) -> Vec<Self> {
-        let n_sequences = u64::from(sequences.end - sequences.start);
-        let starts = (0..prompt_len.div_ceil(chunk_len)).map(|idx| idx * chunk_len);
+    /// The passes that `sequences` make in one step of `workload`, in order.
+    pub(super) fn all(workload: &Workload, sequences: &Range<u32>) -> Vec<Self> {
+        let pass = |tokens| Self { sequences: sequences.clone(), tokens };
+        let Workload::Prefill { prompt_len, .. } = *workload else { return vec![pass(Tokens::Newest)] };
+        let chunk = workload.tokens_at_once();
+        let starts = (0..workload.n_chunks()).map(|idx| idx * chunk);
         let chunks = starts.map(|start| {
-            let kv_len = (start + chunk_len).min(prompt_len);
-            let q_len = kv_len - start;
-            let tokens = Tokens::Chunk { q_len, kv_len, is_last: kv_len == prompt_len };
-            Self { sequences: sequences.clone(), tokens, n_rows: n_sequences * u64::from(q_len) }
+            let kv_len = (start + chunk).min(prompt_len);
+            pass(Tokens::Chunk { q_len: kv_len - start, kv_len, is_last: kv_len == prompt_len })
         });
         chunks.collect()
     }
@@ -62,9 +50,9 @@ impl Pass {
         u64::from(self.sequences.end - self.sequences.start)
     }
 
-    /// Rows that the layers see.
+    /// Tokens of all sequences.
     pub(super) fn n_tokens(&self) -> u64 {
-        self.n_rows
+        self.n_sequences() * u64::from(self.tokens_per_sequence())
     }
 
     /// Positions of its tokens among those that choose experts in one step; the chunks of a prompt meet
@@ -82,25 +70,33 @@ impl Pass {
         }
     }
 
-    /// From the normalised residual stream to the outputs of attention, by a GPU with a share of the heads.
-    pub(super) fn attention(&self, lowering: &Lowering, share: HeadShare) -> Vec<Op> {
-        let (ops, n_tokens) = (lowering.ops, self.n_tokens());
+    /// From the normalised residual stream of `n_rows` rows to that of attention, by a GPU with a share of the heads.
+    pub(super) fn attention(&self, lowering: &Lowering, share: HeadShare, n_rows: u64) -> Vec<Op> {
+        let ops = lowering.ops;
         let HeadShare { n_heads, n_kv_heads } = share;
         match self.tokens {
             Tokens::Newest => {
-                let mut all = ops.decode_queries(n_tokens, n_heads, n_kv_heads);
+                let mut all = ops.decode_queries(n_rows, n_heads, n_kv_heads);
                 let cached = lowering.cached(&self.sequences);
                 all.push(ops.decode_attention(self.n_sequences(), cached, n_heads, n_kv_heads));
-                all.extend(ops.decode_outputs(n_tokens, n_heads));
+                all.extend(ops.decode_outputs(n_rows, n_heads));
                 all
             }
             Tokens::Chunk { q_len, kv_len, .. } => {
-                let mut all = ops.prefill_queries(n_tokens, n_heads, n_kv_heads);
+                let mut all = ops.prefill_queries(n_rows, n_heads, n_kv_heads);
                 let lens = (u64::from(q_len), u64::from(kv_len));
                 all.extend(ops.prefill_attention(self.n_sequences(), lens, n_heads, n_kv_heads));
-                all.push(ops.output_projection(n_tokens, n_heads));
+                all.push(ops.output_projection(n_rows, n_heads));
                 all
             }
+        }
+    }
+
+    /// Rows that the layers see: those of its tokens, and those that fill a captured graph.
+    pub(super) fn n_rows(&self, scenario: &Scenario) -> u64 {
+        match self.tokens {
+            Tokens::Newest => scenario.graph_rows(self.sequences.end - self.sequences.start).into(),
+            Tokens::Chunk { .. } => self.n_tokens(),
         }
     }
 
@@ -115,10 +111,12 @@ impl Pass {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::Choice;
 
     #[test]
     fn a_prompt_of_ten_in_chunks_of_four_passes_three_times() {
-        let passes = Pass::chunks(&(2..5), 10, 4);
+        let workload = Workload::Prefill { batch: 8, prompt_len: 10, chunk_len: Choice::Fixed(4) };
+        let passes = Pass::all(&workload, &(2..5));
         let lens: Vec<_> = passes.iter().map(|pass| (pass.n_tokens(), pass.tokens)).collect();
         let chunk = |q_len, kv_len, is_last| Tokens::Chunk { q_len, kv_len, is_last };
         assert_eq!(lens, [(12, chunk(4, 4, false)), (12, chunk(4, 8, false)), (6, chunk(2, 10, true))]);

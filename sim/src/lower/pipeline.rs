@@ -44,7 +44,7 @@ pub(super) fn lower(
     let mut tokens_known = vec![Vec::new(); plan.n_in_flight as usize];
     for copy in &plan.copies {
         for (sequences, micro_batch) in share::split(&copy.tokens, plan.n_in_flight).zip(0..) {
-            for pass in Pass::all(lowering.scenario, &sequences) {
+            for pass in Pass::all(&lowering.scenario.workload, &sequences) {
                 let mut passage = Passage { lowering, plan, routing, step: &mut step, micro_batch, pass };
                 tokens_known[micro_batch as usize].extend(passage.run(copy)?);
             }
@@ -137,7 +137,7 @@ impl Passage<'_, '_> {
             .into_iter()
             .zip(&self.plan.head_shares)
             .map(|((mut all, after), share)| {
-                all.extend(self.pass.attention(self.lowering, *share));
+                all.extend(self.pass.attention(self.lowering, *share, n_tokens));
                 (all, after)
             })
             .collect();
@@ -236,8 +236,9 @@ impl Passage<'_, '_> {
         Place { layer, micro_batch: self.micro_batch }
     }
 
+    /// Rows of tokens, and those that fill a captured graph.
     fn n_tokens(&self) -> u64 {
-        self.pass.n_tokens()
+        self.pass.n_rows(self.lowering.scenario)
     }
 
     fn n_ranks(&self) -> u32 {

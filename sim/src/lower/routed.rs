@@ -8,13 +8,15 @@ use super::Lowering;
 use super::attention::AttentionBlock;
 use super::head::{Stream, lm_head};
 use super::m2n::{Arrivals, SendOrder};
+use super::pass::Tokens;
 use super::step::{Place, Step};
 use super::traffic::Traffic;
+use super::wave::Wave;
 use crate::cost::TooLong;
 use crate::load::StepRouting;
 use crate::model::Op;
-use crate::plan::{MicroBatch, RoutedPlan};
-use crate::scenario::{Dispatch, Schedule};
+use crate::plan::RoutedPlan;
+use crate::scenario::{Dispatch, Schedule, Workload};
 use crate::topology::GpuIdx;
 
 /// A step under construction.
@@ -22,7 +24,8 @@ pub(super) struct RoutedStep<'s, 'a> {
     pub(super) lowering: &'s mut Lowering<'a>,
     pub(super) plan: &'s RoutedPlan,
     pub(super) routing: &'s StepRouting,
-    pub(super) micro_batches: Vec<MicroBatch>,
+    /// By micro-batch; of prompts one for each chunk too.
+    pub(super) waves: Vec<Wave>,
     /// GPUs whose residual stream holds tokens, replica after replica.
     pub(super) owners: Vec<GpuIdx>,
     pub(super) step: Step,
@@ -30,27 +33,24 @@ pub(super) struct RoutedStep<'s, 'a> {
     /// The expert tasks of the layer and micro-batch emitted last, by member.
     pub(super) expert_tasks: Vec<TaskId>,
     /// `[micro-batch][owner]`: what the next block begins with.
-    inputs: Vec<Vec<(Vec<Op>, Vec<TaskId>)>>,
+    pub(super) inputs: Vec<Vec<(Vec<Op>, Vec<TaskId>)>>,
     /// The barrier that closed the last slot of a lockstep schedule.
     slot: Option<TaskId>,
 }
 
-/// A step begins with the head: the token of the step before is chosen, then passes all layers.
-///
-/// In this order a micro-batch that is ahead goes on with its next token while others are still in the last
-/// layer; with the heads at the end of a step, the in-order streams would drain the pools at every token.
 pub(super) fn lower(
     lowering: &mut Lowering,
     step: Step,
     plan: &RoutedPlan,
     routing: &StepRouting,
 ) -> Result<Step, TooLong> {
-    let batch = lowering.scenario.workload.batch();
+    let workload = &lowering.scenario.workload;
     let n_gpus = lowering.scenario.cluster.n_gpus();
+    let is_of_prompts = matches!(workload, Workload::Prefill { .. });
     let mut run = RoutedStep {
         plan,
         routing,
-        micro_batches: plan.attention.micro_batches(batch, plan.n_micro_batches),
+        waves: Wave::all(workload, &plan.attention, plan.n_micro_batches),
         owners: plan.attention.members().map(|(_, _, gpu)| gpu).collect(),
         step,
         sends: SendOrder::new(n_gpus),
@@ -59,17 +59,30 @@ pub(super) fn lower(
         slot: None,
         lowering,
     };
-    let starts = run.begin();
-    for layer in 0..run.lowering.scenario.model.n_layers {
-        run.layer(layer)?;
+    if is_of_prompts {
+        run.prompts()?;
+        return Ok(run.step);
     }
-    let ends = run.finish();
-    let mut step = run.step;
-    step.carries = run.sends.carries().chain(starts.into_iter().zip(ends)).collect();
-    Ok(step)
+    run.tokens()
 }
 
 impl RoutedStep<'_, '_> {
+    /// One token of every sequence.
+    ///
+    /// The step begins with the head: the token of the step before is chosen, then passes all layers. In this order
+    /// a micro-batch that is ahead goes on with its next token while others are still in the last layer; with the heads
+    /// at the end of a step, the in-order streams would drain the pools at every token.
+    fn tokens(mut self) -> Result<Step, TooLong> {
+        let starts = self.begin();
+        for layer in 0..self.lowering.scenario.model.n_layers {
+            self.layer(layer, 0..self.plan.n_micro_batches)?;
+        }
+        let ends = self.finish();
+        let mut step = self.step;
+        step.carries = self.sends.carries().chain(starts.into_iter().zip(ends)).collect();
+        Ok(step)
+    }
+
     /// A starting point for each micro-batch and owner: the last layer of the step before.
     ///
     /// What is summed there was sent in the step before; its rows are taken to be as many as in this step.
@@ -90,16 +103,14 @@ impl RoutedStep<'_, '_> {
         starts
     }
 
-    /// Both halves of a layer for every micro-batch.
+    /// Both halves of a layer for the micro-batches `together`.
     ///
     /// On shared GPUs the attention of all micro-batches comes first, so that the tokens of one travel
     /// while the next computes; separate pools take turns as data arrives.
-    fn layer(&mut self, layer: u32) -> Result<(), TooLong> {
-        let places: Vec<Place> =
-            (0..self.plan.n_micro_batches).map(|micro_batch| Place { layer, micro_batch }).collect();
+    pub(super) fn layer(&mut self, layer: u32, together: Range<u32>) -> Result<(), TooLong> {
         let mut waiting = Vec::new();
-        for &place in &places {
-            if layer == 0 {
+        for place in together.map(|micro_batch| Place { layer, micro_batch }) {
+            if layer == 0 && self.waves[place.micro_batch as usize].tokens == Tokens::Newest {
                 self.head(place.micro_batch)?;
             }
             let traffic = self.traffic(place);
@@ -178,7 +189,7 @@ impl RoutedStep<'_, '_> {
                 lowering: self.lowering,
                 step: &mut self.step,
                 layout: &self.plan.attention,
-                micro_batch: &self.micro_batches[place.micro_batch as usize],
+                wave: &self.waves[place.micro_batch as usize],
                 replica,
                 place,
             };
@@ -198,16 +209,32 @@ impl RoutedStep<'_, '_> {
 
     /// The head of a micro-batch; its owners go on with the embedding of the new token.
     fn head(&mut self, micro_batch: u32) -> Result<(), TooLong> {
-        let (heads, ops) = (self.plan.attention.heads, self.lowering.ops);
         let place = Place { layer: 0, micro_batch };
-        let mut inputs = std::mem::take(&mut self.inputs[micro_batch as usize]).into_iter();
+        let known = self.next_tokens(place)?;
+        let next =
+            known.into_iter().enumerate().map(|(owner, task)| (self.embedded(place, owner), vec![task]));
+        let next = next.collect();
+        self.inputs[micro_batch as usize] = next;
+        Ok(())
+    }
+
+    /// The kernels with which tokens enter the layers on their owner.
+    pub(super) fn embedded(&self, place: Place, owner: usize) -> Vec<Op> {
+        let ops = self.lowering.ops;
+        let tokens = n_tokens(&self.owned_tokens(place.micro_batch, owner));
+        let embeds = self.lowering.scenario.model.vocab.is_some();
+        embeds.then(|| ops.embedding(tokens)).into_iter().chain([ops.norm(tokens)]).collect()
+    }
+
+    /// LM head and sampling of every sequence; the result is, by owner, the task after which its tokens are known.
+    pub(super) fn next_tokens(&mut self, place: Place) -> Result<Vec<TaskId>, TooLong> {
+        let heads = self.plan.attention.heads;
+        let mut inputs = std::mem::take(&mut self.inputs[place.micro_batch as usize]).into_iter();
         let mut known = Vec::with_capacity(self.owners.len());
-        for (replica, owned) in
-            self.plan.attention.replicas.iter().zip(&self.micro_batches[micro_batch as usize].owned)
-        {
+        for (idx, replica) in self.plan.attention.replicas.iter().enumerate() {
             for rank in 0..self.plan.attention.sequences {
-                let members = (rank * heads) as usize..((rank + 1) * heads) as usize;
-                let stream = (owned[members].iter().map(n_tokens).sum(), Stream::Sharded);
+                let wave = &self.waves[place.micro_batch as usize];
+                let stream = (wave.n_next(idx, rank, &self.plan.attention), Stream::Sharded);
                 let first = inputs.by_ref().take(heads as usize).collect();
                 let group = replica.head_group(rank, heads);
                 known.extend(lm_head(self.lowering, &mut self.step, place, group, stream, first)?);
@@ -215,15 +242,7 @@ impl RoutedStep<'_, '_> {
         }
         let done = self.step.barrier(place, None, &known);
         self.step.done.push(done);
-        let embeds = self.lowering.scenario.model.vocab.is_some();
-        let next = known.into_iter().enumerate().map(|(owner, task)| {
-            let tokens = n_tokens(&self.owned_tokens(micro_batch, owner));
-            let embedding = embeds.then(|| ops.embedding(tokens));
-            (embedding.into_iter().chain([ops.norm(tokens)]).collect(), vec![task])
-        });
-        let next = next.collect();
-        self.inputs[micro_batch as usize] = next;
-        Ok(())
+        Ok(known)
     }
 
     /// Where the outputs of the last layer have arrived, by micro-batch and owner.
@@ -253,13 +272,10 @@ impl RoutedStep<'_, '_> {
 
     /// The tokens of `owner` in a micro-batch.
     pub(super) fn owned_tokens(&self, micro_batch: u32, owner: usize) -> Range<u32> {
-        owned(&self.micro_batches[micro_batch as usize], owner)
+        let by_replica = &self.waves[micro_batch as usize].batch.owned;
+        let n_members = by_replica[0].len();
+        by_replica[owner / n_members][owner % n_members].clone()
     }
-}
-
-fn owned(micro_batch: &MicroBatch, owner: usize) -> Range<u32> {
-    let per_replica = micro_batch.owned[0].len();
-    micro_batch.owned[owner / per_replica][owner % per_replica].clone()
 }
 
 fn n_tokens(range: &Range<u32>) -> u64 {

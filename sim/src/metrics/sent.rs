@@ -6,8 +6,9 @@ use masim_engine::Work;
 
 use super::network::{NetworkUse, Traffic};
 use crate::cost::CostModel;
+use crate::jitter::Variation;
 use crate::load::RoutingSource;
-use crate::lower::Lowering;
+use crate::lower::{Lowering, Part};
 use crate::plan::Plan;
 use crate::replay::Sent;
 use crate::run::{Run, rates};
@@ -32,6 +33,9 @@ pub fn network_use(
         .expect("a run that has ended can be replayed")
 }
 
+/// What the tasks of a step do, and their kernels.
+type Lowered = (Vec<Work>, Vec<Part>);
+
 /// All flows of all steps of `run`.
 fn traffic(
     scenario: &Scenario,
@@ -42,15 +46,18 @@ fn traffic(
 ) -> Traffic {
     let mut lowering = Lowering::new(scenario, plan, cost);
     let (mut flows, mut kinds) = (Vec::new(), Vec::new());
-    let mut works: Option<Arc<Vec<Work>>> = None;
+    let variation = Variation::of(scenario);
+    let mut same: Option<Arc<Lowered>> = None;
     for (idx, step) in (0..).zip(&run.steps) {
-        let works = match &works {
+        let lowered = match &same {
             Some(same) if routing.is_constant() => Arc::clone(same),
             _ => {
                 let step = lowering.step(&routing.step(idx)).expect("it was lowered for the run");
-                Arc::clone(works.insert(Arc::new(step.works)))
+                Arc::clone(same.insert(Arc::new((step.works, step.parts))))
             }
         };
+        let varied = variation.as_ref().map(|it| it.vary(idx, &step.infos, &lowered.0, &lowered.1).0);
+        let works = varied.as_ref().unwrap_or(&lowered.0);
         for ((work, info), span) in works.iter().zip(step.infos.iter()).zip(&step.trace.spans) {
             let Work::Transfer { flows: sent, .. } = work else { continue };
             for flow in sent {

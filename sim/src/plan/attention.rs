@@ -77,6 +77,13 @@ impl AttentionLayout {
         }
     }
 
+    /// Groups of sequences in which `n_micro_batches` of `batch` sequences can be under way: as many, or, where every
+    /// replica would not have one in each, as there can be.
+    pub fn n_groups(&self, batch: u32, n_micro_batches: u32) -> u32 {
+        let n_replicas = u32::try_from(self.replicas.len()).expect("fewer replicas than GPUs");
+        n_micro_batches.min(batch / n_replicas)
+    }
+
     /// Divides the batch: micro-batches are consecutive, and so are replicas and members inside each.
     pub fn micro_batches(&self, batch: u32, n_micro_batches: u32) -> Vec<MicroBatch> {
         let n_replicas = u32::try_from(self.replicas.len()).expect("fewer replicas than GPUs");

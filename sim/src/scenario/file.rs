@@ -10,6 +10,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
 use super::collectives_file::CollectivesFile;
 use super::count_file::CountFile;
+use super::jitter_file::JitterFile;
 use super::model_file::ModelFile;
 use super::overlap_file::OverlapFile;
 use super::strategy_file::StrategyFile;
@@ -53,6 +54,9 @@ pub struct ScenarioFile {
     /// What the host spends on a step beside the GPUs; without it, launches cost what the cards say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_overhead: Option<HostOverheadFile>,
+    /// How times vary from run to run.
+    #[serde(default)]
+    pub jitter: JitterFile,
     /// The origin of all randomness.
     #[serde(default = "one")]
     pub seed: u64,
@@ -225,6 +229,8 @@ pub enum DistributionFile {
     Lognormal(LognormalFile),
     /// Given, repeated in order until the batch is full.
     List(ListFile),
+    /// Those of recorded requests while they decode.
+    Trace(TraceFile),
 }
 
 /// Bounds of lengths.
@@ -255,15 +261,37 @@ pub struct ListFile {
     pub values: Vec<u32>,
 }
 
+/// A file of recorded requests: comma-separated with a header, or one JSON object a line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TraceFile {
+    /// The file, relative to this one, or else to the current folder.
+    pub path: String,
+    /// The column of prompt lengths.
+    #[serde(default = "prompt_len")]
+    pub prompt: String,
+    /// The column of output lengths.
+    #[serde(default = "output_len")]
+    pub output: String,
+}
+
+fn prompt_len() -> String {
+    "prompt_len".to_owned()
+}
+
+fn output_len() -> String {
+    "output_len".to_owned()
+}
+
 impl Kinds for DistributionFile {
-    const KINDS: &'static [&'static str] = &["uniform", "lognormal", "list"];
-    const PLANNED: &'static [&'static str] = &["trace"];
+    const KINDS: &'static [&'static str] = &["uniform", "lognormal", "list", "trace"];
 
     fn read<'de, A: MapAccess<'de>>(kind: &str, rest: A) -> Result<Self, A::Error> {
         match kind {
             "uniform" => rest_of(rest).map(Self::Uniform),
             "lognormal" => rest_of(rest).map(Self::Lognormal),
-            _ => rest_of(rest).map(Self::List),
+            "list" => rest_of(rest).map(Self::List),
+            _ => rest_of(rest).map(Self::Trace),
         }
     }
 }

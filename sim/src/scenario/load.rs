@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::file::ScenarioFile;
+use super::file::{ContextLenFile, DecodeFile, DistributionFile, ScenarioFile, WorkloadFile};
 use super::model_file::ModelFile;
 use super::profiles::{Profiles, load_profiles};
-use super::resolve::{model_of, scenario_of};
-use super::{ModelSpec, Scenario};
+use super::resolve::{Named, model_of, scenario_of};
+use super::trace::read_trace;
+use super::{ModelSpec, RequestTrace, Scenario};
 use crate::input::{InputError, Library, Problem, RefKind, SourceText, Tree, parse_yaml};
 use crate::topology::{Cluster, Place, ReferenceFile, load_cluster};
 
@@ -56,12 +57,20 @@ pub struct Loader<'a> {
     models: BTreeMap<String, Result<Arc<ModelSpec>, InputError>>,
     /// By profile and cluster.
     profiles: BTreeMap<(String, String), Result<Arc<Profiles>, InputError>>,
+    /// By the file that names it, and what that says.
+    traces: BTreeMap<(String, String), Result<Arc<RequestTrace>, InputError>>,
 }
 
 impl<'a> Loader<'a> {
     /// A loader that takes files from `library`.
     pub fn new(library: &'a dyn Library) -> Self {
-        Self { library, clusters: BTreeMap::new(), models: BTreeMap::new(), profiles: BTreeMap::new() }
+        Self {
+            library,
+            clusters: BTreeMap::new(),
+            models: BTreeMap::new(),
+            profiles: BTreeMap::new(),
+            traces: BTreeMap::new(),
+        }
     }
 
     /// The scenario that `file`, which was read from `source`, describes.
@@ -75,7 +84,8 @@ impl<'a> Loader<'a> {
         match (cluster, model) {
             (Ok(cluster), Ok(model)) => {
                 let profiles = self.profiles(file, &cluster, source)?;
-                scenario_of(file, &cluster, &model, &profiles)
+                let trace = self.trace(file, source)?;
+                scenario_of(file, Named { cluster, model, profiles, trace })
                     .map_err(|problems| InputError::new(source, problems))
             }
             // Both may be problems of the scenario itself, and then belong into one report.
@@ -110,6 +120,28 @@ impl<'a> Loader<'a> {
         let profiles = load_profiles(&file.profile, cluster, source, self.library).map(Arc::new);
         self.profiles.insert(key, profiles.clone());
         profiles
+    }
+
+    /// The trace that the workload draws contexts from, if it does.
+    fn trace(
+        &mut self,
+        file: &ScenarioFile,
+        source: &SourceText,
+    ) -> Result<Option<Arc<RequestTrace>>, InputError> {
+        let WorkloadFile::Decode(DecodeFile { context_len, .. }) = &file.workload else { return Ok(None) };
+        let ContextLenFile::Distribution(DistributionFile::Trace(trace)) = context_len else {
+            return Ok(None);
+        };
+        let key = (source.path.clone(), format!("{trace:?}"));
+        if let Some(known) = self.traces.get(&key) {
+            return known.clone().map(Some);
+        }
+        let wrong =
+            |message| InputError::new(source, vec![Problem::new("workload.context_len.path", message)]);
+        let text = self.library.load(RefKind::Trace, &trace.path, &source.path).map_err(wrong);
+        let found = text.and_then(|text| read_trace(&text, trace)).map(Arc::new);
+        self.traces.insert(key, found.clone());
+        found.map(Some)
     }
 
     fn model(&mut self, file: &ScenarioFile, source: &SourceText) -> Result<Arc<ModelSpec>, InputError> {

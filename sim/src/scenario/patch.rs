@@ -84,6 +84,13 @@ impl<'a> Patcher<'a> {
     fn open(self, here: &mut Tree, keys: &[&str]) -> Result<(), Problem> {
         let (Some(kind), Some(name)) = (reference_at(keys), here.as_text()) else { return Ok(()) };
         let key = keys.join(".");
+        if kind == RefKind::Trace {
+            // Its rows stay where they are; from the current folder it is found by any file.
+            let text =
+                self.library.load(kind, name, self.from).map_err(|message| Problem::new(&key, message))?;
+            here.value = TreeValue::Text(text.path);
+            return Ok(());
+        }
         let text = self.library.load(kind, name, self.from).map_err(|message| Problem::new(&key, message))?;
         let mut tree = Tree::parse(&text).map_err(|error| Problem::new(&key, error))?;
         tree.forget_positions();
@@ -103,7 +110,9 @@ impl<'a> Patcher<'a> {
 
     /// Replaces all references by path below `tree`, which stands at `keys`.
     fn take_in(self, tree: &mut Tree, keys: &mut Vec<&str>) -> Result<(), Problem> {
-        if reference_at(keys).is_some() && tree.as_text().is_some_and(|name| name.contains('/')) {
+        let kind = reference_at(keys);
+        let is_path = |name: &str| name.contains('/') || kind == Some(RefKind::Trace);
+        if kind.is_some() && tree.as_text().is_some_and(is_path) {
             return self.open(tree, keys);
         }
         match &mut tree.value {
@@ -139,6 +148,7 @@ fn reference_at(keys: &[&str]) -> Option<RefKind> {
     match keys {
         ["cluster"] => Some(RefKind::Cluster),
         ["model"] => Some(RefKind::Model),
+        ["workload", "context_len", "path"] => Some(RefKind::Trace),
         ["cluster", "gpu"] => Some(RefKind::Gpu),
         ["cluster", "gpu", idx] | ["cluster", "nodes", idx, "gpu"] if is_idx(idx) => Some(RefKind::Gpu),
         _ => None,
@@ -146,7 +156,7 @@ fn reference_at(keys: &[&str]) -> Option<RefKind> {
 }
 
 fn may_hold_references(keys: &[&str]) -> bool {
-    matches!(keys, [] | ["cluster", ..])
+    matches!(keys, [] | ["cluster", ..] | ["workload"] | ["workload", "context_len"])
 }
 
 /// Keys of clusters and cards may be left out of their files, and can be set all the same.

@@ -2,6 +2,7 @@
 
 mod model;
 mod workload;
+mod jitter;
 mod size;
 mod strategy;
 
@@ -14,7 +15,7 @@ use size::Size;
 use super::count_file::CountFile;
 use super::file::{LaunchFile, ScenarioFile};
 use super::overlap_file::OverlapFile;
-use super::{Choice, HostOverhead, Launch, ModelSpec, Overlap, Profiles, Scenario, Strategy, Workload};
+use super::{Choice, HostOverhead, Launch, ModelSpec, Overlap, Profiles, RequestTrace, Scenario, Strategy};
 use crate::input::Problem;
 use crate::topology::Cluster;
 
@@ -73,22 +74,27 @@ impl Findings {
     }
 }
 
-/// The scenario that `file` describes on `cluster` with `model`.
-pub(super) fn scenario_of(
-    file: &ScenarioFile,
-    cluster: &Arc<Cluster>,
-    model: &Arc<ModelSpec>,
-    profiles: &Arc<Profiles>,
-) -> Result<Scenario, Vec<Problem>> {
+/// What a scenario's file names.
+pub(super) struct Named {
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) model: Arc<ModelSpec>,
+    pub(super) profiles: Arc<Profiles>,
+    pub(super) trace: Option<Arc<RequestTrace>>,
+}
+
+/// The scenario that `file` describes with what it names.
+pub(super) fn scenario_of(file: &ScenarioFile, named: Named) -> Result<Scenario, Vec<Problem>> {
+    let (cluster, model, profiles) = (&named.cluster, &named.model, &named.profiles);
     let mut findings = Findings::default();
     findings.schema(file.schema);
     check_dtypes(cluster, model, &mut findings);
-    let workload = workload::workload_of(&file.workload, &mut findings);
+    let workload = workload::workload_of(&file.workload, named.trace.as_ref(), &mut findings);
     let host_overhead = workload::host_overhead_of(file.host_overhead.as_ref(), &mut findings);
     let strategy = strategy::strategy_of(&file.strategy, cluster, model, &workload, &mut findings);
     let load = workload::load_of(&file.load, model, &mut findings);
     let overlap = overlap_of(file.overlap, model, &mut findings);
-    check_modelled(&workload, host_overhead.as_ref(), &strategy, &mut findings);
+    let jitter = jitter::jitter_of(&file.jitter, profiles, &mut findings);
+    check_modelled(host_overhead.as_ref(), &strategy, &mut findings);
     if !file.faults.is_empty() {
         findings.add("faults", "faults are not modelled yet; expected `[]`");
     }
@@ -103,9 +109,9 @@ pub(super) fn scenario_of(
         LaunchFile::Eager => Launch::Eager,
     };
     findings.into_result(Scenario {
-        cluster: Arc::clone(cluster),
-        model: Arc::clone(model),
-        profiles: Arc::clone(profiles),
+        cluster: named.cluster,
+        model: named.model,
+        profiles: named.profiles,
         workload,
         strategy,
         load,
@@ -114,6 +120,7 @@ pub(super) fn scenario_of(
         vocabulary: file.vocabulary.into(),
         overlap,
         host_overhead,
+        jitter,
         seed: file.seed,
         n_steps,
     })
@@ -144,27 +151,12 @@ fn overlap_of(file: OverlapFile, model: &ModelSpec, findings: &mut Findings) -> 
     }
 }
 
-/// Prompts and hosts are modelled for pipelines; what is not must not be ignored.
-fn check_modelled(
-    workload: &Workload,
-    host_overhead: Option<&HostOverhead>,
-    strategy: &Strategy,
-    findings: &mut Findings,
-) {
+/// Hosts are modelled for pipelines; what is not must not be ignored.
+fn check_modelled(host_overhead: Option<&HostOverhead>, strategy: &Strategy, findings: &mut Findings) {
     let kind = match strategy {
         Strategy::TpPp(_) => return,
         Strategy::MaSeparation(_) | Strategy::DpEp(_) => strategy.kind(),
     };
-    match workload {
-        Workload::Decode { .. } => {}
-        Workload::Prefill { .. } | Workload::Inference { .. } => findings.add(
-            "workload.phase",
-            format_args!(
-                "`{}` is not modelled yet for `{kind}`; expected `decode`, or the strategy `tp_pp`",
-                workload.phase()
-            ),
-        ),
-    }
     if host_overhead.is_some() {
         findings.add(
             "host_overhead",

@@ -1,8 +1,11 @@
 //! What is asked of the model.
 
+use std::sync::Arc;
+
 use masim_units::SimDuration;
 
 use super::strategy::Choice;
+use super::trace::RequestTrace;
 
 /// The phase and its size.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,7 +103,7 @@ impl Workload {
     pub fn n_chunks(&self) -> u32 {
         match *self {
             Self::Decode { .. } | Self::Inference { .. } => 1,
-            Self::Prefill { prompt_len, .. } => prompt_len.div_ceil(self.tokens_at_once()),
+            Self::Prefill { prompt_len, .. } => prompt_len.div_ceil(self.tokens_at_once().max(1)).max(1),
         }
     }
 }
@@ -126,6 +129,8 @@ pub enum ContextLen {
     },
     /// Given, repeated in order until the batch is full.
     List(Vec<u32>),
+    /// Drawn from the requests of a trace, as they are met in steady state.
+    Trace(Arc<RequestTrace>),
 }
 
 /// How tokens spread over the experts of a layer.

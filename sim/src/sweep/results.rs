@@ -75,7 +75,7 @@ fn described(place: &SweepRow, scenario: &Scenario) -> RowJson {
         model: scenario.model.name.clone(),
         cluster: scenario.cluster.name.clone(),
         profile: scenario.profiles.name.clone(),
-        warnings: scenario.profiles.warnings.clone(),
+        warnings: scenario.warnings(),
         batch,
         context_len: contexts.iter().map(|&len| f64::from(len)).sum::<f64>() / f64::from(batch),
         context_len_kind: context_kind(&context_len).to_owned(),
@@ -272,6 +272,7 @@ fn context_kind(context: &ContextLen) -> &'static str {
         ContextLen::Uniform { .. } => "uniform",
         ContextLen::Lognormal { .. } => "lognormal",
         ContextLen::List(_) => "list",
+        ContextLen::Trace(_) => "trace",
     }
 }
 

@@ -89,15 +89,30 @@ impl<'a> ClosedForm<'a> {
         let communication = sum([times.attention_collectives, times.dispatch, times.combine]);
         let passage = sum([times.attention, times.experts, communication]);
         let one = sum([all(passage, layers), times.head]);
+        // Prompts are long: that an attention GPU waits for the collectives between its kernels cannot be neglected.
+        let attention = match self.scenario.workload {
+            Workload::Decode { .. } | Workload::Inference { .. } => times.attention,
+            Workload::Prefill { .. } => sum([times.attention, times.attention_collectives]),
+        };
         let pools = if plan.colocated {
-            let both = all(sum([all(sum([times.attention, times.experts]), layers), times.head]), m);
+            let both = all(sum([all(sum([attention, times.experts]), layers), times.head]), m);
             both.max(all(sum([times.dispatch, times.combine]), m * layers))
         } else {
-            let attention = all(sum([all(times.attention, layers), times.head]), m);
+            let attention = all(sum([all(attention, layers), times.head]), m);
             let wires = all(times.dispatch.max(times.combine), m * layers);
             attention.max(all(times.experts, m * layers)).max(wires)
         };
-        one.max(pools).max(all(times.attention_collectives, m * layers))
+        let steady = one.max(pools).max(all(times.attention_collectives, m * layers));
+        match self.scenario.workload {
+            Workload::Decode { .. } | Workload::Inference { .. } => steady,
+            // Chunks of prompts follow each other; what is under way when the last begins drains.
+            Workload::Prefill { .. } => {
+                let n_groups = plan.attention.n_groups(self.batch, plan.n_micro_batches);
+                let n_waves = u64::from(n_groups) * u64::from(self.scenario.workload.n_chunks());
+                let drain = if m == 1 { SimDuration::ZERO } else { sum([times.experts, times.combine]) };
+                sum([all(steady, n_waves.div_ceil(m)), drain])
+            }
+        }
     }
 
     /// The durations of the largest micro-batch.
@@ -107,10 +122,16 @@ impl<'a> ClosedForm<'a> {
     /// [`TooLong`] when an operation is.
     pub fn block_times(&mut self, plan: &RoutedPlan) -> Result<BlockTimes, TooLong> {
         let (heads, sequences) = (plan.attention.heads, plan.attention.sequences);
-        let micro_batch = self.batch.div_ceil(plan.n_micro_batches);
+        let n_groups = plan.attention.n_groups(self.batch, plan.n_micro_batches);
         let n_replicas = u32::try_from(plan.attention.replicas.len()).expect("fewer replicas than GPUs");
-        let replica = micro_batch.div_ceil(n_replicas);
-        let rank = replica.div_ceil(sequences);
+        let largest = self.batch.div_ceil(n_groups);
+        let replica = largest.div_ceil(n_replicas);
+        let at_once = match self.scenario.workload {
+            Workload::Decode { .. } | Workload::Inference { .. } => 1,
+            Workload::Prefill { .. } => self.scenario.workload.tokens_at_once(),
+        };
+        let micro_batch = largest * at_once;
+        let rank = (replica * at_once).div_ceil(sequences);
         let owned = u64::from(rank.div_ceil(heads));
         let (attention, attention_collectives) = self.attention(plan, (replica, rank, owned))?;
         let (experts, traffic) = self.experts(plan, micro_batch)?;
@@ -124,7 +145,8 @@ impl<'a> ClosedForm<'a> {
         let dispatch = self.m2n(&owners, plan, &out, width * model.dtype.dispatch.bytes() as f64, Leg::Out);
         let combine =
             self.m2n(&owners, plan, &shares(false), width * model.dtype.combine.bytes() as f64, Leg::Back);
-        let head = self.head(u64::from(rank), heads, plan.attention.replicas[0].head_group(0, heads))?;
+        let n_next = u64::from(replica.div_ceil(sequences));
+        let head = self.head(n_next, heads, plan.attention.replicas[0].head_group(0, heads))?;
         Ok(BlockTimes { attention, attention_collectives, dispatch, experts, combine, head })
     }
 
@@ -136,20 +158,14 @@ impl<'a> ClosedForm<'a> {
     ) -> Result<(SimDuration, SimDuration), TooLong> {
         let (heads, sequences) = (plan.attention.heads, plan.attention.sequences);
         let (ops, share) = (self.ops, plan.attention.head_shares[0]);
-        let cached = (self.context * f64::from(replica) / f64::from(sequences)).ceil();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of tokens")]
-        let cached = cached as u64;
         let k = u64::from(ops.moe().experts_per_token);
-        // The longest sequence is not known here; the mean stands for it.
-        let cached = (cached, cached.div_ceil(u64::from(replica.max(1))));
         let mut kernels = vec![ops.residual_norm(owned), ops.residual_norm(owned)];
-        kernels.extend(ops.decode_queries(u64::from(rank), share.n_heads, share.n_kv_heads));
-        kernels.push(ops.decode_attention(u64::from(replica), cached, share.n_heads, share.n_kv_heads));
-        kernels.extend(ops.decode_outputs(u64::from(rank), share.n_heads));
+        kernels.extend(self.attention_kernels(plan, replica, u64::from(rank)));
         if k > 1 {
             kernels.push(ops.combine_sum(owned * k, owned));
         }
-        if sequences > 1 {
+        let is_decode = !matches!(self.scenario.workload, Workload::Prefill { .. });
+        if sequences > 1 && is_decode {
             kernels.push(ops.merge_partials(u64::from(rank), share.n_heads, u64::from(sequences)));
         }
         kernels.extend(ops.shared_experts(owned, ops.moe().shared_width().into()));
@@ -165,14 +181,55 @@ impl<'a> ClosedForm<'a> {
         let scatter = self.collective(CollectiveKind::ReduceScatter, &group, stream);
         let heads_split = ops.decode_heads(share.n_heads, share.n_kv_heads);
         let width = heads_split.n_heads() * heads_split.score_dim();
+        let workload = &self.scenario.workload;
+        let keys = u64::from(replica) * self.mean_kv_len() * heads_split.n_kept() * model.dtype.kv.bytes();
         let heads_bytes = u64::from(rank) * width * model.dtype.activations.bytes();
-        let exchange = self.collective(
-            CollectiveKind::AllGather,
-            &last.sequence_group(0, heads),
-            Bytes(heads_bytes * u64::from(sequences)),
-        );
-        let communication = sum([gather, scatter, exchange, exchange]);
+        let ranks = last.sequence_group(0, heads);
+        let mut exchange = |bytes| self.collective(CollectiveKind::AllGather, &ranks, Bytes(bytes));
+        let exchanges = match workload {
+            Workload::Prefill { .. } => exchange(keys),
+            Workload::Decode { .. } | Workload::Inference { .. } => {
+                exchange(heads_bytes * u64::from(sequences)).saturating_mul(2)
+            }
+        };
+        let communication = sum([gather, scatter, exchanges]);
         Ok((self.time(&kernels, group[0])?, communication))
+    }
+
+    /// From the residual stream of `n_tokens` to that of attention over `n_sequences`, on one sequence rank.
+    fn attention_kernels(&self, plan: &RoutedPlan, n_sequences: u32, n_tokens: u64) -> Vec<Op> {
+        let (ops, share, n_ranks) = (self.ops, plan.attention.head_shares[0], plan.attention.sequences);
+        let (batch, n_heads, n_kv_heads) = (u64::from(n_sequences), share.n_heads, share.n_kv_heads);
+        match self.scenario.workload {
+            Workload::Decode { .. } | Workload::Inference { .. } => {
+                // The longest sequence is not known here; the mean stands for it.
+                let mean = self.context / f64::from(n_ranks);
+                let cached = (rounded(mean * f64::from(n_sequences)), rounded(mean));
+                let mut all = ops.decode_queries(n_tokens, n_heads, n_kv_heads);
+                all.push(ops.decode_attention(batch, cached, n_heads, n_kv_heads));
+                all.extend(ops.decode_outputs(n_tokens, n_heads));
+                all
+            }
+            Workload::Prefill { .. } => {
+                let q_len = u64::from(self.scenario.workload.tokens_at_once().div_ceil(n_ranks));
+                // A zig-zag of short pieces meets half of the chunk and all before it.
+                let kv_len = self.mean_kv_len().max(q_len);
+                let mut all = ops.prefill_queries(n_tokens, n_heads, n_kv_heads);
+                all.extend(ops.prefill_attention(batch, (q_len, kv_len), n_heads, n_kv_heads));
+                all.push(ops.output_projection(n_tokens, n_heads));
+                all
+            }
+        }
+    }
+
+    /// Tokens of a prompt up to the end of a chunk, mean over its chunks; 0 without prompts.
+    fn mean_kv_len(&self) -> u64 {
+        match self.scenario.workload {
+            Workload::Decode { .. } | Workload::Inference { .. } => 0,
+            Workload::Prefill { prompt_len, .. } => {
+                (u64::from(prompt_len) + u64::from(self.scenario.workload.tokens_at_once())).div_ceil(2)
+            }
+        }
     }
 
     /// Kernels of the expert half in the slowest group and layer, and by group the largest share of tokens.

@@ -30,7 +30,9 @@ impl Library for Shipped {
     fn load(&self, kind: RefKind, reference: &str, from: &str) -> Result<SourceText, String> {
         let stem = match kind {
             RefKind::Gpu => format!("gpus/{reference}"),
-            RefKind::Cluster | RefKind::Model | RefKind::Profile | RefKind::Scenario => reference.to_owned(),
+            RefKind::Cluster | RefKind::Model | RefKind::Profile | RefKind::Scenario | RefKind::Trace => {
+                reference.to_owned()
+            }
         };
         let path = format!("topologies/{stem}.yaml");
         let found = FILES.iter().find(|(name, _)| *name == stem);

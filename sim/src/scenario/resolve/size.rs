@@ -94,6 +94,7 @@ impl Size<'_> {
             // Draws are not bounded by the mean, but cut at the longest context.
             ContextLen::Lognormal { .. } => super::workload::CONTEXT_LEN_MAX,
             ContextLen::List(lens) => lens.iter().copied().max().unwrap_or(1),
+            ContextLen::Trace(trace) => trace.longest(),
         };
         let model = self.model;
         let per_token = u128::from(model.n_layers)

@@ -17,6 +17,8 @@ struct Frame<'a> {
     cluster: &'a Cluster,
     model: &'a ModelSpec,
     batch: u32,
+    /// Parts in which a prompt passes; several of one prompt may be under way together.
+    n_chunks: u32,
 }
 
 pub(super) fn strategy_of(
@@ -26,7 +28,7 @@ pub(super) fn strategy_of(
     workload: &Workload,
     findings: &mut Findings,
 ) -> Strategy {
-    let frame = Frame { cluster, model, batch: workload.batch().max(1) };
+    let frame = Frame { cluster, model, batch: workload.batch().max(1), n_chunks: workload.n_chunks() };
     match file {
         StrategyFile::MaSeparation(file) => Strategy::MaSeparation(frame.ma_separation(file, findings)),
         StrategyFile::TpPp(file) => Strategy::TpPp(frame.tp_pp(*file, findings)),
@@ -68,7 +70,11 @@ impl Frame<'_> {
                 ScheduleFile::Dataflow => Schedule::Dataflow,
                 ScheduleFile::Lockstep => Schedule::Lockstep,
             },
-            n_micro_batches: findings.choice("strategy.n_micro_batches", file.n_micro_batches, self.batch),
+            n_micro_batches: findings.choice(
+                "strategy.n_micro_batches",
+                file.n_micro_batches,
+                self.batch.saturating_mul(self.n_chunks),
+            ),
         }
     }
 
@@ -208,7 +214,8 @@ impl Frame<'_> {
         if ep > 0 && n_gpus % u64::from(ep) != 0 {
             findings.add("strategy.ep", format_args!("{ep} does not divide the {n_gpus} GPUs of `dp x tp`"));
         }
-        findings.count("strategy.n_overlapped", n_overlapped, (self.batch / dp.max(1)).max(1));
+        let most = (self.batch / dp.max(1)).max(1).saturating_mul(self.n_chunks);
+        findings.count("strategy.n_overlapped", n_overlapped, most);
         DpEp { dp, tp, ep, n_overlapped }
     }
 

@@ -1,12 +1,14 @@
 //! What a workload and an expert load mean.
 
+use std::sync::Arc;
+
 use masim_units::SimDuration;
 
 use super::Findings;
 use crate::scenario::file::{
     ContextLenFile, DistributionFile, HandOverFile, HostOverheadFile, LoadFile, WorkloadFile,
 };
-use crate::scenario::{ContextLen, ExpertLoad, HandOver, HostOverhead, ModelSpec, Workload};
+use crate::scenario::{ContextLen, ExpertLoad, HandOver, HostOverhead, ModelSpec, RequestTrace, Workload};
 
 /// Bounds far beyond any cluster; those of products of counts stand in `size`.
 const BATCH_MAX: u32 = 1 << 20;
@@ -15,7 +17,11 @@ const HOST_TIME_MAX: SimDuration = SimDuration::from_us(1_000_000);
 const GRAPH_BATCH_MAX: u32 = 1 << 12;
 const TOKENS_MAX: u64 = 1_000_000_000_000;
 
-pub(super) fn workload_of(file: &WorkloadFile, findings: &mut Findings) -> Workload {
+pub(super) fn workload_of(
+    file: &WorkloadFile,
+    trace: Option<&Arc<RequestTrace>>,
+    findings: &mut Findings,
+) -> Workload {
     let batch = match file {
         WorkloadFile::Decode(decode) => decode.batch,
         WorkloadFile::Prefill(prefill) => prefill.batch,
@@ -24,7 +30,11 @@ pub(super) fn workload_of(file: &WorkloadFile, findings: &mut Findings) -> Workl
     findings.count("workload.batch", batch, BATCH_MAX);
     match file {
         WorkloadFile::Decode(decode) => {
-            Workload::Decode { batch, context_len: context_len_of(&decode.context_len, batch, findings) }
+            let context_len = match trace {
+                Some(trace) => ContextLen::Trace(Arc::clone(trace)),
+                None => context_len_of(&decode.context_len, batch, findings),
+            };
+            Workload::Decode { batch, context_len }
         }
         WorkloadFile::Prefill(prefill) => {
             let prompt_len = prefill.prompt_len;
@@ -104,6 +114,9 @@ fn context_len_of(file: &ContextLenFile, batch: u32, findings: &mut Findings) ->
         ContextLenFile::Distribution(DistributionFile::List(list)) => {
             check_list(&list.values, batch, findings);
             ContextLen::List(list.values.clone())
+        }
+        ContextLenFile::Distribution(DistributionFile::Trace(_)) => {
+            unreachable!("a trace is read before its scenario is judged")
         }
     }
 }
