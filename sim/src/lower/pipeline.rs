@@ -89,13 +89,17 @@ impl Passage<'_, '_> {
         let (ops, n_tokens) = (self.lowering.ops, self.n_tokens());
         let scenario = self.lowering.scenario;
         if scenario.model.vocab.is_some() {
-            inputs.iter_mut().for_each(|(all, _)| all.push(ops.embedding(n_tokens)));
+            for (all, _) in &mut inputs {
+                all.push(ops.embedding(n_tokens));
+            }
             if scenario.vocabulary.embedding == EmbeddingTable::Sharded && inputs.len() > 1 {
                 let after = self.reduce(stage, (Activity::Embedding, self.place(0)), &inputs)?;
                 inputs = after.into_iter().map(|after| (Vec::new(), after)).collect();
             }
         }
-        inputs.iter_mut().for_each(|(all, _)| all.push(ops.norm(n_tokens)));
+        for (all, _) in &mut inputs {
+            all.push(ops.norm(n_tokens));
+        }
         Ok(inputs)
     }
 
