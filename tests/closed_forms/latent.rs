@@ -103,3 +103,34 @@ fn prompts_expand_their_latents() {
     assert_eq!(expanded(""), N_LAYERS * 1024 * 2 * 512 * 16 * 256);
     assert_eq!(expanded(", chunk_len: 512"), N_LAYERS * (512 + 1024) * 2 * 512 * 16 * 256);
 }
+
+/// 1024 tokens pass 6 of 64 experts 1408 wide and two shared ones, 2816 wide together, whoever does it: up and gate are
+/// 2 x 2048 wide, so 2 x 2 x 2048 FLOP for each token and column.
+#[test]
+fn every_token_passes_the_shared_experts() {
+    for strategy in [
+        "kind: tp_pp, tp: 4, pp: 1, dp: 4, n_in_flight: 1",
+        "kind: dp_ep, dp: 16, ep: 16, tp: 1, n_overlapped: 1",
+        "kind: ma_separation, n_attention_gpus: 8, n_expert_gpus: 8, n_micro_batches: 2, \
+         attention: { heads: 1, sequences: 1, replicas: 8 }, experts: { ep: 8, tp: 1 }",
+    ] {
+        let (flops, _) = needs(&decode(strategy), OpKind::ExpertUp, 1);
+        assert_eq!(flops, N_LAYERS * 1024 * 2 * 2 * 2048 * (6 * 1408 + 2816), "{strategy}");
+    }
+}
+
+/// Weights of the shared experts: 3 x 2048 x 2816 x 2 B = 34.6 MB a layer on each GPU that has a residual stream.
+#[test]
+fn shared_experts_stand_where_the_residual_stream_is() {
+    let held = |n_shared: u32| {
+        let patched = decode("kind: dp_ep, dp: 16, ep: 16, tp: 1, n_overlapped: 1");
+        let mut model = (*patched.model).clone();
+        let masim::scenario::FfnSpec::Moe(moe) = &mut model.ffn else {
+            unreachable!("its layers have experts")
+        };
+        moe.n_shared_experts = n_shared;
+        let scenario = Scenario { model: std::sync::Arc::new(model), ..patched };
+        memory(&scenario, &only_plan(&scenario))[0].1.weights.0
+    };
+    assert_eq!(held(2) - held(0), N_LAYERS * 3 * 2048 * 2816 * 2);
+}

@@ -206,3 +206,31 @@ fn chunks_of_one_prompt_take_turns() {
     let round = 4 * (2 * 2_000 + 2 * 12) - 2 * 12;
     assert_eq!(pair_ns(2, "batch: 1, prompt_len: 8, chunk_len: 2"), 2 * round + 2_000 + 2 * 12);
 }
+
+/// Attention takes a microsecond for each token that the longest sequence has.
+struct ByLongest;
+
+impl CostModel for ByLongest {
+    fn cost(&self, op: &Op, _card: &GpuCard) -> Result<Cost, TooLong> {
+        let time = match op.shape {
+            OpShape::DecodeAttention { kv_len_max, .. } => SimDuration::from_us(kv_len_max),
+            _ => SimDuration::ZERO,
+        };
+        Ok(Cost { time, basis: Basis::unjudged(Provenance::Assumed) })
+    }
+
+    fn launch(&self, _card: &GpuCard) -> SimDuration {
+        SimDuration::ZERO
+    }
+}
+
+/// Sequences of 10, 70, 20 and 40 tokens in two micro-batches: 4 layers x (70 + 40) us.
+#[test]
+fn the_longest_sequence_of_a_batch_is_known() {
+    let mixed =
+        "workload: { phase: decode, batch: 4, context_len: { kind: list, values: [10, 70, 20, 40] } }";
+    let scenario = row_of(1, 2, mixed);
+    let run = run_plan(&scenario, &only_plan(&scenario), &routing(&scenario), &ByLongest).unwrap();
+    let (window, n_steps) = steady_time(&run);
+    assert_eq!(window.as_ps() / n_steps, 440_000_000);
+}
