@@ -21,6 +21,7 @@ mod wave;
 
 pub use step::{Activity, Part, Place, Step, TaskInfo};
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use masim_engine::{ShapeBuilder, StreamId};
@@ -30,6 +31,7 @@ use crate::collective::{Collective, CollectiveKind, Collectives};
 use crate::comm::{CommModel, capacities};
 use crate::cost::{CostModel, TooLong};
 use crate::load::{StepRouting, context_lens};
+use crate::measurement::Machine;
 use crate::model::LayerOps;
 use crate::plan::Plan;
 use crate::scenario::{ContextLen, Scenario};
@@ -79,10 +81,14 @@ pub struct Lowering<'a> {
     /// What profiles say of communication.
     comm: Arc<CommModel>,
     collectives: Collectives,
+    /// The machine of sends from a GPU that leave its node for another, or do not.
+    machines: BTreeMap<(GpuIdx, Option<GpuIdx>), Machine>,
     /// Cached tokens of all sequences before the one at each position; one longer than the batch.
     cached_before: Vec<u64>,
     /// Collects tasks and edges of the first step.
     shape: Option<ShapeBuilder>,
+    /// Tasks and kernels of the step lowered last.
+    last_size: (usize, usize),
 }
 
 impl<'a> Lowering<'a> {
@@ -106,8 +112,10 @@ impl<'a> Lowering<'a> {
             wires: Wires::with_capacities(&scenario.cluster, capacities(&scenario.cluster, &comm)),
             comm: Arc::clone(&comm),
             collectives: Collectives::new(comm, scenario.collectives, scenario.launch),
+            machines: BTreeMap::new(),
             cached_before,
             shape: Some(ShapeBuilder::new()),
+            last_size: (0, 0),
         }
     }
 
@@ -125,11 +133,13 @@ impl<'a> Lowering<'a> {
     ///
     /// [`TooLong`] names an operation beyond 213 days.
     pub fn step(&mut self, routing: &StepRouting) -> Result<Step, TooLong> {
-        let step = Step::new(self.shape.take(), self.scenario.overlap);
-        match self.plan {
+        let step = Step::new(self.shape.take(), self.last_size, self.scenario.overlap);
+        let step = match self.plan {
             Plan::Routed(plan) => routed::lower(self, step, plan, routing),
             Plan::Pipeline(plan) => pipeline::lower(self, step, plan, routing),
-        }
+        }?;
+        self.last_size = (step.works.len(), step.parts.len());
+        Ok(step)
     }
 
     /// How `group` does `kind`.

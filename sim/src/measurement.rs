@@ -2,6 +2,7 @@
 
 mod columns;
 mod communication;
+mod effort;
 mod file;
 mod kernel;
 mod machine;

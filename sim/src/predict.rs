@@ -200,4 +200,31 @@ mod tests {
         assert!(read("", ListFormat::Csv, None).unwrap_err().contains("holds no work"));
         assert!(read("{", ListFormat::JsonLines, None).unwrap_err().contains("ops:1:1: is no JSON object"));
     }
+
+    #[test]
+    fn sizes_that_no_time_could_hold_are_refused_with_line_and_column() {
+        for (family, columns) in [
+            ("gemm", "dtype,m,n,k"),
+            ("attention_prefill", "dtype,batch,q_len,kv_len,n_heads,n_kv_heads,head_dim"),
+            ("attention_decode", "dtype,batch,kv_len,n_heads,n_kv_heads,head_dim"),
+            ("elementwise", "dtype,kind,tokens,width"),
+            ("moe", "dtype,distribution,top_k,n_experts,tp,ep,tokens,hidden,expert_hidden"),
+        ] {
+            let cell = |column: &str| match column {
+                "dtype" => "bf16".to_owned(),
+                "kind" => "add".to_owned(),
+                "distribution" => "uniform".to_owned(),
+                "top_k" | "n_experts" | "tp" | "ep" => "8".to_owned(),
+                _ => (1_u64 << 40).to_string(),
+            };
+            let row: Vec<String> = columns.split(',').map(cell).collect();
+            let csv = format!("{columns}\n{}\n", row.join(","));
+            let error = read(&csv, ListFormat::Csv, Family::of_name(family)).unwrap_err();
+            // Of equal sizes the last is named.
+            let column = columns.rsplit(',').next().unwrap();
+            let expected =
+                format!("ops:2:1: `{column}`: found 1099511627776; with the other sizes of the line");
+            assert!(error.starts_with(&expected), "{error}");
+        }
+    }
 }

@@ -26,11 +26,14 @@ impl RoutedStep<'_, '_> {
             (Dispatch::Broadcast, _) | (_, Launch::Graph) => true,
             (Dispatch::M2n, Launch::Eager) => self.lowering.comm.of(&card.name).is_none(),
         };
+        if is_free {
+            return posts.to_vec();
+        }
         let mut group: Vec<GpuIdx> = self.owners.clone();
         group.extend(self.plan.experts.members().map(|(_, gpu)| gpu));
         group.sort_unstable();
         group.dedup();
-        if is_free || group.len() < 2 {
+        if group.len() < 2 {
             return posts.to_vec();
         }
         let kind = CollectiveKind::AllGather;
@@ -39,7 +42,7 @@ impl RoutedStep<'_, '_> {
         let streams: Vec<_> = group.iter().map(|&gpu| collective_stream(gpu)).collect();
         let mut known = posts.to_vec();
         for mut movement in self.lowering.phases(&collective, (kind, bytes), &group) {
-            for flow in &mut movement.flows {
+            for flow in movement.flows.iter_mut() {
                 flow.latency += card.roofline.launch_eager;
             }
             let what = (Activity::Collective(kind), place);

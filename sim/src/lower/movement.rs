@@ -1,11 +1,11 @@
 //! What communication tasks move: flows, how long they take alone, and what they take from computation.
 
-use masim_engine::{Flow, Slowdown, Speed};
+use masim_engine::{Flow, Flows, Slowdown, Speed};
 use masim_units::{Bytes, SimDuration};
 
 use super::{Lowering, compute_stream};
 use crate::collective::{Collective, CollectiveKind, Grain, Timing, timed};
-use crate::comm::{Calibrated, kept_launch_us, machine_of};
+use crate::comm::{kept_launch_us, machine_of};
 use crate::fitted::regime_of_bytes;
 use crate::measurement::{Family, PairsWork, Scope};
 use crate::nccl::{
@@ -28,7 +28,7 @@ pub(super) struct Message {
 /// What one task moves.
 #[derive(Clone, Debug)]
 pub(super) struct Movement {
-    pub(super) flows: Vec<Flow>,
+    pub(super) flows: Flows,
     /// What the latencies and rates rest on.
     pub(super) basis: Basis,
     /// What its kernels take from computation.
@@ -39,14 +39,14 @@ impl Movement {
     /// One flow whose time the wires alone decide; rates of links come from datasheets, as peak rates do.
     fn on_wires(wire: Wire, bytes: Bytes, launch: SimDuration) -> Self {
         let flow = Flow { path: wire.path, bytes, latency: wire.latency + launch, rate_cap: None };
-        Self { flows: vec![flow], basis: Basis::unjudged(Provenance::Roofline), slows: Vec::new() }
+        Self { flows: flow.into(), basis: Basis::unjudged(Provenance::Roofline), slows: Vec::new() }
     }
 
     /// What of it takes time: where a share of communication is assumed to be hidden, latencies are shorter, rates
     /// higher (see `run::rates`) and nothing is taken from computation; bytes stay.
     pub(super) fn exposed(mut self, overlap: Overlap) -> Self {
         let Overlap::Literal { .. } = overlap else { return self };
-        for flow in &mut self.flows {
+        for flow in self.flows.iter_mut() {
             flow.latency = overlap.exposed_of(flow.latency);
             flow.rate_cap = flow.rate_cap.map(|cap| overlap.rate(cap));
         }
@@ -58,12 +58,12 @@ impl Movement {
     pub(super) fn joined(parts: Vec<Self>) -> Self {
         let weakest = parts.iter().map(|part| part.basis).max();
         let basis = weakest.unwrap_or(Basis::unjudged(Provenance::Roofline));
-        let mut all = Self { flows: Vec::with_capacity(parts.len()), basis, slows: Vec::new() };
+        let (mut flows, mut slows) = (Vec::with_capacity(parts.len()), Vec::new());
         for part in parts {
-            all.flows.extend(part.flows);
-            all.slows.extend(part.slows);
+            flows.extend_from_slice(&part.flows);
+            slows.extend(part.slows);
         }
-        all
+        Self { flows: flows.into(), basis, slows }
     }
 }
 
@@ -71,19 +71,19 @@ impl Lowering<'_> {
     /// The messages of one group of sends, in their order.
     pub(super) fn grouped(&mut self, src: GpuIdx, messages: &[Message]) -> Vec<Movement> {
         let cluster = &self.scenario.cluster;
-        let Some(model) = self.comm.of(&cluster.gpu(src).card.name) else {
+        if self.comm.of(&cluster.gpu(src).card.name).is_none() {
             let launch = self.launch(src);
             let wires = &mut self.wires;
             let ideal = |it: &Message| Movement::on_wires(wires.pair(src, it.dst), it.bytes, launch);
             return messages.iter().map(ideal).collect();
-        };
+        }
         let sizes: Vec<u64> = messages.iter().map(|it| it.bytes.0).filter(|&bytes| bytes > 0).collect();
         if sizes.is_empty() {
             let bare =
                 |it: &Message| Movement::on_wires(self.wires.pair(src, it.dst), it.bytes, SimDuration::ZERO);
             return messages.iter().map(bare).collect();
         }
-        let time = self.grouped_time(model, src, messages, &sizes);
+        let time = self.grouped_time(src, messages, &sizes);
         let total =
             kept_launch_us(time.launch_us, self.scenario.launch, &cluster.gpu(src).card) + time.wire_us;
         let timing = Timing::from_us(total, time.transfer_us);
@@ -98,29 +98,24 @@ impl Lowering<'_> {
             let flow = Flow { path: wire.path, bytes, latency: SimDuration::ZERO, rate_cap: None };
             let blocks = n_channels(it.bytes.0 as f64).min((n_channels_max() / n_sent).max(1));
             Movement {
-                flows: vec![timed(flow, timing, Grain::Coarse)],
+                flows: timed(flow, timing, Grain::Coarse).into(),
                 basis: basis(Family::P2p, it.bytes, false),
-                slows: self.slows(&self.hands(src, it.dst), blocks, it.bytes, timing.total),
+                slows: self.slows(self.hands(src, it.dst), blocks, it.bytes, timing.total),
             }
         };
         messages.iter().map(movement).collect()
     }
 
-    fn grouped_time(
-        &self,
-        model: &Calibrated,
-        src: GpuIdx,
-        messages: &[Message],
-        sizes: &[u64],
-    ) -> TimeAlone {
+    fn grouped_time(&mut self, src: GpuIdx, messages: &[Message], sizes: &[u64]) -> TimeAlone {
         let cluster = &self.scenario.cluster;
         let home = cluster.gpu(src).node_idx;
         let leaves = |it: &&Message| cluster.gpu(it.dst).node_idx != home;
         let leaving: u64 = messages.iter().filter(leaves).map(|it| it.bytes.0).sum();
         let inside = messages.iter().filter(|it| !leaves(it) && it.bytes.0 > 0).count();
         let far = messages.iter().find(leaves).map(|it| it.dst);
-        let group: Vec<GpuIdx> = [src].into_iter().chain(far).collect();
-        let machine = machine_of(cluster, &group);
+        let group = [src].into_iter().chain(far);
+        let known = self.machines.entry((src, far));
+        let machine = *known.or_insert_with(|| machine_of(cluster, &group.collect::<Vec<_>>()));
         // Where only the NIC is used, the NIC alone says how fast it goes.
         let n = u32::try_from(inside).expect("few messages");
         let reach = if n == 0 { machine.nvlink } else { machine.reach(n + 1) };
@@ -131,6 +126,7 @@ impl Lowering<'_> {
             reach_share: reach / machine.nvlink,
             nic: machine.nic,
         };
+        let model = self.comm.of(&cluster.gpu(src).card.name).expect("a profile says how long sends take");
         grouped_sends_time(&model.params, model.version, &sends)
     }
 
@@ -154,9 +150,9 @@ impl Lowering<'_> {
         let is_covered = model.covers_pairs(&work, &machine);
         let blocks = n_channels(message.bytes.0 as f64);
         Movement {
-            flows: vec![timed(flow, timing, Grain::Coarse)],
+            flows: timed(flow, timing, Grain::Coarse).into(),
             basis: basis(Family::P2p, message.bytes, is_covered),
-            slows: self.slows(&self.hands(src, message.dst), blocks, message.bytes, timing.total),
+            slows: self.slows(self.hands(src, message.dst), blocks, message.bytes, timing.total),
         }
     }
 
@@ -174,17 +170,18 @@ impl Lowering<'_> {
                 let sent = kind.sent(bytes, group.len());
                 (
                     basis(Family::Collective, bytes, way.is_covered),
-                    self.slows(group, way.n_channels, sent, collective.time_alone),
+                    self.slows(group.iter().copied(), way.n_channels, sent, collective.time_alone),
                 )
             }
         };
-        let phase = |idx| Movement { flows: collective.flows_with(idx, launch), basis, slows: slows.clone() };
+        let phase =
+            |idx| Movement { flows: collective.flows_with(idx, launch).into(), basis, slows: slows.clone() };
         (0..collective.phases.len()).map(phase).collect()
     }
 
     /// The GPUs through whose memory a message goes: sender, receiver, and the one that relays it.
-    fn hands(&self, src: GpuIdx, dst: GpuIdx) -> Vec<GpuIdx> {
-        [src, dst].into_iter().chain(self.scenario.cluster.relay(src, dst)).collect()
+    fn hands(&self, src: GpuIdx, dst: GpuIdx) -> impl Iterator<Item = GpuIdx> + use<> {
+        [src, dst].into_iter().chain(self.scenario.cluster.relay(src, dst))
     }
 
     /// What a kernel of `blocks` blocks takes from the computation of each of `gpus` while it moves `bytes` in and
@@ -194,7 +191,13 @@ impl Lowering<'_> {
     ///
     /// NCCL runs one block for each channel, and a block occupies a multiprocessor (`NCCL_MAX_NCHANNELS`, NCCL documentation);
     /// every byte that is sent is read from device memory, every one received is written to it.
-    fn slows(&self, gpus: &[GpuIdx], blocks: u32, bytes: Bytes, time: SimDuration) -> Vec<Slowdown> {
+    fn slows(
+        &self,
+        gpus: impl Iterator<Item = GpuIdx>,
+        blocks: u32,
+        bytes: Bytes,
+        time: SimDuration,
+    ) -> Vec<Slowdown> {
         const PARTS: u128 = 1_000_000;
         const PS_PER_SEC: u128 = 1_000_000_000_000;
         let share = |gpu: GpuIdx| {
@@ -204,7 +207,7 @@ impl Lowering<'_> {
             let memory = 2 * u128::from(bytes.0) * PS_PER_SEC * PARTS / in_time.max(1);
             Speed::from_ppm(u32::try_from(sms.max(memory).min(PARTS)).expect("a share"))
         };
-        gpus.iter().map(|&gpu| Slowdown { stream: compute_stream(gpu), share: share(gpu) }).collect()
+        gpus.map(|gpu| Slowdown { stream: compute_stream(gpu), share: share(gpu) }).collect()
     }
 }
 

@@ -153,13 +153,17 @@ pub struct Step {
 }
 
 impl Step {
-    /// A step without tasks.
-    pub(super) fn new(shape: Option<ShapeBuilder>, overlap: Overlap) -> Self {
+    /// A step without tasks, with room for as many tasks and kernels as the step before had.
+    pub(super) fn new(
+        shape: Option<ShapeBuilder>,
+        (n_tasks, n_parts): (usize, usize),
+        overlap: Overlap,
+    ) -> Self {
         Self {
             shape,
-            works: Vec::new(),
-            infos: Vec::new(),
-            parts: Vec::new(),
+            works: Vec::with_capacity(n_tasks),
+            infos: Vec::with_capacity(n_tasks),
+            parts: Vec::with_capacity(n_parts),
             carries: Vec::new(),
             done: Vec::new(),
             scheduled: None,
@@ -197,8 +201,9 @@ impl Step {
         let parts = first..self.n_parts();
         let launched = self.launch(lowering, place, gpu, self.n_parts() - first);
         let info = TaskInfo { parts, ..TaskInfo::new((activity, place), Some(gpu)) };
-        let after: Vec<TaskId> = after.iter().copied().chain(launched).collect();
-        Ok(self.push(&[compute_stream(gpu)], &after, Work::Compute { time }, info))
+        let (streams, work) = ([compute_stream(gpu)], Work::Compute { time });
+        let Some(launched) = launched else { return Ok(self.push(&streams, after, work, info)) };
+        Ok(self.push(&streams, &[after, &[launched]].concat(), work, info))
     }
 
     /// As [`Step::compute`], the last product and what follows it cut by columns of their output into the chunks of

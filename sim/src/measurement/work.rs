@@ -1,6 +1,7 @@
 //! From the fields of a line to the work that it describes.
 
 use super::communication::{CollectiveWork, Operation, PairsWork, Scope};
+use super::effort::check_effort;
 use super::kernel::{
     DecodeWork, Distribution, ElementwiseKind, ElementwiseWork, GemmWork, MoeWork, PrefillWork,
 };
@@ -30,7 +31,7 @@ impl Work {
     /// The first column that is wrong, and why.
     pub fn read(family: Family, fields: &dyn Fields, machine: &Machine) -> Result<Self, Mistake> {
         let reader = Reader(fields);
-        Ok(match family {
+        let work = match family {
             Family::Gemm => Self::Gemm(reader.gemm()?),
             Family::AttentionPrefill => Self::Prefill(reader.prefill()?),
             Family::AttentionDecode => Self::Decode(reader.decode()?),
@@ -38,7 +39,9 @@ impl Work {
             Family::Elementwise => Self::Elementwise(reader.elementwise()?),
             Family::Collective => Self::Collective(reader.collective(machine)?),
             Family::P2p => Self::Pairs(reader.pairs(machine)?),
-        })
+        };
+        check_effort(&work)?;
+        Ok(work)
     }
 }
 

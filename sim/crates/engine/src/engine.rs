@@ -102,6 +102,8 @@ pub struct Engine {
     ready: VecDeque<(TaskKey, Option<TaskRef>)>,
     finished: VecDeque<Trace>,
     slowed: BTreeMap<TaskKey, Progress>,
+    /// Transfers under way that slow streams; mostly none, and then no end needs to ask.
+    n_slowing: u64,
     /// Kept to save its allocation.
     ended_flows: Vec<u64>,
 }
@@ -142,6 +144,7 @@ impl Engine {
             ready: VecDeque::new(),
             finished: VecDeque::new(),
             slowed: BTreeMap::new(),
+            n_slowing: 0,
             ended_flows: Vec::new(),
         }
     }

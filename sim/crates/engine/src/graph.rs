@@ -6,6 +6,7 @@ use masim_units::{Bandwidth, Bytes, SimDuration};
 use petgraph::algo::toposort;
 use petgraph::graph::{DiGraph, NodeIndex};
 
+use crate::flows::Flows;
 use crate::speed::Speed;
 
 /// An in-order queue of tasks; one of them runs at a time.
@@ -70,7 +71,7 @@ pub enum Work {
     /// Ends when the last of its flows has ended.
     Transfer {
         /// At least one.
-        flows: Vec<Flow>,
+        flows: Flows,
         /// Streams whose compute is slower from its start to its end.
         slows: Vec<Slowdown>,
     },
@@ -94,8 +95,16 @@ pub struct Slowdown {
 
 impl Work {
     /// A transfer that slows no stream.
-    pub const fn transfer(flows: Vec<Flow>) -> Self {
-        Self::Transfer { flows, slows: Vec::new() }
+    pub fn transfer(flows: impl Into<Flows>) -> Self {
+        Self::Transfer { flows: flows.into(), slows: Vec::new() }
+    }
+
+    /// What it takes from streams while it runs.
+    pub(crate) fn slows(&self) -> &[Slowdown] {
+        match self {
+            Self::Transfer { slows, .. } => slows,
+            Self::Compute { .. } | Self::Delay { .. } | Self::Barrier => &[],
+        }
     }
 }
 

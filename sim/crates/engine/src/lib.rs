@@ -10,6 +10,7 @@
 
 mod engine;
 mod error;
+mod flows;
 mod graph;
 mod network;
 mod speed;
@@ -20,6 +21,7 @@ mod tests;
 
 pub use engine::{Cancelled, Engine, Limits, Pause, Resource, Resources, run_graph};
 pub use error::EngineError;
+pub use flows::Flows;
 pub use graph::{
     Flow, Graph, GraphId, Hop, LinkId, PathId, Shape, ShapeBuilder, ShapeError, Slowdown, StreamId, TaskId,
     TaskRef, Work,

@@ -47,6 +47,8 @@ pub struct Network {
     ends: EndQueue,
     /// Classes whose next end must be found anew.
     touched: Vec<u32>,
+    /// Flows that end at this instant, by their start; kept to save its allocation.
+    ended: Vec<(u64, u64)>,
     /// Flows started so far.
     n_started: u64,
     n_flows: u64,
@@ -151,6 +153,7 @@ impl Network {
             nominal,
             ends: EndQueue::default(),
             touched: Vec::new(),
+            ended: Vec::new(),
             n_started: 0,
             n_flows: 0,
             grain_ps: 1,
@@ -286,7 +289,7 @@ impl Network {
     /// When `now` is later than [`Network::next_end`] or earlier than in a call before.
     pub fn pop_ended(&mut self, now: SimTime, tags: &mut Vec<u64>) {
         self.move_to(now);
-        let mut ended = Vec::new();
+        let mut ended = std::mem::take(&mut self.ended);
         while let Some((end, class)) = self.ends.first().filter(|(end, _)| *end <= now.as_ps()) {
             assert_eq!(end, now.as_ps(), "no end is left behind");
             self.ends.set(class, None);
@@ -307,7 +310,8 @@ impl Network {
             self.touch(class);
         }
         ended.sort_unstable();
-        tags.extend(ended.into_iter().map(|(_, tag)| tag));
+        tags.extend(ended.drain(..).map(|(_, tag)| tag));
+        self.ended = ended;
     }
 
     /// Takes away the flows under way whose tag `is_cancelled`.

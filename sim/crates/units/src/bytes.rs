@@ -22,6 +22,7 @@ impl Bytes {
     /// Time on the wire at `rate`, rounded up to the next picosecond.
     ///
     /// `None` beyond 213 simulated days; the caller names the transfer.
+    #[inline]
     pub fn time_at(self, rate: Bandwidth) -> Option<SimDuration> {
         let ps = (u128::from(self.0) * u128::from(PS_PER_SEC)).div_ceil(u128::from(rate.bytes_per_sec()));
         u64::try_from(ps).ok().map(SimDuration::from_ps)
@@ -33,6 +34,7 @@ impl Bytes {
     }
 
     /// The sum, or `None` beyond the representable range.
+    #[inline]
     pub fn checked_add(self, other: Self) -> Option<Self> {
         self.0.checked_add(other.0).map(Self)
     }

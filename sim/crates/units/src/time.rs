@@ -45,6 +45,7 @@ impl SimTime {
     }
 
     /// The instant `by` later, or `None` beyond the representable range.
+    #[inline]
     pub fn checked_add(self, by: SimDuration) -> Option<Self> {
         self.0.checked_add(by.0).map(Self)
     }
@@ -54,6 +55,7 @@ impl SimTime {
     /// # Panics
     ///
     /// When `earlier` is later than `self`: time runs forward.
+    #[inline]
     pub fn since(self, earlier: Self) -> SimDuration {
         assert!(earlier <= self, "an interval that ends before it starts: {earlier:?} > {self:?}");
         SimDuration(self.0 - earlier.0)
@@ -86,6 +88,7 @@ impl SimDuration {
     /// A duration in seconds, rounded up to the next picosecond so that no work is free.
     ///
     /// `None` when `secs` is negative, not a number, or beyond the representable range.
+    #[inline]
     pub fn from_secs_ceil(secs: f64) -> Option<Self> {
         let ps = (secs * PS_PER_SEC as f64).ceil();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
@@ -108,6 +111,7 @@ impl SimDuration {
     }
 
     /// The sum, or `None` beyond the representable range.
+    #[inline]
     pub fn checked_add(self, other: Self) -> Option<Self> {
         self.0.checked_add(other.0).map(Self)
     }

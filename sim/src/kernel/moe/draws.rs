@@ -26,11 +26,12 @@ pub(super) fn expected(work: &MoeWork) -> [ExpertRows; 2] {
     let quantiles = quantiles(work);
     let mut bytes = Bytes::new();
     let mut drawn = vec![0.0; size(work.n_experts)];
-    let mut counts = vec![0; drawn.len()];
+    let (mut counts, mut settled) = (vec![0; drawn.len()], vec![0; drawn.len()]);
+    let mut order = Vec::with_capacity(drawn.len());
     let mut sums = [ExpertRows::empty(work.tokens, work.n_experts.div_ceil(work.ep)); 2];
     for _ in 0..n_draws {
-        drawn.fill_with(|| quantiles[usize::from(bytes.draw())]);
-        let leftover = round(work, &drawn, &mut counts);
+        let total = bytes.fill(&mut drawn, &quantiles);
+        let leftover = round(work, &drawn, total, &mut counts);
         if leftover == Leftover::None {
             let hottest = hottest(work, &counts);
             for sum in &mut sums {
@@ -39,7 +40,8 @@ pub(super) fn expected(work: &MoeWork) -> [ExpertRows; 2] {
             continue;
         }
         for (sum, to_idle) in sums.iter_mut().zip([false, true]) {
-            let settled = settle(counts.clone(), leftover, to_idle);
+            settled.copy_from_slice(&counts);
+            settle(&mut settled, leftover, to_idle, &mut order);
             sum.accumulate(&hottest(work, &settled), weight);
         }
     }
@@ -54,12 +56,12 @@ enum Leftover {
     Surplus(u64),
 }
 
-/// Scales `drawn` to the rows of all experts and rounds.
-fn round(work: &MoeWork, drawn: &[f64], counts: &mut [u64]) -> Leftover {
+/// Scales `drawn`, which add up to `total`, to the rows of all experts and rounds.
+fn round(work: &MoeWork, drawn: &[f64], total: f64, counts: &mut [u64]) -> Leftover {
     let n_rows = work.tokens * work.top_k;
     let chosen = !matches!(work.distribution, Distribution::PowerLaw { .. });
     // Where experts are chosen one by one, the number of rows comes out by itself, on average.
-    let scale = if chosen { 1.0 } else { n_rows as f64 / drawn.iter().sum::<f64>() };
+    let scale = if chosen { 1.0 } else { n_rows as f64 / total };
     let (mut sum, mut excess) = (0, 0);
     for (count, x) in counts.iter_mut().zip(drawn) {
         let rounded = nearest(x * scale);
@@ -87,28 +89,54 @@ fn round(work: &MoeWork, drawn: &[f64], counts: &mut [u64]) -> Leftover {
 }
 
 /// Adds the rows that rounding lost to the busiest or to idle experts, or takes what it found from the busiest.
-fn settle(mut counts: Vec<u64>, leftover: Leftover, to_idle: bool) -> Vec<u64> {
+fn settle(counts: &mut [u64], leftover: Leftover, to_idle: bool, order: &mut Vec<u64>) {
     let (n_rows, add) = match leftover {
-        Leftover::None => return counts,
+        Leftover::None => return,
         Leftover::Missing(n_rows) => (n_rows, true),
         Leftover::Surplus(n_rows) => (n_rows, false),
     };
     let n = counts.len();
     let (each, some) = (n_rows / n as u64, size(n_rows % n as u64));
+    let backward = add && to_idle;
     // First the count, then the place, in one number: there are fewer than 2^16 experts.
-    let mut order: Vec<u64> = if add && to_idle {
-        counts.iter().rev().zip(0..).map(|(&count, place)| (count << 16) | place).collect()
+    if backward {
+        least(counts.iter().rev().zip(0..).map(|(&count, place)| (count << 16) | place), some, order);
     } else {
-        counts.iter().zip(0..).map(|(&count, place)| ((COUNT_MAX - count) << 16) | place).collect()
-    };
-    order.select_nth_unstable(some);
-    for (position, key) in order.into_iter().enumerate() {
-        let place = size(key & 0xffff);
-        let idx = if add && to_idle { n - 1 - place } else { place };
-        let change = each + u64::from(position < some);
-        counts[idx] = if add { counts[idx] + change } else { counts[idx].saturating_sub(change) };
+        let keys = counts.iter().zip(0..).map(|(&count, place)| ((COUNT_MAX - count) << 16) | place);
+        least(keys, some, order);
     }
-    counts
+    let one_more =
+        order.iter().map(|key| if backward { n - 1 - size(key & 0xffff) } else { size(key & 0xffff) });
+    if add {
+        counts.iter_mut().filter(|_| each > 0).for_each(|count| *count += each);
+        one_more.for_each(|idx| counts[idx] += 1);
+    } else {
+        counts.iter_mut().filter(|_| each > 0).for_each(|count| *count = count.saturating_sub(each));
+        one_more.for_each(|idx| counts[idx] = counts[idx].saturating_sub(1));
+    }
+}
+
+/// Puts the `n` least of different `keys` into `found`, in no particular order.
+fn least(keys: impl Iterator<Item = u64>, n: usize, found: &mut Vec<u64>) {
+    // Rounding mostly misses by a few rows: then one look at each key is enough.
+    const FEW: usize = 12;
+    found.clear();
+    if n > FEW {
+        found.extend(keys);
+        found.select_nth_unstable(n);
+        found.truncate(n);
+        return;
+    }
+    for key in keys {
+        if found.len() == n {
+            if found.last().is_none_or(|&last| last < key) {
+                continue;
+            }
+            found.pop();
+        }
+        let at = found.iter().rposition(|&other| other < key).map_or(0, |before| before + 1);
+        found.insert(at, key);
+    }
 }
 
 /// The summary of the rank with most rows; ranks hold experts that are numbered one after the other.
@@ -205,6 +233,16 @@ impl Bytes {
         Self { state: 0, word: 0, n_left: 0 }
     }
 
+    /// Fills `drawn` with quantiles drawn one by one; the result is their sum, from the first to the last.
+    fn fill(&mut self, drawn: &mut [f64], quantiles: &[f64; N_QUANTILES]) -> f64 {
+        let mut sum = 0.0;
+        for x in drawn {
+            *x = quantiles[usize::from(self.draw())];
+            sum += *x;
+        }
+        sum
+    }
+
     fn draw(&mut self) -> u8 {
         if self.n_left == 0 {
             self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -216,5 +254,38 @@ impl Bytes {
         self.word >>= 8;
         self.n_left -= 1;
         byte
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_are_those_that_sorting_finds() {
+        let keys: Vec<u64> = (0..100).map(|n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20).collect();
+        let mut sorted = keys.clone();
+        sorted.sort_unstable();
+        let mut found = Vec::new();
+        for n in 0..40 {
+            least(keys.iter().copied(), n, &mut found);
+            found.sort_unstable();
+            assert_eq!(found, sorted[..n]);
+        }
+    }
+
+    /// Of 3 rows each: two missing go to the busiest, in order of their places, or to idle experts from the end.
+    #[test]
+    fn leftovers_go_to_the_busiest_or_to_idle_experts() {
+        let settled = |counts: [u64; 4], leftover, to_idle| {
+            let mut counts = counts.to_vec();
+            settle(&mut counts, leftover, to_idle, &mut Vec::new());
+            counts
+        };
+        let counts = [3, 9, 9, 0];
+        assert_eq!(settled(counts, Leftover::Missing(2), false), [3, 10, 10, 0]);
+        assert_eq!(settled(counts, Leftover::Missing(2), true), [4, 9, 9, 1]);
+        assert_eq!(settled(counts, Leftover::Missing(5), false), [4, 11, 10, 1]);
+        assert_eq!(settled(counts, Leftover::Surplus(6), true), [2, 7, 7, 0]);
     }
 }

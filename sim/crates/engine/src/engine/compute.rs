@@ -1,5 +1,7 @@
 //! Compute on streams whose speed is not the nominal one, or changes while it runs.
 
+use std::sync::Arc;
+
 use masim_units::{SimDuration, SimTime};
 
 use crate::engine::event::{Event, TaskKey};
@@ -45,8 +47,8 @@ impl Engine {
 
     /// The transfer `task`, which has just started, takes its shares from the streams that it slows.
     pub(super) fn take_shares(&mut self, task: TaskKey) -> Result<(), EngineError> {
-        for idx in 0..self.n_slows(task) {
-            let Slowdown { stream, share } = self.slowdown(task, idx);
+        let works = Arc::clone(&self.run(task.slot).works);
+        for &Slowdown { stream, share } in works[task.task as usize].slows() {
             self.streams[stream.0 as usize].taken += u64::from(share.as_ppm());
             self.retime_stream(stream)?;
         }
@@ -55,8 +57,10 @@ impl Engine {
 
     /// The transfer `task`, which has just ended, gives its shares back.
     pub(super) fn return_shares(&mut self, task: TaskKey) -> Result<(), EngineError> {
-        for idx in 0..self.n_slows(task) {
-            let Slowdown { stream, share } = self.slowdown(task, idx);
+        let works = Arc::clone(&self.run(task.slot).works);
+        let slows = works[task.task as usize].slows();
+        self.n_slowing -= u64::from(!slows.is_empty());
+        for &Slowdown { stream, share } in slows {
             self.return_share(stream, share)?;
         }
         Ok(())
@@ -65,22 +69,6 @@ impl Engine {
     pub(super) fn return_share(&mut self, stream: StreamId, share: Speed) -> Result<(), EngineError> {
         self.streams[stream.0 as usize].taken -= u64::from(share.as_ppm());
         self.retime_stream(stream)
-    }
-
-    fn n_slows(&self, task: TaskKey) -> usize {
-        match &self.run(task.slot).works[task.task as usize] {
-            Work::Transfer { slows, .. } => slows.len(),
-            Work::Compute { .. } | Work::Delay { .. } | Work::Barrier => 0,
-        }
-    }
-
-    fn slowdown(&self, task: TaskKey, idx: usize) -> Slowdown {
-        match &self.run(task.slot).works[task.task as usize] {
-            Work::Transfer { slows, .. } => slows[idx],
-            Work::Compute { .. } | Work::Delay { .. } | Work::Barrier => {
-                panic!("only a transfer slows streams")
-            }
-        }
     }
 
     /// Moves the end of what computes on `stream`, whose speed has changed.

@@ -4,7 +4,7 @@ use crate::engine::event::TaskKey;
 use crate::engine::run::{Run, TaskState};
 use crate::engine::{Cancelled, Engine};
 use crate::error::EngineError;
-use crate::graph::{Graph, GraphId, Slowdown, TaskId, TaskRef, Work};
+use crate::graph::{Graph, GraphId, Slowdown, TaskId, TaskRef};
 
 impl Engine {
     /// Adds a graph at the current instant; its tasks stand behind those of earlier graphs on each stream.
@@ -89,11 +89,11 @@ impl Engine {
     /// Running transfers of a cancelled graph give back what they took from streams.
     fn return_shares_of(&mut self, run: &Run) {
         for task in run.running() {
-            if let Work::Transfer { slows, .. } = &run.works[task as usize] {
-                for &Slowdown { stream, share } in slows {
-                    // What would now end beyond all time has no end: `advance` reports that it waits.
-                    drop(self.return_share(stream, share));
-                }
+            let slows = run.works[task as usize].slows();
+            self.n_slowing -= u64::from(!slows.is_empty());
+            for &Slowdown { stream, share } in slows {
+                // What would now end beyond all time has no end: `advance` reports that it waits.
+                drop(self.return_share(stream, share));
             }
         }
     }

@@ -77,6 +77,7 @@ impl Engine {
                 assert!(n_flows > 0, "task {} has a flow to transfer", key.task);
                 run.states[idx] = TaskState::Running(count(n_flows));
                 if slows_streams {
+                    self.n_slowing += 1;
                     self.take_shares(key)?;
                 }
                 self.start_transfer(key, n_flows)
@@ -124,8 +125,7 @@ impl Engine {
         if !self.slowed.is_empty() {
             self.slowed.remove(&key);
         }
-        if matches!(&self.run(key.slot).works[key.task as usize], Work::Transfer { slows, .. } if !slows.is_empty())
-        {
+        if self.n_slowing > 0 {
             self.return_shares(key)?;
         }
         let Self { now, runs, ready, .. } = self;

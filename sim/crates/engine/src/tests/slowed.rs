@@ -6,7 +6,7 @@ use crate::Slowdown;
 /// A transfer of `bytes` at 1 B/ps that takes `ppm` from stream 0.
 fn slowing(bytes: u64, ppm: u32) -> Work {
     let slows = vec![Slowdown { stream: StreamId(0), share: Speed::from_ppm(ppm) }];
-    Work::Transfer { flows: vec![flow(0, bytes, 0)], slows }
+    Work::Transfer { flows: flow(0, bytes, 0).into(), slows }
 }
 
 fn one_link(n_streams: u32) -> Engine {
