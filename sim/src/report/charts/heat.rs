@@ -91,7 +91,7 @@ fn lines(duel: &Duel<'_>) -> [String; 4] {
         (Outcome::NoBaseline, None) => "no baseline".to_owned(),
         (_, None) => none(),
     };
-    let time = duel.split.and_then(|row| row.tpot_us).map_or_else(none, |us| format!("{} ms", ms(us)));
+    let time = duel.split.and_then(|row| row.answer_us()).map_or_else(none, |us| format!("{} ms", ms(us)));
     let wait = duel.split.and_then(waits);
     let wait =
         wait.map_or_else(none, |waits| format!("{} {:.0} %", waits.cause.short(), waits.share * 100.0));
