@@ -89,17 +89,19 @@ impl<'a> ClosedForm<'a> {
         let communication = sum([times.attention_collectives, times.dispatch, times.combine]);
         let passage = sum([times.attention, times.experts, communication]);
         let one = sum([all(passage, layers), times.head]);
-        // Prompts are long: that an attention GPU waits for the collectives between its kernels cannot be neglected.
-        let attention = match self.scenario.workload {
-            Workload::Decode { .. } | Workload::Inference { .. } => times.attention,
-            Workload::Prefill { .. } => sum([times.attention, times.attention_collectives]),
+        // Prompts are long: that attention waits for collectives between its kernels, and that they share the wires
+        // of the legs, cannot be neglected.
+        let collectives = match self.scenario.workload {
+            Workload::Decode { .. } | Workload::Inference { .. } => SimDuration::ZERO,
+            Workload::Prefill { .. } => times.attention_collectives,
         };
+        let attention = sum([times.attention, collectives]);
         let pools = if plan.colocated {
             let both = all(sum([all(sum([attention, times.experts]), layers), times.head]), m);
-            both.max(all(sum([times.dispatch, times.combine]), m * layers))
+            both.max(all(sum([times.dispatch, times.combine, collectives]), m * layers))
         } else {
             let attention = all(sum([all(attention, layers), times.head]), m);
-            let wires = all(times.dispatch.max(times.combine), m * layers);
+            let wires = all(sum([times.dispatch.max(times.combine), collectives]), m * layers);
             attention.max(all(times.experts, m * layers)).max(wires)
         };
         let steady = one.max(pools).max(all(times.attention_collectives, m * layers));
