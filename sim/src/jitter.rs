@@ -107,7 +107,8 @@ fn family_of_kernel(part: &Part) -> Family {
         | OpKind::MergePartials
         | OpKind::Residual
         | OpKind::Activation
-        | OpKind::Sampling => Family::Elementwise,
+        | OpKind::Sampling
+        | OpKind::Quantise => Family::Elementwise,
     }
 }
 
@@ -121,6 +122,7 @@ fn family_of_transfer(activity: Activity) -> Family {
         | Activity::Attention
         | Activity::Experts
         | Activity::Head
+        | Activity::Quantise
         | Activity::Host
         | Activity::Barrier => Family::P2p,
     }

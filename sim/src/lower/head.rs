@@ -63,7 +63,8 @@ pub(super) fn lm_head(
                 heads.push(head);
             }
             let bytes = Bytes(n_tokens * row);
-            let gathered = step.collective(lowering, CollectiveKind::AllGather, place, group, bytes, &tasks);
+            let gathered =
+                step.collective(lowering, CollectiveKind::AllGather, place, group, bytes, &tasks)?;
             tasks.clear();
             for (&gpu, head) in group.iter().zip(&heads) {
                 tasks.push(step.compute(lowering, what, gpu, head, &[gathered])?);
@@ -81,6 +82,6 @@ pub(super) fn lm_head(
         }
     };
     let bytes = Bytes(n_tokens * CANDIDATE_BYTES * heads.len() as u64);
-    let known = step.collective(lowering, CollectiveKind::AllGather, place, group, bytes, &tasks);
+    let known = step.collective(lowering, CollectiveKind::AllGather, place, group, bytes, &tasks)?;
     Ok(vec![known; group.len()])
 }

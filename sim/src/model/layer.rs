@@ -1,5 +1,7 @@
 //! The operations of one layer, by the share of tokens, heads and experts that a GPU has.
 
+use masim_units::Bytes;
+
 use super::{GroupRows, Op, OpKind, OpShape};
 use crate::scenario::{FfnSpec, ModelSpec, MoeSpec};
 
@@ -130,6 +132,12 @@ impl<'a> LayerOps<'a> {
     pub fn combine_sum(self, rows: u64, tokens: u64) -> Op {
         // Reads every row and writes every token: one array of (rows + tokens) x hidden in all.
         Op::elementwise(OpKind::CombineSum, rows + tokens, self.hidden(), 1, 0)
+    }
+
+    /// A kernel around a compressed collective that reads and writes `bytes` together.
+    pub fn quantise(self, bytes: Bytes) -> Op {
+        let values = bytes.0.div_ceil(self.model.dtype.activations.bytes());
+        Op::elementwise(OpKind::Quantise, values, 1, 1, 0)
     }
 
     /// `[tokens, hidden] -> [tokens, vocab]` and the choice of a token, over a share of the vocabulary.
