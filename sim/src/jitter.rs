@@ -61,7 +61,8 @@ impl Variation {
                     latency: SimDuration::from_ps(scaled(flow.latency.as_ps(), factor)),
                     ..*flow
                 };
-                Work::Transfer { flows: flows.iter().map(longer).collect(), slows: slows.clone() }
+                let flows: Vec<Flow> = flows.iter().map(longer).collect();
+                Work::Transfer { flows: flows.into(), slows: slows.clone() }
             }
             Work::Delay { .. } | Work::Barrier => work.clone(),
         });
