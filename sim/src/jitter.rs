@@ -112,7 +112,8 @@ fn family_of_kernel(part: &Part) -> Family {
         | OpKind::MergePartials
         | OpKind::Residual
         | OpKind::Activation
-        | OpKind::Sampling => Family::Elementwise,
+        | OpKind::Sampling
+        | OpKind::Quantise => Family::Elementwise,
     }
 }
 
@@ -127,6 +128,7 @@ fn family_of_transfer(activity: Activity) -> Family {
         | Activity::Experts
         | Activity::Embedding
         | Activity::Head
+        | Activity::Quantise
         | Activity::Host
         | Activity::Barrier => Family::P2p,
     }

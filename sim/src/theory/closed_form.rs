@@ -7,12 +7,12 @@ use masim_engine::Flow;
 use masim_units::{Bytes, SimDuration};
 
 use super::expected::group_loads;
-use crate::collective::{CollectiveKind, Collectives};
+use crate::collective::{CollectiveKind, Collectives, compressed};
 use crate::comm::{CommModel, capacities};
 use crate::cost::{CostModel, TooLong};
 use crate::model::{GroupRows, LayerOps, Op};
 use crate::plan::{PipelinePlan, Plan, RoutedPlan};
-use crate::scenario::{Dispatch, Launch, Scenario, Workload};
+use crate::scenario::{Compression, Dispatch, Launch, Scenario, Workload};
 use crate::topology::GpuIdx;
 use crate::wires::Wires;
 
@@ -55,7 +55,7 @@ impl<'a> ClosedForm<'a> {
             cost,
             ops: LayerOps::new(&scenario.model),
             wires: Wires::with_capacities(&scenario.cluster, capacities(&scenario.cluster, &comm)),
-            collectives: Collectives::new(comm, scenario.collectives, scenario.launch),
+            collectives: Collectives::new(comm, scenario.collectives, scenario.device_launch()),
             batch,
             context: mean_context,
         }
@@ -393,6 +393,12 @@ impl<'a> ClosedForm<'a> {
             return SimDuration::ZERO;
         }
         let launch = self.cost.launch(&self.scenario.cluster.gpu(group[0]).card);
+        let is_compressed = self.scenario.collectives.compressed == Compression::Int8;
+        if kind == CollectiveKind::AllReduce && is_compressed {
+            let values = (bytes, self.scenario.model.dtype.activations.bytes());
+            let found = compressed(&self.collectives, group, values, launch, &mut self.wires);
+            return self.scenario.overlap.exposed_of(found.expect("every group can exchange").time);
+        }
         let time = self.collectives.choose(kind, group, bytes, &mut self.wires).time_with(launch);
         self.scenario.overlap.exposed_of(time)
     }
