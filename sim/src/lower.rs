@@ -4,6 +4,7 @@
 //! several parts; the engine sees as few tasks as the plan has points of communication.
 
 mod attention;
+mod compressed;
 mod counts;
 mod experts;
 mod head;
@@ -115,7 +116,7 @@ impl<'a> Lowering<'a> {
             ops: LayerOps::new(&scenario.model),
             wires: Wires::with_capacities(&scenario.cluster, capacities(&scenario.cluster, &comm)),
             comm: Arc::clone(&comm),
-            collectives: Collectives::new(comm, scenario.collectives, scenario.launch),
+            collectives: Collectives::new(comm, scenario.collectives, scenario.device_launch()),
             machines: BTreeMap::new(),
             cached_before,
             contexts,

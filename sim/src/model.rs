@@ -57,6 +57,8 @@ pub enum OpKind {
     LmHead,
     /// Choice of the next token.
     Sampling,
+    /// To 8 bits and back, around a compressed collective.
+    Quantise,
 }
 
 impl OpKind {
@@ -82,6 +84,7 @@ impl OpKind {
             Self::CombineSum => "combine_sum",
             Self::LmHead => "lm_head",
             Self::Sampling => "sampling",
+            Self::Quantise => "quantise",
         }
     }
 }

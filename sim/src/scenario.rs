@@ -23,7 +23,7 @@ pub mod trace;
 pub mod load;
 pub mod patch;
 
-pub use collectives::{AlgorithmRule, CollectiveRules, ProtocolRule};
+pub use collectives::{AlgorithmRule, CollectiveRules, Compression, ProtocolRule};
 pub use file::ScenarioFile;
 pub use jitter::{FamilyJitter, Jitter, JitterOrigin, Width};
 pub use load::{

@@ -162,7 +162,7 @@ impl AttentionBlock<'_, '_> {
                 ranks.iter().map(|&at| self.flush(&mut members[at])).collect::<Result<Vec<_>, _>>()?;
             let gpus: Vec<GpuIdx> = ranks.iter().map(|&at| members[at].gpu).collect();
             let kind = CollectiveKind::AllGather;
-            let done = self.step.collective(self.lowering, kind, self.place, &gpus, bytes, &after);
+            let done = self.step.collective(self.lowering, kind, self.place, &gpus, bytes, &after)?;
             for at in ranks {
                 members[at].after = vec![done];
             }
@@ -211,7 +211,7 @@ impl AttentionBlock<'_, '_> {
                 let after =
                     group.iter_mut().map(|member| self.flush(member)).collect::<Result<Vec<_>, _>>()?;
                 self.step.collective(self.lowering, kind, self.place, &gpus, bytes, &after)
-            };
+            }?;
             for member in group {
                 member.after = vec![done];
             }

@@ -64,7 +64,7 @@ pub(super) fn lm_head(
         Logits::Gathered => u64::from(vocab) * score_bytes,
     };
     let bytes = Bytes(n_tokens * gathered);
-    let known = step.collective(lowering, CollectiveKind::AllGather, place, group, bytes, &scored);
+    let known = step.collective(lowering, CollectiveKind::AllGather, place, group, bytes, &scored)?;
     match logits {
         Logits::Local => Ok(vec![known; group.len()]),
         Logits::Gathered => {
@@ -97,7 +97,8 @@ fn scores(
     let tasks: Vec<TaskId> = first
         .map(|(&gpu, (all, after))| step.compute(lowering, what, gpu, &all, &after))
         .collect::<Result<_, _>>()?;
-    let gathered = step.collective(lowering, CollectiveKind::AllGather, place, group, Bytes(bytes), &tasks);
+    let gathered =
+        step.collective(lowering, CollectiveKind::AllGather, place, group, Bytes(bytes), &tasks)?;
     let tasks =
         group.iter().zip(heads).map(|(&gpu, head)| step.compute(lowering, what, gpu, &head, &[gathered]));
     tasks.collect()

@@ -181,7 +181,8 @@ impl Passage<'_, '_> {
             chunks.push(self.step.compute_in_chunks(self.lowering, what, gpu, ops, after)?);
         }
         let (kind, bytes) = (CollectiveKind::AllReduce, self.stream_bytes());
-        let done = self.step.collective_in_chunks(self.lowering, kind, what.1, &stage.gpus, bytes, &chunks);
+        let done =
+            self.step.collective_in_chunks(self.lowering, kind, what.1, &stage.gpus, bytes, &chunks)?;
         Ok(vec![vec![done]; stage.gpus.len()])
     }
 
@@ -204,7 +205,7 @@ impl Passage<'_, '_> {
                 &to.gpus,
                 bytes,
                 &arrivals,
-            );
+            )?;
             arrivals = vec![gathered; to.gpus.len()];
         }
         Ok(arrivals.into_iter().map(|arrival| (Vec::new(), vec![arrival])).collect())
@@ -232,8 +233,10 @@ impl Passage<'_, '_> {
         bytes: Bytes,
         after: &[TaskId],
     ) -> TaskId {
+        let launched = self.step.launch(self.lowering, what.1, src, 1);
+        let after: Vec<TaskId> = after.iter().copied().chain(launched).collect();
         let movement = self.lowering.single_send(src, Message { dst, bytes });
-        self.step.transfer(what, (Some(src), Some(dst)), &[send_stream(src)], movement, after)
+        self.step.transfer(what, (Some(src), Some(dst)), &[send_stream(src)], movement, &after)
     }
 
     fn place(&self, layer: u32) -> Place {

@@ -11,7 +11,7 @@ use crate::collective::CollectiveKind;
 use crate::cost::{Cost, TooLong};
 use crate::model::{Op, OpKind};
 use crate::provenance::{Basis, Provenance};
-use crate::scenario::{Dtypes, Overlap};
+use crate::scenario::{Compression, Dtypes, Overlap};
 use crate::topology::GpuIdx;
 
 /// What a task is for.
@@ -25,6 +25,8 @@ pub enum Activity {
     Embedding,
     /// After the last layer: LM head and sampling.
     Head,
+    /// Kernels around a compressed collective.
+    Quantise,
     /// Tokens to their experts.
     Dispatch,
     /// Expert outputs back.
@@ -49,6 +51,7 @@ impl Activity {
             Self::Experts => "experts",
             Self::Embedding => "embedding",
             Self::Head => "head",
+            Self::Quantise => "quantise",
             Self::Dispatch => "dispatch",
             Self::Combine => "combine",
             Self::CacheExchange => "cache_exchange",
@@ -62,9 +65,13 @@ impl Activity {
     /// Whether data is on its way.
     pub const fn is_communication(self) -> bool {
         match self {
-            Self::Attention | Self::Experts | Self::Embedding | Self::Head | Self::Host | Self::Barrier => {
-                false
-            }
+            Self::Attention
+            | Self::Experts
+            | Self::Embedding
+            | Self::Head
+            | Self::Quantise
+            | Self::Host
+            | Self::Barrier => false,
             Self::Dispatch | Self::Combine | Self::CacheExchange | Self::Collective(_) | Self::StageSend => {
                 true
             }
@@ -276,7 +283,13 @@ impl Step {
         group: &[GpuIdx],
         bytes: Bytes,
         after: &[TaskId],
-    ) -> TaskId {
+    ) -> Result<TaskId, TooLong> {
+        match (kind, lowering.scenario.collectives.compressed) {
+            (CollectiveKind::AllReduce, Compression::Int8) => {
+                return self.compressed_all_reduce(lowering, place, group, bytes, after);
+            }
+            (_, Compression::Int8 | Compression::None) => {}
+        }
         let launched: Vec<TaskId> =
             group.iter().filter_map(|&gpu| self.launch(lowering, place, gpu, 1)).collect();
         let collective = lowering.choose(kind, group, bytes);
@@ -291,7 +304,7 @@ impl Step {
                 &last,
             )];
         }
-        last[0]
+        Ok(last[0])
     }
 
     /// As [`Step::collective`], in the chunks of the scenario: each begins with its own of `after[member][chunk]`.
@@ -305,14 +318,15 @@ impl Step {
         group: &[GpuIdx],
         bytes: Bytes,
         after: &[Vec<TaskId>],
-    ) -> TaskId {
+    ) -> Result<TaskId, TooLong> {
         let overlap = lowering.scenario.overlap;
-        let chunks = (0..overlap.n_chunks()).map(|idx| {
+        let mut ends = Vec::new();
+        for idx in 0..overlap.n_chunks() {
             let after: Vec<TaskId> = after.iter().map(|tasks| tasks[idx as usize]).collect();
             let share = Bytes(overlap.share(bytes.0, idx));
-            self.collective(lowering, kind, place, group, share, &after)
-        });
-        chunks.last().expect("at least one chunk")
+            ends.push(self.collective(lowering, kind, place, group, share, &after)?);
+        }
+        Ok(*ends.last().expect("at least one chunk"))
     }
 
     fn n_parts(&self) -> u32 {

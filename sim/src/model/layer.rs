@@ -1,5 +1,7 @@
 //! The operations of one layer, by the share of tokens, heads and experts that a GPU has.
 
+use masim_units::Bytes;
+
 use super::{GroupRows, Op, OpKind, OpShape};
 use crate::scenario::{AttentionSpec, FfnSpec, Logits, ModelSpec, MoeSpec, Norm};
 
@@ -125,5 +127,11 @@ impl<'a> LayerOps<'a> {
             Logits::Gathered => (4, 4),
         };
         Op::elementwise(OpKind::Sampling, tokens, vocab, n_read, n_written)
+    }
+
+    /// A kernel around a compressed collective that reads and writes `bytes` together.
+    pub fn quantise(self, bytes: Bytes) -> Op {
+        let values = bytes.0.div_ceil(self.model.dtype.activations.bytes());
+        Op::elementwise(OpKind::Quantise, values, 1, 1, 0)
     }
 }

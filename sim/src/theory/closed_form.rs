@@ -7,12 +7,12 @@ use masim_engine::Flow;
 use masim_units::{Bytes, SimDuration};
 
 use super::expected::group_loads;
-use crate::collective::{CollectiveKind, Collectives};
+use crate::collective::{CollectiveKind, Collectives, compressed};
 use crate::comm::{CommModel, capacities};
 use crate::cost::{CostModel, TooLong};
 use crate::model::{GroupRows, LayerOps, Op};
 use crate::plan::{PipelinePlan, Plan, RoutedPlan};
-use crate::scenario::{Dispatch, Launch, Scenario, Workload};
+use crate::scenario::{Compression, Dispatch, Launch, Scenario, Workload};
 use crate::topology::GpuIdx;
 use crate::wires::Wires;
 
@@ -55,7 +55,7 @@ impl<'a> ClosedForm<'a> {
             cost,
             ops: LayerOps::new(&scenario.model),
             wires: Wires::with_capacities(&scenario.cluster, capacities(&scenario.cluster, &comm)),
-            collectives: Collectives::new(comm, scenario.collectives, scenario.launch),
+            collectives: Collectives::new(comm, scenario.collectives, scenario.device_launch()),
             batch,
             context: mean_context,
         }
@@ -89,17 +89,19 @@ impl<'a> ClosedForm<'a> {
         let communication = sum([times.attention_collectives, times.dispatch, times.combine]);
         let passage = sum([times.attention, times.experts, communication]);
         let one = sum([all(passage, layers), times.head]);
-        // Prompts are long: that an attention GPU waits for the collectives between its kernels cannot be neglected.
-        let attention = match self.scenario.workload {
-            Workload::Decode { .. } | Workload::Inference { .. } => times.attention,
-            Workload::Prefill { .. } => sum([times.attention, times.attention_collectives]),
+        // Prompts are long: that attention waits for collectives between its kernels, and that they share the wires
+        // of the legs, cannot be neglected.
+        let collectives = match self.scenario.workload {
+            Workload::Decode { .. } | Workload::Inference { .. } => SimDuration::ZERO,
+            Workload::Prefill { .. } => times.attention_collectives,
         };
+        let attention = sum([times.attention, collectives]);
         let pools = if plan.colocated {
             let both = all(sum([all(sum([attention, times.experts]), layers), times.head]), m);
-            both.max(all(sum([times.dispatch, times.combine]), m * layers))
+            both.max(all(sum([times.dispatch, times.combine, collectives]), m * layers))
         } else {
             let attention = all(sum([all(attention, layers), times.head]), m);
-            let wires = all(times.dispatch.max(times.combine), m * layers);
+            let wires = all(sum([times.dispatch.max(times.combine), collectives]), m * layers);
             attention.max(all(times.experts, m * layers)).max(wires)
         };
         let steady = one.max(pools).max(all(times.attention_collectives, m * layers));
@@ -391,6 +393,12 @@ impl<'a> ClosedForm<'a> {
             return SimDuration::ZERO;
         }
         let launch = self.cost.launch(&self.scenario.cluster.gpu(group[0]).card);
+        let is_compressed = self.scenario.collectives.compressed == Compression::Int8;
+        if kind == CollectiveKind::AllReduce && is_compressed {
+            let values = (bytes, self.scenario.model.dtype.activations.bytes());
+            let found = compressed(&self.collectives, group, values, launch, &mut self.wires);
+            return self.scenario.overlap.exposed_of(found.expect("every group can exchange").time);
+        }
         let time = self.collectives.choose(kind, group, bytes, &mut self.wires).time_with(launch);
         self.scenario.overlap.exposed_of(time)
     }
