@@ -16,7 +16,7 @@ mod timed;
 mod tree;
 
 pub use choice::Collectives;
-pub use compressed::{Compressed, compressed, quantised};
+pub use compressed::{Compressed, Quantised, compressed, quantised};
 pub use kind::{Algorithm, CollectiveKind};
 pub(crate) use timed::{Grain, Timing, timed};
 

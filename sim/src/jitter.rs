@@ -96,7 +96,11 @@ fn family_of_kernel(part: &Part) -> Family {
         return regime.family;
     }
     match part.kind {
-        OpKind::QkvProjection | OpKind::OutputProjection | OpKind::LmHead => Family::Gemm,
+        OpKind::QkvProjection
+        | OpKind::Absorb
+        | OpKind::Expand
+        | OpKind::OutputProjection
+        | OpKind::LmHead => Family::Gemm,
         OpKind::DecodeAttention => Family::AttentionDecode,
         OpKind::PrefillAttention => Family::AttentionPrefill,
         OpKind::Gate | OpKind::Permute | OpKind::ExpertUp | OpKind::ExpertDown | OpKind::CombineSum => {
@@ -104,10 +108,12 @@ fn family_of_kernel(part: &Part) -> Family {
         }
         OpKind::Embedding
         | OpKind::Norm
+        | OpKind::Rope
         | OpKind::MergePartials
         | OpKind::Residual
         | OpKind::Activation
-        | OpKind::Sampling => Family::Elementwise,
+        | OpKind::Sampling
+        | OpKind::Quantise => Family::Elementwise,
     }
 }
 
@@ -120,7 +126,9 @@ fn family_of_transfer(activity: Activity) -> Family {
         | Activity::StageSend
         | Activity::Attention
         | Activity::Experts
+        | Activity::Embedding
         | Activity::Head
+        | Activity::Quantise
         | Activity::Host
         | Activity::Barrier => Family::P2p,
     }

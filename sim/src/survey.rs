@@ -8,9 +8,12 @@ use masim_units::{Bytes, SimDuration, SimTime};
 use crate::collective::{Algorithm, Collective, CollectiveKind, Collectives, Compressed, compressed};
 use crate::comm::{CommModel, capacities};
 use crate::provenance::Provenance;
-use crate::scenario::{AlgorithmRule, CollectiveRules, Launch, ProtocolRule};
+use crate::scenario::{CollectiveRules, Launch, ProtocolRule};
 use crate::topology::{Cluster, GpuIdx};
 use crate::wires::Wires;
+
+/// Bytes of a value that is compressed.
+const BF16_BYTES: u64 = 2;
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -59,7 +62,7 @@ pub fn survey_compressed(question: &Question<'_>) -> Option<Compressed> {
     let mut wires = Wires::with_capacities(cluster, capacities(cluster, comm));
     let launch = launch_of(cluster, group[0], *launch);
     let is_reduced = *kind == CollectiveKind::AllReduce;
-    is_reduced.then(|| compressed(&collectives, group, *bytes, launch, &mut wires)).flatten()
+    is_reduced.then(|| compressed(&collectives, group, (*bytes, BF16_BYTES), launch, &mut wires)).flatten()
 }
 
 /// What launching a kernel costs where no profile says.
@@ -102,7 +105,7 @@ fn one(
     protocol: ProtocolRule,
 ) -> Result<Option<Answer>, EngineError> {
     let Question { cluster, comm, kind, group, bytes, launch } = question;
-    let rules = CollectiveRules { algorithm: AlgorithmRule::Auto, protocol };
+    let rules = CollectiveRules { protocol, ..CollectiveRules::AUTO };
     let collectives = Collectives::new(Arc::new(comm.clone()), rules, *launch);
     let mut wires = Wires::with_capacities(cluster, capacities(cluster, comm));
     let Some(collective) = collectives.by(*kind, algorithm, group, *bytes, &mut wires) else {

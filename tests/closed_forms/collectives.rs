@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use masim::collective::{Algorithm, Collective, CollectiveKind, Collectives, collective, compressed};
 use masim::comm::CommModel;
+use masim::cost::cost_of;
+use masim::lower::Activity;
+use masim::run::run_plan;
 use masim::scenario::{CollectiveRules, Launch, Scenario};
 use masim::topology::GpuIdx;
 use masim::wires::Wires;
 use masim_engine::{Graph, Resources, ShapeBuilder, Work, run_graph};
-use masim_tests::decode;
+use masim_tests::{decode, only_plan, routing};
 use masim_units::{Bytes, SimTime};
 
 /// Runs `kind` by `algorithm` over the GPUs of `group`; microseconds.
@@ -205,7 +208,7 @@ fn eight_bits_on_the_way() {
     let group: Vec<GpuIdx> = (0..4).map(GpuIdx).collect();
     let collectives = Collectives::new(Arc::new(CommModel::IDEAL), CollectiveRules::AUTO, Launch::Graph);
     let launch = board.cluster.gpu(GpuIdx(0)).card.roofline.launch_graph;
-    let found = compressed(&collectives, &group, Bytes(12_000_000), launch, &mut wires).unwrap();
+    let found = compressed(&collectives, &group, (Bytes(12_000_000), 2), launch, &mut wires).unwrap();
     assert_eq!((found.sent, found.plain_sent), (Bytes(6 * 1_523_440), Bytes(18_000_000)));
     assert_us(found.exchange.time_alone.as_us(), 15.2344 + 0.5);
     assert_eq!(found.exchange.time_alone, found.gather.time_alone);
@@ -217,4 +220,48 @@ fn eight_bits_on_the_way() {
     // The plain one takes the direct exchange, 2 x 30 us and hops: on this board compression hardly pays.
     assert_us(found.plain_time.as_us(), 61.0 + 1.5);
     assert!(found.speedup() < 1.0);
+}
+
+/// In a step every all-reduce is the compressed one: of 256 x 4096 values among the 4 GPUs of a board,
+/// 262,144 + 4,096 B a shard, 6 of which each GPU sends; three kernels on every compute stream.
+#[test]
+fn a_step_runs_compressed_all_reduces() {
+    let changes = |compressed: &'static str| {
+        [
+            ("workload", "{ phase: decode, batch: 256, context_len: 512 }"),
+            ("strategy", "{ kind: tp_pp, tp: 4, pp: 4, dp: 1, n_in_flight: 1 }"),
+            ("collectives.compressed", compressed),
+        ]
+    };
+    let run = |scenario: &Scenario| {
+        let cost = cost_of(scenario);
+        run_plan(scenario, &only_plan(scenario), &routing(scenario), &*cost).unwrap().cold
+    };
+    let scenario = decode(&changes("int8"));
+    let cold = run(&scenario);
+    let tasks = || cold.infos.iter().zip(&cold.trace.spans);
+    let of = |activity| tasks().filter(move |(info, _)| info.activity == activity);
+
+    let group: Vec<GpuIdx> = (0..4).map(GpuIdx).collect();
+    let mut wires = Wires::new(&scenario.cluster);
+    let collectives = Collectives::new(Arc::new(CommModel::IDEAL), CollectiveRules::AUTO, Launch::Graph);
+    let launch = scenario.cluster.gpu(GpuIdx(0)).card.roofline.launch_graph;
+    let bytes = Bytes(256 * u64::from(scenario.model.hidden) * 2);
+    let found = compressed(&collectives, &group, (bytes, 2), launch, &mut wires).unwrap();
+
+    assert_eq!(of(Activity::Collective(CollectiveKind::AllReduce)).count(), 0);
+    // 4 layers x 2 sums x 3 kernels x 4 ranks.
+    assert_eq!(of(Activity::Quantise).count(), 96);
+    let first: Vec<_> = of(Activity::Quantise).map(|(_, span)| *span).take(12).collect();
+    assert_eq!(first[11].end.since(first[0].start), found.time);
+    let sent = |kind| of(Activity::Collective(kind)).next().unwrap().0.bytes;
+    assert_eq!(sent(CollectiveKind::AllToAll) + sent(CollectiveKind::AllGather), Bytes(4 * found.sent.0));
+    assert_eq!(found.sent, Bytes(6 * (262_144 + 4_096)));
+
+    // Whether it pays is the other question: a step is longer by the difference of the two, eight times.
+    let plain = run(&decode(&changes("none")));
+    let end = |step: &masim::run::StepRecord| step.trace.spans.iter().map(|span| span.end).max().unwrap();
+    let longer = end(&cold).as_us() - end(&plain).as_us();
+    let expected = 8.0 * (found.time.as_us() - found.plain_time.as_us());
+    assert!((longer - expected).abs() < 1e-3, "{longer} {expected}");
 }

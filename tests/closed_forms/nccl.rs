@@ -12,14 +12,14 @@ use masim::measurement::CollectiveWork;
 use masim::nccl::collective_time;
 use masim::profile::ProfileFile;
 use masim::provenance::Provenance;
-use masim::scenario::{CollectiveRules, Launch, Profiles, Scenario};
+use masim::scenario::{CollectiveRules, HostOverhead, Launch, Profiles, Scenario};
 use masim::search::Found;
 use masim::sweep::simulate;
 use masim::topology::GpuIdx;
 use masim::wires::Wires;
 use masim_engine::{Graph, Resources, ShapeBuilder, Work, run_graph};
 use masim_tests::decode;
-use masim_units::{Bytes, SimTime};
+use masim_units::{Bytes, SimDuration, SimTime};
 
 const CARD: &str = "a100-sxm4-80gb";
 
@@ -251,4 +251,36 @@ fn hosts_must_know_the_counts() {
     // One for each of 4 layers and 2 micro-batches.
     assert_eq!(n_gathers(&profiled(split("eager"))), n_gathers(&profiled(split("graph"))) + 8);
     assert_eq!(n_gathers(&split("eager")), n_gathers(&split("graph")));
+}
+
+/// A host that is modelled by itself launches collectives and sends too, each on all its GPUs: what is left of NCCL's
+/// own launch is that of a replayed graph, so that nothing is counted twice.
+#[test]
+fn a_host_launches_each_collective_once() {
+    let us = SimDuration::from_us;
+    let host = HostOverhead { per_launch: us(5), per_step: us(10), per_sequence: us(0) };
+    let flows = |found: &Found| -> Vec<_> {
+        let flows = |work: &Work| match work {
+            Work::Transfer { flows, .. } => flows.to_vec(),
+            _ => Vec::new(),
+        };
+        communication(found).into_iter().map(|(_, work)| flows(work)).collect()
+    };
+    let fixed = ("strategy.n_in_flight", "2");
+    let graph = found(&profiled(pipeline(&[fixed])));
+    let eager = found(&profiled(pipeline(&[fixed, ("launch", "eager")])));
+    let hosted = pipeline(&[fixed, ("launch", "eager")]);
+    let hosted = found(&profiled(Scenario { host_overhead: Some(host), ..hosted }));
+    assert_eq!(flows(&hosted), flows(&graph));
+    let latency = |found: &Found| flows(found).iter().flatten().map(|flow| flow.latency).max();
+    assert!(latency(&eager) > latency(&hosted));
+    // One delay for the launches of each block of kernels, of each send, and of a collective on each of its GPUs;
+    // scheduling is one more for each passage.
+    let n = |activity: fn(Activity) -> bool| {
+        hosted.run.steps[0].infos.iter().filter(|info| activity(info.activity)).count()
+    };
+    let kernels = n(|it| matches!(it, Activity::Attention | Activity::Experts | Activity::Head));
+    let sends = n(|it| it == Activity::StageSend);
+    let collectives = n(|it| matches!(it, Activity::Collective(_)));
+    assert_eq!(n(|it| it == Activity::Host), kernels + sends + 8 * collectives + 2);
 }

@@ -15,9 +15,6 @@ const N_PER_SCALE: u64 = 256;
 /// Bytes of a scale (fp32).
 const SCALE_BYTES: u64 = 4;
 
-/// Bytes of a value before it is quantised (bf16).
-const WIDE_BYTES: u64 = 2;
-
 /// A compressed all-reduce beside the one that it replaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compressed {
@@ -55,7 +52,33 @@ pub const fn quantised(n_values: u64) -> Bytes {
     Bytes(n_values + n_values.div_ceil(N_PER_SCALE) * SCALE_BYTES)
 }
 
-/// The compressed all-reduce of `bytes` of bf16 by `group`, each launch of a kernel or of communication costing `launch`
+/// What lies where while a buffer is reduced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quantised {
+    /// The buffer as it is summed without compression.
+    pub wide: Bytes,
+    /// The quantised shard of one member, scales included.
+    pub shard: Bytes,
+    /// The shards of all members.
+    pub all: Bytes,
+}
+
+impl Quantised {
+    /// A buffer of `wide` in all, of values of `value_bytes`, reduced by `n` members.
+    pub const fn new(wide: Bytes, value_bytes: u64, n: u64) -> Self {
+        let shard = quantised(wide.0.div_ceil(value_bytes).div_ceil(n));
+        Self { wide, shard, all: Bytes(shard.0 * n) }
+    }
+
+    /// What the kernels read and write: quantise the own buffer; add `n` shards in fp32 and quantise the sum; turn all
+    /// sums into wide values.
+    pub const fn traffic(self) -> [Bytes; 3] {
+        let Self { wide, shard, all } = self;
+        [Bytes(wide.0 + all.0), Bytes(all.0 + shard.0), Bytes(all.0 + wide.0)]
+    }
+}
+
+/// The compressed all-reduce of `bytes` of values of `value_bytes` by `group`, each launch of a kernel or of communication costing `launch`
 /// where no profile says otherwise; `None` where the group has no way to exchange.
 ///
 /// Kernels go at the memory bandwidth that the card's roofline states.
@@ -71,23 +94,19 @@ pub const fn quantised(n_values: u64) -> Bytes {
 pub fn compressed(
     collectives: &Collectives,
     group: &[GpuIdx],
-    bytes: Bytes,
+    (bytes, value_bytes): (Bytes, u64),
     launch: SimDuration,
     wires: &mut Wires,
 ) -> Option<Compressed> {
-    let n = group.len() as u64;
     let card = wires.cluster().gpu(group[0]).card.clone();
-    let n_values = bytes.0.div_ceil(WIDE_BYTES);
-    let n_of_shard = n_values.div_ceil(n);
-    let (shard, all) = (quantised(n_of_shard), Bytes(quantised(n_of_shard).0 * n));
+    let buffers = Quantised::new(bytes, value_bytes, group.len() as u64);
+    let all = buffers.all;
     let by = |kind, bytes, wires: &mut Wires| collectives.by(kind, None, group, bytes, wires);
     let exchange = by(CollectiveKind::AllToAll, all, wires)?;
     let gather = by(CollectiveKind::AllGather, all, wires)?;
     let plain = by(CollectiveKind::AllReduce, bytes, wires)?;
-    let kernel = |read: u64, written: u64| memory_time(&card, read + written).saturating_add(launch);
-    let quantise = kernel(bytes.0, all.0);
-    let reduce = kernel(all.0, shard.0);
-    let expand = kernel(all.0, bytes.0);
+    let kernel = |moved: Bytes| memory_time(&card, moved.0).saturating_add(launch);
+    let [quantise, reduce, expand] = buffers.traffic().map(kernel);
     let time = [quantise, exchange.time_with(launch), reduce, gather.time_with(launch), expand];
     let time = time.into_iter().fold(SimDuration::ZERO, SimDuration::saturating_add);
     let sent = |kind: CollectiveKind, bytes| kind.sent(bytes, group.len());

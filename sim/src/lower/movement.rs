@@ -84,8 +84,8 @@ impl Lowering<'_> {
             return messages.iter().map(bare).collect();
         }
         let time = self.grouped_time(src, messages, &sizes);
-        let total =
-            kept_launch_us(time.launch_us, self.scenario.launch, &cluster.gpu(src).card) + time.wire_us;
+        let total = kept_launch_us(time.launch_us, self.scenario.device_launch(), &cluster.gpu(src).card)
+            + time.wire_us;
         let timing = Timing::from_us(total, time.transfer_us);
         let mean = sizes.iter().sum::<u64>() as f64 / sizes.len() as f64;
         let protocol = grouped_protocol(mean);
@@ -135,8 +135,8 @@ impl Lowering<'_> {
         let cluster = &self.scenario.cluster;
         let known = self.comm.of(&cluster.gpu(src).card.name);
         let pairs = known.and_then(|model| Some((model, model.pairs?)));
-        // A replayed graph hides the way from the host's call to the kernel, which is most of what pairs were measured to take.
-        let (Some((model, pairs)), Launch::Eager) = (pairs, self.scenario.launch) else {
+        // A replayed graph, or a host that is modelled by itself, hides the way from the host's call to the kernel, which is most of what pairs were measured to take.
+        let (Some((model, pairs)), Launch::Eager) = (pairs, self.scenario.device_launch()) else {
             return self.grouped(src, &[message]).remove(0);
         };
         let wire = self.wires.pair(src, message.dst);

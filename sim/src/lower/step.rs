@@ -11,7 +11,7 @@ use crate::collective::CollectiveKind;
 use crate::cost::{Cost, TooLong};
 use crate::model::{Op, OpKind};
 use crate::provenance::{Basis, Provenance};
-use crate::scenario::{Dtypes, Overlap};
+use crate::scenario::{Compression, Dtypes, Overlap};
 use crate::topology::GpuIdx;
 
 /// What a task is for.
@@ -21,8 +21,12 @@ pub enum Activity {
     Attention,
     /// The expert half of a layer.
     Experts,
+    /// Before the first layer: rows of the embedding table.
+    Embedding,
     /// After the last layer: LM head and sampling.
     Head,
+    /// Kernels around a compressed collective.
+    Quantise,
     /// Tokens to their experts.
     Dispatch,
     /// Expert outputs back.
@@ -45,7 +49,9 @@ impl Activity {
         match self {
             Self::Attention => "attention",
             Self::Experts => "experts",
+            Self::Embedding => "embedding",
             Self::Head => "head",
+            Self::Quantise => "quantise",
             Self::Dispatch => "dispatch",
             Self::Combine => "combine",
             Self::CacheExchange => "cache_exchange",
@@ -59,7 +65,13 @@ impl Activity {
     /// Whether data is on its way.
     pub const fn is_communication(self) -> bool {
         match self {
-            Self::Attention | Self::Experts | Self::Head | Self::Host | Self::Barrier => false,
+            Self::Attention
+            | Self::Experts
+            | Self::Embedding
+            | Self::Head
+            | Self::Quantise
+            | Self::Host
+            | Self::Barrier => false,
             Self::Dispatch | Self::Combine | Self::CacheExchange | Self::Collective(_) | Self::StageSend => {
                 true
             }
@@ -192,14 +204,15 @@ impl Step {
     ) -> Result<TaskId, TooLong> {
         let card = &lowering.scenario.cluster.gpu(gpu).card;
         let first = self.n_parts();
-        let mut time = SimDuration::ZERO;
+        let (mut time, mut n_launches) = (SimDuration::ZERO, 0);
         for op in ops.iter().filter(|op| !op.is_empty()) {
             let cost = lowering.cost.cost(op, card)?;
             time = time.checked_add(cost.time).ok_or(TooLong { op: op.kind.name() })?;
+            n_launches += op.n_launches();
             self.parts.push(Part::new(op, cost, lowering.scenario.model.dtype));
         }
         let parts = first..self.n_parts();
-        let launched = self.launch(lowering, place, gpu, self.n_parts() - first);
+        let launched = self.launch(lowering, place, gpu, n_launches);
         let info = TaskInfo { parts, ..TaskInfo::new((activity, place), Some(gpu)) };
         let (streams, work) = ([compute_stream(gpu)], Work::Compute { time });
         let Some(launched) = launched else { return Ok(self.push(&streams, after, work, info)) };
@@ -270,7 +283,13 @@ impl Step {
         group: &[GpuIdx],
         bytes: Bytes,
         after: &[TaskId],
-    ) -> TaskId {
+    ) -> Result<TaskId, TooLong> {
+        match (kind, lowering.scenario.collectives.compressed) {
+            (CollectiveKind::AllReduce, Compression::Int8) => {
+                return self.compressed_all_reduce(lowering, place, group, bytes, after);
+            }
+            (_, Compression::Int8 | Compression::None) => {}
+        }
         let launched: Vec<TaskId> =
             group.iter().filter_map(|&gpu| self.launch(lowering, place, gpu, 1)).collect();
         let collective = lowering.choose(kind, group, bytes);
@@ -285,7 +304,7 @@ impl Step {
                 &last,
             )];
         }
-        last[0]
+        Ok(last[0])
     }
 
     /// As [`Step::collective`], in the chunks of the scenario: each begins with its own of `after[member][chunk]`.
@@ -299,14 +318,15 @@ impl Step {
         group: &[GpuIdx],
         bytes: Bytes,
         after: &[Vec<TaskId>],
-    ) -> TaskId {
+    ) -> Result<TaskId, TooLong> {
         let overlap = lowering.scenario.overlap;
-        let chunks = (0..overlap.n_chunks()).map(|idx| {
+        let mut ends = Vec::new();
+        for idx in 0..overlap.n_chunks() {
             let after: Vec<TaskId> = after.iter().map(|tasks| tasks[idx as usize]).collect();
             let share = Bytes(overlap.share(bytes.0, idx));
-            self.collective(lowering, kind, place, group, share, &after)
-        });
-        chunks.last().expect("at least one chunk")
+            ends.push(self.collective(lowering, kind, place, group, share, &after)?);
+        }
+        Ok(*ends.last().expect("at least one chunk"))
     }
 
     fn n_parts(&self) -> u32 {

@@ -7,11 +7,14 @@ pub struct CollectiveRules {
     pub algorithm: AlgorithmRule,
     /// NCCL's protocol, where a profile says what it costs.
     pub protocol: ProtocolRule,
+    /// What all-reduces have on the way.
+    pub compressed: Compression,
 }
 
 impl CollectiveRules {
     /// Nothing is forced.
-    pub const AUTO: Self = Self { algorithm: AlgorithmRule::Auto, protocol: ProtocolRule::Auto };
+    pub const AUTO: Self =
+        Self { algorithm: AlgorithmRule::Auto, protocol: ProtocolRule::Auto, compressed: Compression::None };
 }
 
 /// An algorithm of collectives.
@@ -42,4 +45,13 @@ pub enum ProtocolRule {
     Ll128,
     /// A flag for a whole slice.
     Simple,
+}
+
+/// What all-reduces have on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// The values that are summed.
+    None,
+    /// 8-bit integers with a scale for each 256; kernels before, between and after.
+    Int8,
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::collectives::{AlgorithmRule, CollectiveRules, ProtocolRule};
+use super::collectives::{AlgorithmRule, CollectiveRules, Compression, ProtocolRule};
 use crate::input::kind::deserialize_names;
 
 /// How collectives are done.
@@ -16,6 +16,9 @@ pub struct CollectivesFile {
     /// NCCL's protocol; without a profile there is none.
     #[serde(default)]
     pub protocol: ProtocolFile,
+    /// `int8`: all-reduces send 8-bit values and their scales, and kernels quantise, sum and expand them.
+    #[serde(default)]
+    pub compressed: CompressionFile,
 }
 
 /// An algorithm that is forced where a group has the shape for it.
@@ -52,6 +55,22 @@ pub enum ProtocolFile {
     Simple,
 }
 
+/// What all-reduces have on the way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CompressionFile {
+    /// The values that are summed.
+    #[default]
+    None,
+    /// 8-bit integers.
+    Int8,
+}
+
+deserialize_names!(CompressionFile {
+    "none" => Self::None,
+    "int8" => Self::Int8,
+} planned []);
+
 deserialize_names!(AlgorithmFile {
     "auto" => Self::Auto,
     "ring" => Self::Ring,
@@ -84,6 +103,10 @@ impl From<CollectivesFile> for CollectiveRules {
             ProtocolFile::Ll128 => ProtocolRule::Ll128,
             ProtocolFile::Simple => ProtocolRule::Simple,
         };
-        Self { algorithm, protocol }
+        let compressed = match file.compressed {
+            CompressionFile::None => Compression::None,
+            CompressionFile::Int8 => Compression::Int8,
+        };
+        Self { algorithm, protocol, compressed }
     }
 }
