@@ -106,6 +106,26 @@ fn assert_requests_are_prompts_and_steps(model: &str, strategy: &str) {
     assert!((inference.energy_per_token_j() * tokens / request.energy_j - 1.0).abs() < 1e-12);
 }
 
+/// Four ranks share a prompt of 96 tokens in pieces of 12: those at the back end at 96, 84, 72 and 60 tokens, and each rank expands
+/// the latents up to there for itself, 312 in all.
+#[test]
+fn every_sequence_rank_expands_the_latents_that_it_meets() {
+    let latents = |sequences: u32| -> u64 {
+        let split = format!("{{ heads: 1, sequences: {sequences}, replicas: auto }}");
+        let strategy = format!(
+            "{{ kind: ma_separation, n_attention_gpus: 8, n_expert_gpus: 8, n_micro_batches: 1, experts: {{ ep: 8 }}, attention: {split} }}"
+        );
+        let workload = "{ phase: prefill, batch: 8, prompt_len: 96 }";
+        let scenario = by("deepseek-v2-lite", workload, &strategy);
+        let routing = routing_of(&scenario, &RoutingPool::default());
+        let cost = masim::cost::RooflineCost { dtypes: scenario.model.dtype, launch: scenario.launch };
+        let run = run_once(&scenario, &only_plan(&scenario), &routing, &cost).unwrap();
+        let expand = run.cold.parts.iter().filter(|part| part.kind == OpKind::Expand);
+        expand.map(|part| part.flops).sum()
+    };
+    assert_eq!(latents(4) * 96, latents(1) * 312);
+}
+
 /// A step of 48 tokens is fastest in one micro-batch, their prompts of 512 are not: one pool would idle.
 #[test]
 fn prompts_of_requests_have_their_own_micro_batches() {
