@@ -9,7 +9,7 @@ use masim::plan::Role;
 use masim::run::run_once;
 use masim::scenario::Scenario;
 use masim::search::{candidates, routing_of};
-use masim::sweep::{SweepRow, simulate_plan, simulate_row};
+use masim::sweep::{SweepRow, simulate, simulate_plan, simulate_row};
 use masim::theory::step_work;
 use masim_tests::{decode, only_plan};
 use masim_units::{Bytes, SimDuration};
@@ -104,6 +104,44 @@ fn assert_requests_are_prompts_and_steps(model: &str, strategy: &str) {
     assert!((request.energy_j - prompts.energy_j - 8.0 * steps.energy_j).abs() < 1e-9 * request.energy_j);
     let tokens = 48.0 * 9.0;
     assert!((inference.energy_per_token_j() * tokens / request.energy_j - 1.0).abs() < 1e-12);
+}
+
+/// Four ranks share a prompt of 96 tokens in pieces of 12: those at the back end at 96, 84, 72 and 60 tokens, and each rank expands
+/// the latents up to there for itself, 312 in all.
+#[test]
+fn every_sequence_rank_expands_the_latents_that_it_meets() {
+    let latents = |sequences: u32| -> u64 {
+        let split = format!("{{ heads: 1, sequences: {sequences}, replicas: auto }}");
+        let strategy = format!(
+            "{{ kind: ma_separation, n_attention_gpus: 8, n_expert_gpus: 8, n_micro_batches: 1, experts: {{ ep: 8 }}, attention: {split} }}"
+        );
+        let workload = "{ phase: prefill, batch: 8, prompt_len: 96 }";
+        let scenario = by("deepseek-v2-lite", workload, &strategy);
+        let routing = routing_of(&scenario, &RoutingPool::default());
+        let cost = masim::cost::RooflineCost { dtypes: scenario.model.dtype, launch: scenario.launch };
+        let run = run_once(&scenario, &only_plan(&scenario), &routing, &cost).unwrap();
+        let expand = run.cold.parts.iter().filter(|part| part.kind == OpKind::Expand);
+        expand.map(|part| part.flops).sum()
+    };
+    assert_eq!(latents(4) * 96, latents(1) * 312);
+}
+
+/// A step of 48 tokens is fastest in one micro-batch, their prompts of 512 are not: one pool would idle.
+#[test]
+fn prompts_of_requests_have_their_own_micro_batches() {
+    let workload = "{ phase: inference, batch: 48, prompt_len: 512, output_len: 4 }";
+    for strategy in [
+        "{ kind: ma_separation, n_attention_gpus: 8, n_expert_gpus: 8 }",
+        "{ kind: tp_pp, tp: 4, pp: 4, dp: 1 }",
+    ] {
+        let scenario = by("paper-4l", workload, strategy);
+        let (found, chosen) = simulate(&scenario, &RoutingPool::default()).unwrap();
+        let same = simulate_plan(&scenario, &found.plan, &RoutingPool::default()).unwrap();
+        assert_eq!(chosen.period_us.to_bits(), same.period_us.to_bits(), "{strategy}");
+        let [chosen, same] = [chosen, same].map(|metrics| metrics.request.unwrap());
+        assert!(chosen.ttft_us < 0.9 * same.ttft_us, "{strategy}: {} {}", chosen.ttft_us, same.ttft_us);
+        assert!((chosen.makespan_us - chosen.ttft_us - (same.makespan_us - same.ttft_us)).abs() < 1e-6);
+    }
 }
 
 /// Keys and values of 16 prompts of 100 tokens: 2 x 4 layers x 32 heads x 64 x 2 B each, wherever they lie; and whoever holds

@@ -139,11 +139,12 @@ impl AttentionBlock<'_, '_> {
             let (rank, share) = (at / heads, self.layout.head_shares[at % heads]);
             let mirrored = pieces.len() - 1 - rank;
             let mine = [Some(rank), Some(mirrored).filter(|&at| at != rank)];
-            for piece in mine.into_iter().flatten().map(|at| &pieces[at]) {
+            for at in mine.into_iter().flatten() {
+                let piece = &pieces[at];
                 let lens = (u64::from(piece.end - piece.start), u64::from(kv_len - q_len + piece.end));
                 let mut of_piece = ops.prefill_attention(n_sequences, lens, share.n_heads, share.n_kv_heads);
-                // Latents are expanded once, for the piece that meets all of them.
-                let n_before = if piece.end == q_len || n_ranks == 1 { 0 } else { of_piece.len() - 1 };
+                // Latents are expanded once, for the piece of this rank that meets more of them.
+                let n_before = if at == mirrored { 0 } else { of_piece.len() - 1 };
                 member.ops.extend(of_piece.drain(n_before..));
             }
         }
