@@ -47,6 +47,7 @@ masim=${CARGO_TARGET_DIR:-target}/debug/masim
 
 step "shipped scenarios"
 "$masim" run scenarios/decode.yaml
+"$masim" run scenarios/decode-mla.yaml
 "$masim" run scenarios/decode-trace.yaml
 "$masim" run scenarios/prefill.yaml
 "$masim" run scenarios/inference-bloom.yaml

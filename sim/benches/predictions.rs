@@ -60,12 +60,12 @@ fn ops(scenario: &Scenario, n_shapes: u64) -> Vec<Op> {
         ops.extend([
             layer.residual_norm(tokens),
             layer.residual(tokens),
-            layer.qkv_projection(tokens, 32, 32),
-            layer.decode_attention(tokens, tokens * 2048, 32, 32),
-            layer.prefill_attention(1, (tokens, tokens), 32, 32),
+            layer.decode_attention(tokens, (tokens * 2048, 2048), 32, 32),
             layer.output_projection(tokens, 32),
             layer.combine_sum(2 * tokens, tokens),
         ]);
+        ops.extend(layer.prefill_queries(tokens, 32, 32));
+        ops.extend(layer.prefill_attention(1, (tokens, tokens), 32, 32));
         ops.extend(layer.gate(tokens));
         ops.extend(layer.experts(rows, 16_384));
     }

@@ -11,7 +11,7 @@ use crate::fitted::{FamilyModel, Origin};
 use crate::load::RoutingSource;
 use crate::lower::Lowering;
 use crate::measurement::Family;
-use crate::model::{GroupRows, Op, OpShape};
+use crate::model::{CacheHeads, GroupRows, Op, OpShape};
 use crate::plan::Plan;
 use crate::provenance::{Basis, Provenance};
 use crate::scenario::{Jitter, JitterOrigin, Scenario};
@@ -199,16 +199,29 @@ fn shape(shape: &OpShape) -> String {
         OpShape::GroupedGemm { rows: GroupRows { rows, n_activated, .. }, n, k } => {
             format!("{rows} rows over {n_activated} experts x [{k}, {n}]")
         }
-        OpShape::DecodeAttention { batch, kv_tokens, n_heads, n_kv_heads, head_dim } => {
-            format!(
-                "{batch} sequences, {kv_tokens} cached tokens, {n_heads}:{n_kv_heads} heads of {head_dim}"
-            )
+        OpShape::BatchedGemm { n_batches, m, n, k } => format!("{n_batches} x [{m}, {k}] x [{k}, {n}]"),
+        OpShape::DecodeAttention { batch, kv_tokens, heads, .. } => {
+            format!("{batch} sequences, {kv_tokens} cached tokens, {}", heads_of(heads))
         }
-        OpShape::PrefillAttention { batch, q_len, kv_len, n_heads, n_kv_heads, head_dim } => {
-            format!("{batch} x {q_len} of {kv_len} tokens, {n_heads}:{n_kv_heads} heads of {head_dim}")
+        OpShape::PrefillAttention { batch, q_len, kv_len, heads } => {
+            format!("{batch} x {q_len} of {kv_len} tokens, {}", heads_of(heads))
         }
         OpShape::Elementwise { tokens, width, n_read, n_written } => {
             format!("[{tokens}, {width}], {n_read} read, {n_written} written")
+        }
+    }
+}
+
+fn heads_of(heads: CacheHeads) -> String {
+    match heads {
+        CacheHeads::Grouped { n_heads, n_kv_heads, head_dim } => {
+            format!("{n_heads}:{n_kv_heads} heads of {head_dim}")
+        }
+        CacheHeads::Absorbed(_) => {
+            format!("{} heads over one latent of {}", heads.n_heads(), heads.score_dim())
+        }
+        CacheHeads::Expanded(_) => {
+            format!("{} heads of {} and {}", heads.n_heads(), heads.score_dim(), heads.value_dim())
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! An error of a model is another thing: it is the same for all tasks of a kind, and is never drawn here.
 
-use masim_engine::{Flow, Work};
+use masim_engine::Work;
 use masim_units::{Bytes, SimDuration};
 
 use crate::load::{Purpose, rng_for, standard_normal};
@@ -56,13 +56,12 @@ impl Variation {
             }
             Work::Transfer { flows, slows } => {
                 let factor = factor(self.seed, (step, task), self.width_of_transfer(info));
-                let longer = |flow: &Flow| Flow {
-                    bytes: Bytes(scaled(flow.bytes.0, factor)),
-                    latency: SimDuration::from_ps(scaled(flow.latency.as_ps(), factor)),
-                    ..*flow
-                };
-                let flows: Vec<Flow> = flows.iter().map(longer).collect();
-                Work::Transfer { flows: flows.into(), slows: slows.clone() }
+                let mut flows = flows.clone();
+                for flow in flows.iter_mut() {
+                    flow.bytes = Bytes(scaled(flow.bytes.0, factor));
+                    flow.latency = SimDuration::from_ps(scaled(flow.latency.as_ps(), factor));
+                }
+                Work::Transfer { flows, slows: slows.clone() }
             }
             Work::Delay { .. } | Work::Barrier => work.clone(),
         });
@@ -97,7 +96,11 @@ fn family_of_kernel(part: &Part) -> Family {
         return regime.family;
     }
     match part.kind {
-        OpKind::QkvProjection | OpKind::OutputProjection | OpKind::LmHead => Family::Gemm,
+        OpKind::QkvProjection
+        | OpKind::Absorb
+        | OpKind::Expand
+        | OpKind::OutputProjection
+        | OpKind::LmHead => Family::Gemm,
         OpKind::DecodeAttention => Family::AttentionDecode,
         OpKind::PrefillAttention => Family::AttentionPrefill,
         OpKind::Gate | OpKind::Permute | OpKind::ExpertUp | OpKind::ExpertDown | OpKind::CombineSum => {
@@ -105,6 +108,7 @@ fn family_of_kernel(part: &Part) -> Family {
         }
         OpKind::Embedding
         | OpKind::Norm
+        | OpKind::Rope
         | OpKind::MergePartials
         | OpKind::Residual
         | OpKind::Activation
@@ -122,6 +126,7 @@ fn family_of_transfer(activity: Activity) -> Family {
         | Activity::StageSend
         | Activity::Attention
         | Activity::Experts
+        | Activity::Embedding
         | Activity::Head
         | Activity::Quantise
         | Activity::Host

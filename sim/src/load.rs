@@ -244,8 +244,13 @@ impl RoutingPool {
 mod tests {
     use super::*;
 
-    const MOE: MoeSpec =
-        MoeSpec { gated: false, n_routed_experts: 16, experts_per_token: 2, expert_hidden: 64 };
+    const MOE: MoeSpec = MoeSpec {
+        gated: false,
+        n_routed_experts: 16,
+        n_shared_experts: 0,
+        experts_per_token: 2,
+        expert_hidden: 64,
+    };
 
     fn tokens_per_expert(load: ExpertLoad, n_tokens: u32) -> Vec<u32> {
         let step = RoutingSource::new(load, MOE, 1, n_tokens, 7).step(3);

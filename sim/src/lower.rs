@@ -16,6 +16,7 @@ mod pieces;
 mod pipeline;
 mod prompts;
 mod routed;
+mod shared;
 pub mod step;
 mod traffic;
 mod wave;
@@ -86,6 +87,8 @@ pub struct Lowering<'a> {
     machines: BTreeMap<(GpuIdx, Option<GpuIdx>), Machine>,
     /// Cached tokens of all sequences before the one at each position; one longer than the batch.
     cached_before: Vec<u64>,
+    /// Cached tokens of each sequence.
+    contexts: Vec<u32>,
     /// Collects tasks and edges of the first step.
     shape: Option<ShapeBuilder>,
     /// Tasks and kernels of the step lowered last.
@@ -98,9 +101,10 @@ impl<'a> Lowering<'a> {
         let batch = scenario.workload.batch();
         // Prompts begin with empty caches.
         let context = scenario.workload.decode_context().unwrap_or(ContextLen::Fixed(0));
+        let contexts = context_lens(&context, batch, scenario.seed);
         let mut cached_before = vec![0];
         let mut sum = 0;
-        for len in context_lens(&context, batch, scenario.seed) {
+        for &len in &contexts {
             sum += u64::from(len);
             cached_before.push(sum);
         }
@@ -115,6 +119,7 @@ impl<'a> Lowering<'a> {
             collectives: Collectives::new(comm, scenario.collectives, scenario.device_launch()),
             machines: BTreeMap::new(),
             cached_before,
+            contexts,
             shape: Some(ShapeBuilder::new()),
             last_size: (0, 0),
         }
@@ -148,9 +153,11 @@ impl<'a> Lowering<'a> {
         self.collectives.choose(kind, group, bytes, &mut self.wires)
     }
 
-    /// Cached tokens of the sequences in `tokens`.
-    fn cached(&self, tokens: &std::ops::Range<u32>) -> u64 {
-        self.cached_before[tokens.end as usize] - self.cached_before[tokens.start as usize]
+    /// Cached tokens of the sequences in `tokens`: of all together, and of the one that has most.
+    fn cached(&self, tokens: &std::ops::Range<u32>) -> (u64, u64) {
+        let (start, end) = (tokens.start as usize, tokens.end as usize);
+        let longest = self.contexts[start..end].iter().max();
+        (self.cached_before[end] - self.cached_before[start], longest.map_or(0, |&len| len.into()))
     }
 
     /// What a communication kernel costs on `gpu` before the first byte leaves.

@@ -3,8 +3,9 @@
 use masim_units::Bytes;
 
 use crate::load::context_lens;
+use crate::model::LayerOps;
 use crate::plan::{HeadShare, PipelinePlan, Plan, RoutedPlan, share};
-use crate::scenario::{Dispatch, Scenario};
+use crate::scenario::{Dispatch, EmbeddingTable, Scenario};
 use crate::topology::GpuIdx;
 
 /// What the memory of one GPU holds.
@@ -104,8 +105,9 @@ impl Sizes<'_> {
     /// Projections and norms of one layer for a share of the heads.
     fn attention_weights(&self, share: HeadShare) -> u64 {
         let model = &self.scenario.model;
-        let heads = u64::from(2 * share.n_heads + 2 * share.n_kv_heads) * u64::from(model.attention.head_dim);
-        (heads + 2) * self.hidden() * model.dtype.weights.bytes()
+        let elements = model.attention.n_weights(model.hidden, share.n_heads, share.n_kv_heads);
+        let elements = u64::try_from(elements).expect("weights are bounded when they are read");
+        (elements + 2 * self.hidden()) * model.dtype.weights.bytes()
     }
 
     fn gate_weights(&self) -> u64 {
@@ -121,10 +123,18 @@ impl Sizes<'_> {
         matrices * self.hidden() * u64::from(width) * model.dtype.weights.bytes()
     }
 
-    /// A table of the vocabulary (embedding or LM head), split over `n_ranks`.
-    fn vocabulary(&self, n_ranks: u32) -> u64 {
+    /// The table of the LM head, split over `n_ranks`.
+    fn head_table(&self, n_ranks: u32) -> u64 {
         let model = &self.scenario.model;
         u64::from(model.vocab.unwrap_or(0).div_ceil(n_ranks)) * self.hidden() * model.dtype.weights.bytes()
+    }
+
+    /// The embedding table on a GPU of a group of `n_ranks`.
+    fn embedding_table(&self, n_ranks: u32) -> u64 {
+        match self.scenario.vocabulary.embedding {
+            EmbeddingTable::Replicated => self.head_table(1),
+            EmbeddingTable::Sharded => self.head_table(n_ranks),
+        }
     }
 
     /// Cache of `tokens` in one layer.
@@ -134,17 +144,14 @@ impl Sizes<'_> {
             .iter()
             .map(|&len| u64::from(len) + 1)
             .sum();
-        2 * cached
-            * u64::from(share.n_kv_heads)
-            * u64::from(model.attention.head_dim)
-            * model.dtype.kv.bytes()
+        cached * model.attention.n_kept(share.n_kv_heads) * model.dtype.kv.bytes()
     }
 
     /// Queries, keys, values, attention outputs and their projection for `tokens`.
     fn attention_working_set(&self, tokens: u64, share: HeadShare) -> u64 {
         let model = &self.scenario.model;
-        let heads = u64::from(2 * share.n_heads + 2 * share.n_kv_heads) * u64::from(model.attention.head_dim);
-        tokens * (heads + self.hidden()) * model.dtype.activations.bytes()
+        let heads = LayerOps::new(model).decode_heads(share.n_heads, share.n_kv_heads);
+        tokens * (heads.n_query() + heads.n_kept() + self.hidden()) * model.dtype.activations.bytes()
     }
 
     /// Inputs, inner and output rows of the experts.
@@ -183,7 +190,10 @@ impl Sizes<'_> {
         let gate = if plan.dispatch == Dispatch::M2n { self.gate_weights() } else { 0 };
         let members = plan.attention.members().map(|(replica, member, gpu)| {
             let share = plan.attention.head_shares[member % heads as usize];
-            let weights = layers * (self.attention_weights(share) + gate) + 2 * self.vocabulary(heads);
+            let shared = self.expert_weights(1, model.ffn.as_moe().shared_width());
+            let weights = layers * (self.attention_weights(share) + gate + shared)
+                + self.head_table(heads)
+                + self.embedding_table(heads);
             let held = self.held(plan, batch, (replica, member), share);
             let logits = held.n_next * u64::from(model.vocab.unwrap_or(0).div_ceil(heads));
             let stream = 2 * held.owned * self.hidden();
@@ -270,6 +280,7 @@ impl Sizes<'_> {
         let moe = model.ffn.as_moe();
         let tp = u32::try_from(plan.head_shares.len()).expect("fewer than 2^32 GPUs");
         let widths: Vec<u32> = share::sizes(moe.expert_hidden, tp, 0).collect();
+        let shared_widths: Vec<u32> = share::sizes(moe.shared_width(), tp, 0).collect();
         let mut all = Vec::new();
         for copy in &plan.copies {
             let sequences = u64::from(copy.tokens.end - copy.tokens.start);
@@ -278,17 +289,19 @@ impl Sizes<'_> {
             let in_flight = sequences.div_ceil(u64::from(plan.n_in_flight)) * at_once;
             for (idx, stage) in copy.stages.iter().enumerate() {
                 let layers = u64::from(stage.layers.end - stage.layers.start);
-                let n_tables = u64::from(idx == 0) + u64::from(idx + 1 == copy.stages.len());
+                let first = if idx == 0 { self.embedding_table(tp) } else { 0 };
+                let last = if idx + 1 == copy.stages.len() { self.head_table(tp) } else { 0 };
                 for (rank, (&gpu, &share)) in stage.gpus.iter().zip(&plan.head_shares).enumerate() {
                     let experts = self.expert_weights(moe.n_routed_experts, widths[rank]);
-                    let layer = self.attention_weights(share) + self.gate_weights() + experts;
+                    let shared = self.expert_weights(1, shared_widths[rank]);
+                    let layer = self.attention_weights(share) + self.gate_weights() + experts + shared;
                     let rows = in_flight * u64::from(moe.experts_per_token);
                     let working = self
                         .attention_working_set(in_flight, share)
                         .max(self.expert_working_set(rows, widths[rank]));
                     let stream = tokens * self.hidden() * model.dtype.activations.bytes();
                     let memory = GpuMemory {
-                        weights: Bytes(layers * layer + n_tables * self.vocabulary(tp)),
+                        weights: Bytes(layers * layer + first + last),
                         kv: Bytes(layers * self.kv(&copy.tokens, share)),
                         activations: Bytes(2 * stream + working),
                         buffers: Bytes(2 * in_flight * self.hidden() * model.dtype.activations.bytes()),

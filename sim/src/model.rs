@@ -2,9 +2,12 @@
 //!
 //! How long an operation takes is the business of `cost`.
 
+mod attention;
+mod cache_heads;
 mod group_rows;
 pub mod layer;
 
+pub use cache_heads::CacheHeads;
 pub use group_rows::GroupRows;
 pub use layer::LayerOps;
 
@@ -20,8 +23,14 @@ pub enum OpKind {
     Embedding,
     /// RMS or layer normalisation.
     Norm,
-    /// Hidden states to queries, keys and values.
+    /// Hidden states to queries, keys and values, or to the latents that they come from.
     QkvProjection,
+    /// Queries and keys rotated by the positions of their tokens.
+    Rope,
+    /// Queries of each head into the space of the latents, or outputs of each head out of it.
+    Absorb,
+    /// Keys and values of each head from the latents.
+    Expand,
     /// One query per sequence against its cache.
     DecodeAttention,
     /// The queries of a part of a prompt against all tokens up to their own.
@@ -59,6 +68,9 @@ impl OpKind {
             Self::Embedding => "embedding",
             Self::Norm => "norm",
             Self::QkvProjection => "qkv_projection",
+            Self::Rope => "rope",
+            Self::Absorb => "absorb",
+            Self::Expand => "expand",
             Self::DecodeAttention => "attention",
             Self::PrefillAttention => "prefill_attention",
             Self::MergePartials => "merge_partials",
@@ -107,18 +119,27 @@ pub enum OpShape {
         /// Depth.
         k: u64,
     },
+    /// One product for each head, with weights `[k, n]` of its own.
+    BatchedGemm {
+        /// Heads.
+        n_batches: u64,
+        /// Rows (tokens).
+        m: u64,
+        /// Columns of the weights of one head.
+        n: u64,
+        /// Depth.
+        k: u64,
+    },
     /// One query token per sequence.
     DecodeAttention {
         /// Sequences.
         batch: u64,
         /// Cached tokens, summed over the sequences.
         kv_tokens: u64,
-        /// Query heads on this GPU.
-        n_heads: u64,
-        /// Key/value heads on this GPU.
-        n_kv_heads: u64,
-        /// Width of a head.
-        head_dim: u64,
+        /// Those of the sequence that has most.
+        kv_len_max: u64,
+        /// The heads on this GPU.
+        heads: CacheHeads,
     },
     /// The last `q_len` of `kv_len` tokens of each sequence; every query meets the tokens up to its own.
     PrefillAttention {
@@ -128,12 +149,8 @@ pub enum OpShape {
         q_len: u64,
         /// Tokens of each, cached ones and queries together.
         kv_len: u64,
-        /// Query heads on this GPU.
-        n_heads: u64,
-        /// Key/value heads on this GPU.
-        n_kv_heads: u64,
-        /// Width of a head.
-        head_dim: u64,
+        /// The heads on this GPU.
+        heads: CacheHeads,
     },
     /// Element by element over `[tokens, width]`.
     Elementwise {
@@ -164,8 +181,11 @@ impl Op {
         match self.shape {
             OpShape::Gemm { m, n, k } => m == 0 || n == 0 || k == 0,
             OpShape::GroupedGemm { rows, .. } => rows.rows == 0,
-            OpShape::DecodeAttention { batch, n_heads, .. } => batch == 0 || n_heads == 0,
-            OpShape::PrefillAttention { batch, q_len, n_heads, .. } => batch * q_len == 0 || n_heads == 0,
+            OpShape::BatchedGemm { n_batches, m, .. } => n_batches == 0 || m == 0,
+            OpShape::DecodeAttention { batch, heads, .. } => batch == 0 || heads.n_heads() == 0,
+            OpShape::PrefillAttention { batch, q_len, heads, .. } => {
+                batch * q_len == 0 || heads.n_heads() == 0
+            }
             OpShape::Elementwise { tokens, width, .. } => tokens == 0 || width == 0,
         }
     }
@@ -174,7 +194,8 @@ impl Op {
     pub fn is_product(&self) -> bool {
         match self.shape {
             OpShape::Gemm { .. } | OpShape::GroupedGemm { .. } => true,
-            OpShape::DecodeAttention { .. }
+            OpShape::BatchedGemm { .. }
+            | OpShape::DecodeAttention { .. }
             | OpShape::PrefillAttention { .. }
             | OpShape::Elementwise { .. } => false,
         }
@@ -190,7 +211,9 @@ impl Op {
         match &mut self.shape {
             OpShape::Gemm { n, .. } | OpShape::GroupedGemm { n, .. } => *n = columns(*n),
             OpShape::Elementwise { width, .. } => *width = columns(*width),
-            OpShape::DecodeAttention { .. } | OpShape::PrefillAttention { .. } => {
+            OpShape::BatchedGemm { .. }
+            | OpShape::DecodeAttention { .. }
+            | OpShape::PrefillAttention { .. } => {
                 unreachable!("attention is not cut by columns")
             }
         }
@@ -199,19 +222,18 @@ impl Op {
 
     /// Arithmetic on matrix units; element-wise work counts as free beside its traffic.
     ///
-    /// Attention multiplies twice with every token that a query meets: `4 n_heads head_dim` per pair. In a
-    /// prompt, `q` queries at the end of `n` tokens meet `q (n - q) + q (q + 1) / 2` of them.
+    /// Attention multiplies each query with the key, and its weight with the value, of every token that it meets:
+    /// `2 n_heads (score_dim + value_dim)` per pair. In a prompt, `q` queries at the end of `n` tokens meet `q (n - q) + q (q + 1) / 2` of them.
     pub fn flops(&self) -> Flops {
         let product = |a: u64, b: u64, c: u64| Flops(2.0 * a as f64 * b as f64 * c as f64);
         match self.shape {
             OpShape::Gemm { m, n, k } => product(m, n, k),
             OpShape::GroupedGemm { rows, n, k } => product(rows.rows, n, k),
-            OpShape::DecodeAttention { kv_tokens, n_heads, head_dim, .. } => {
-                product(2 * kv_tokens, n_heads, head_dim)
-            }
-            OpShape::PrefillAttention { batch, q_len, kv_len, n_heads, head_dim, .. } => {
+            OpShape::BatchedGemm { n_batches, m, n, k } => product(n_batches * m, n, k),
+            OpShape::DecodeAttention { kv_tokens, heads, .. } => product(kv_tokens, heads.n_query(), 1),
+            OpShape::PrefillAttention { batch, q_len, kv_len, heads } => {
                 let pairs = q_len * kv_len.saturating_sub(q_len) + q_len * (q_len + 1) / 2;
-                product(2 * batch * pairs, n_heads, head_dim)
+                product(batch * pairs, heads.n_query(), 1)
             }
             OpShape::Elementwise { .. } => Flops::ZERO,
         }
@@ -230,20 +252,38 @@ impl Op {
             OpShape::GroupedGemm { rows, n, k } => {
                 rows.n_activated * k * n * weight + rows.rows * (k + n) * activation
             }
-            OpShape::DecodeAttention { batch, kv_tokens, n_heads, n_kv_heads, head_dim } => {
-                // Keys and values of the cache are read, those of the new token written; queries in, outputs out.
-                2 * (kv_tokens + batch) * n_kv_heads * head_dim * kv
-                    + 2 * batch * n_heads * head_dim * activation
+            OpShape::BatchedGemm { n_batches, m, n, k } => {
+                n_batches * (k * n * weight + (m * k + m * n) * activation)
             }
-            OpShape::PrefillAttention { batch, q_len, kv_len, n_heads, n_kv_heads, head_dim } => {
+            OpShape::DecodeAttention { batch, kv_tokens, heads, .. } => {
+                // Keys and values of the cache are read, those of the new token written; queries in, outputs out.
+                (kv_tokens * heads.n_read() + batch * heads.n_kept()) * kv
+                    + batch * heads.n_query() * activation
+            }
+            OpShape::PrefillAttention { batch, q_len, kv_len, heads } => {
                 // As in decode: keys and values of all tokens are read, those of the new ones written.
-                2 * batch * (kv_len + q_len) * n_kv_heads * head_dim * kv
-                    + 2 * batch * q_len * n_heads * head_dim * activation
+                batch * (kv_len * heads.n_read() + q_len * heads.n_kept()) * kv
+                    + batch * q_len * heads.n_query() * activation
             }
             OpShape::Elementwise { tokens, width, n_read, n_written } => {
                 tokens * width * (n_read + n_written) * activation
             }
         })
+    }
+
+    /// Kernels that a host launches for it.
+    ///
+    /// # Source
+    ///
+    /// vLLM: attention writes new keys and values in a kernel of its own (`reshape_and_cache`), a residual stream that is
+    /// not added inside a norm is added before it, and a token is chosen from gathered scores by two normalisations and a search.
+    pub fn n_launches(&self) -> u32 {
+        match (self.kind, self.shape) {
+            (OpKind::DecodeAttention | OpKind::PrefillAttention, _)
+            | (OpKind::Norm, OpShape::Elementwise { n_read: 3, .. }) => 2,
+            (OpKind::Sampling, OpShape::Elementwise { n_written: 1.., .. }) => 3,
+            _ => 1,
+        }
     }
 
     /// The format in which the matrix units work.
@@ -279,9 +319,8 @@ mod tests {
         let shape = OpShape::DecodeAttention {
             batch: 1024,
             kv_tokens: 1024 * 2048,
-            n_heads: 32,
-            n_kv_heads: 32,
-            head_dim: 64,
+            kv_len_max: 2048,
+            heads: CacheHeads::Grouped { n_heads: 32, n_kv_heads: 32, head_dim: 64 },
         };
         let op = Op { kind: OpKind::DecodeAttention, shape };
         assert_eq!(op.traffic(&BF16), Bytes(17_179_869_184 + 8_388_608 + 8_388_608));
@@ -289,8 +328,8 @@ mod tests {
     }
 
     fn prompt(q_len: u64, kv_len: u64) -> Op {
-        let shape =
-            OpShape::PrefillAttention { batch: 2, q_len, kv_len, n_heads: 8, n_kv_heads: 2, head_dim: 64 };
+        let heads = CacheHeads::Grouped { n_heads: 8, n_kv_heads: 2, head_dim: 64 };
+        let shape = OpShape::PrefillAttention { batch: 2, q_len, kv_len, heads };
         Op { kind: OpKind::PrefillAttention, shape }
     }
 

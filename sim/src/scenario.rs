@@ -7,11 +7,14 @@ pub mod collectives;
 pub mod jitter;
 pub mod overlap;
 
+pub mod vocabulary;
 pub mod count_file;
 pub mod collectives_file;
+pub mod vocabulary_file;
 pub mod jitter_file;
 pub mod overlap_file;
 pub mod strategy_file;
+pub mod attention_file;
 pub mod model_file;
 pub mod file;
 pub mod profiles;
@@ -31,13 +34,14 @@ pub use overlap::{Overlap, PAPER_OVERLAP};
 pub use patch::Patcher;
 pub use profiles::Profiles;
 
-pub use model::{AttentionSpec, Dtypes, FfnSpec, ModelSpec, MoeSpec};
+pub use model::{AttentionSpec, Dtypes, FfnSpec, LatentSpec, ModelSpec, MoeSpec, Norm, Position};
 pub use strategy::{
     AttentionSplit, Choice, Dispatch, DpEp, ExpertSplit, Forward, MaSeparation, Placement, Schedule,
     Strategy, TpPp,
 };
 pub use trace::RequestTrace;
-pub use workload::{ContextLen, ExpertLoad, HostOverhead, Launch, Workload};
+pub use vocabulary::{EmbeddingTable, Logits, Vocabulary};
+pub use workload::{ContextLen, ExpertLoad, HandOver, HostOverhead, Launch, Workload};
 
 use std::sync::Arc;
 
@@ -62,6 +66,8 @@ pub struct Scenario {
     pub launch: Launch,
     /// How collectives are to be done.
     pub collectives: CollectiveRules,
+    /// Who has which part of the vocabulary's tables and scores.
+    pub vocabulary: Vocabulary,
     /// How communication lies beside computation.
     pub overlap: Overlap,
     /// What the host spends; `None` leaves all of it to the launch costs of the cards.
@@ -78,5 +84,21 @@ impl Scenario {
     /// How kernels begin on a GPU: where the host's launches are modelled by themselves, they are there already.
     pub fn device_launch(&self) -> Launch {
         if self.host_overhead.is_some() { Launch::Graph } else { self.launch }
+    }
+
+    /// Rows of a decode step of `n_sequences`: those of the smallest captured graph that holds them.
+    ///
+    /// # Source
+    ///
+    /// vLLM captures graphs for 1, 2 and 4 sequences and multiples of 8 (`_get_graph_batch_size`).
+    pub fn graph_rows(&self, n_sequences: u32) -> u32 {
+        let multiple = self.host_overhead.and_then(|host| host.graph_batch);
+        match (self.launch, multiple) {
+            (Launch::Graph, Some(multiple)) if n_sequences >= multiple => {
+                n_sequences.next_multiple_of(multiple)
+            }
+            (Launch::Graph, Some(multiple)) => n_sequences.next_power_of_two().min(multiple),
+            (Launch::Graph | Launch::Eager, _) => n_sequences,
+        }
     }
 }

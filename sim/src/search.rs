@@ -73,11 +73,7 @@ pub fn search(
     let mut ranked = rank(scenario, fitting(scenario, plans)?, cost)?;
     let n_simulated = ranked.len().min(N_SIMULATED);
     if matches!(scenario.workload, Workload::Prefill { .. }) {
-        let mut runs = Vec::with_capacity(n_simulated);
-        for (_, plan, _) in &ranked[..n_simulated] {
-            runs.push(run_once(scenario, plan, routing, cost)?);
-        }
-        let (at, run) = (0..).zip(runs).min_by_key(|(_, run)| run.cold_end()).expect("a plan was simulated");
+        let (at, run) = first_tokens(scenario, &ranked, routing, cost)?;
         let (closed_form_us, plan, memory) = ranked.swap_remove(at);
         return Ok(Found { plan, run, memory, closed_form_us, n_candidates, n_simulated });
     }
@@ -93,6 +89,56 @@ pub fn search(
     let run = watch.finish(verdict)?;
     let (closed_form_us, plan, memory) = ranked.swap_remove(at);
     Ok(Found { plan, run, memory, closed_form_us, n_candidates, n_simulated })
+}
+
+/// Of the first few of `ranked`, the one whose prompts end first.
+fn first_tokens(
+    scenario: &Scenario,
+    ranked: &Ranked,
+    routing: &RoutingSource,
+    cost: &dyn CostModel,
+) -> Result<(usize, Run), RunError> {
+    let mut runs = Vec::with_capacity(N_SIMULATED);
+    for (_, plan, _) in ranked.iter().take(N_SIMULATED) {
+        runs.push(run_once(scenario, plan, routing, cost)?);
+    }
+    Ok((0..).zip(runs).min_by_key(|(_, run)| run.cold_end()).expect("a plan was simulated"))
+}
+
+/// The prompts of the inference `scenario`, which are `prompts`, on the GPUs of `plan`: where it is left open, in as many
+/// micro-batches as are best for them.
+///
+/// # Errors
+///
+/// [`RunError`] when simulated time cannot hold a run.
+pub fn run_prompts(
+    (scenario, prompts): (&Scenario, &Scenario),
+    plan: &Plan,
+    routing: &RoutingSource,
+    cost: &dyn CostModel,
+) -> Result<(Plan, Run), RunError> {
+    // Memory must hold whole requests.
+    let fitting = fitting(scenario, in_micro_batches(scenario, plan)).unwrap_or_default();
+    let mut ranked = rank(prompts, fitting, cost)?;
+    if ranked.is_empty() {
+        return Ok((plan.clone(), run_once(prompts, plan, routing, cost)?));
+    }
+    let (at, run) = first_tokens(prompts, &ranked, routing, cost)?;
+    Ok((ranked.swap_remove(at).1, run))
+}
+
+/// `plan` in every number of micro-batches that the strategy admits.
+fn in_micro_batches(scenario: &Scenario, plan: &Plan) -> Vec<Plan> {
+    match (plan, &scenario.strategy) {
+        (Plan::Routed(plan), Strategy::MaSeparation(spec)) => micro_batches(spec.n_micro_batches)
+            .filter(|&n| has_work(scenario, &plan.attention, n))
+            .map(|n_micro_batches| Plan::Routed(RoutedPlan { n_micro_batches, ..plan.clone() }))
+            .collect(),
+        (Plan::Pipeline(plan), Strategy::TpPp(spec)) => in_flight(scenario, *spec)
+            .map(|n_in_flight| Plan::Pipeline(PipelinePlan { n_in_flight, ..plan.clone() }))
+            .collect(),
+        (Plan::Routed(_) | Plan::Pipeline(_), _) => vec![plan.clone()],
+    }
 }
 
 type Fitting = Vec<(Plan, Vec<(GpuIdx, GpuMemory)>)>;
@@ -247,13 +293,19 @@ fn pipelines(scenario: &Scenario, spec: TpPp) -> Vec<Plan> {
     if spec.pp > model.n_layers || spec.tp > model.attention.n_heads {
         return Vec::new();
     }
-    let in_flight = match spec.n_in_flight {
+    let plan =
+        |n| Plan::Pipeline(PipelinePlan::new(spec, n, &model.attention, model.n_layers, batch(scenario)));
+    in_flight(scenario, spec).map(plan).collect()
+}
+
+/// Micro-batches in flight such that every copy has a sequence in each.
+fn in_flight(scenario: &Scenario, spec: TpPp) -> impl Iterator<Item = u32> {
+    let all = match spec.n_in_flight {
         Choice::Auto => spec.pp..=MAX_IN_FLIGHT_PER_STAGE * spec.pp,
         Choice::Fixed(n) => n..=n,
     };
-    let plan =
-        |n| Plan::Pipeline(PipelinePlan::new(spec, n, &model.attention, model.n_layers, batch(scenario)));
-    in_flight.filter(|n| batch(scenario) / spec.dp >= *n).map(plan).collect()
+    let n_sequences = batch(scenario) / spec.dp;
+    all.filter(move |n| n_sequences >= *n)
 }
 
 /// What stands against every plan, in words.

@@ -116,3 +116,30 @@ fn a_scenario_has_an_interval_that_simulations_confirm() {
     let (_, error) = expect(1, &[&run[..], &["--resimulate", "20"]].concat());
     assert!(error.contains("needs the errors of models"), "{error}");
 }
+
+/// Products were repeated, attention was not; shares that are given hold for all.
+#[test]
+fn how_far_times_stray_is_explained() {
+    let explained = |jitter: &str| {
+        let set = ["--set", jitter];
+        let (out, _) =
+            expect(0, &[&["explain", "scenarios/decode.yaml", "--json"], &WITH_VLLM[..], &set].concat());
+        let found: Value = serde_json::from_str(&out).unwrap();
+        let families = found["jitter"].as_array().unwrap().clone();
+        let width = |name: &str| {
+            let line = families.iter().find(|it| it["family"] == name).unwrap();
+            (number(line, "width"), line["source"].as_str().unwrap().to_owned())
+        };
+        ["gemm", "attention_decode", "p2p"].map(width)
+    };
+    let [gemm, attention, p2p] = explained("jitter=profile");
+    assert!(0.005 < gemm.0 && gemm.0 < 0.05 && gemm.1.contains("a100-sxm4-80gb-generic"), "{gemm:?}");
+    assert!(attention.0.abs() < 1e-12 && attention.1.contains("no row was repeated"), "{attention:?}");
+    assert!(p2p.0 > 0.005, "{p2p:?}");
+    let given = "jitter={ kernels: 0.02, communication: 0.05, source: made up }";
+    let widths = explained(given).map(|(width, source)| (width, source == "given by the scenario"));
+    assert_eq!(widths, [(0.02, true), (0.02, true), (0.05, true)]);
+    let (out, _) =
+        expect(0, &[&["run", "scenarios/decode.yaml", "--set", "jitter=profile"], &WITH_VLLM[..]].concat());
+    assert!(out.contains("jitter: no repeated rows of attention_prefill, attention_decode, moe"), "{out}");
+}

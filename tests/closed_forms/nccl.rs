@@ -258,7 +258,13 @@ fn hosts_must_know_the_counts() {
 #[test]
 fn a_host_launches_each_collective_once() {
     let us = SimDuration::from_us;
-    let host = HostOverhead { per_launch: us(5), per_step: us(10), per_sequence: us(0) };
+    let host = HostOverhead {
+        per_launch: us(5),
+        per_step: us(10),
+        per_sequence: us(0),
+        graph_batch: None,
+        hand_over: None,
+    };
     let flows = |found: &Found| -> Vec<_> {
         let flows = |work: &Work| match work {
             Work::Transfer { flows, .. } => flows.to_vec(),

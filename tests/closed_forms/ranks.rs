@@ -10,7 +10,13 @@ use masim::scenario::{ExpertLoad, MoeSpec};
 #[test]
 fn a_rank_gets_the_share_of_tokens_that_combinatorics_says() {
     const N_TOKENS: u32 = 20_000;
-    let moe = MoeSpec { gated: false, n_routed_experts: 256, experts_per_token: 8, expert_hidden: 1 };
+    let moe = MoeSpec {
+        gated: false,
+        n_routed_experts: 256,
+        n_shared_experts: 0,
+        experts_per_token: 8,
+        expert_hidden: 1,
+    };
     let routing = RoutingSource::new(ExpertLoad::Uniform, moe, 1, N_TOKENS, 11).step(0);
     for (n_ranks, rounded) in [(2, 0.9965), (4, 0.9036), (8, 0.6618)] {
         let per_rank = 256 / n_ranks;

@@ -3,6 +3,7 @@
 //! The arithmetic beside them is at 80 % of 2039 GB/s = 1631.2 GB/s, with 1.5 us for each kernel.
 
 use masim::load::RoutingPool;
+use masim::scenario::load_scenario;
 use masim::sweep::{RowJson, SweepRow, load_sweep, simulate_row};
 use masim_tests::{Shipped, decode};
 
@@ -87,19 +88,40 @@ fn work_bound_of_a_large_batch_is_memory() {
 ///
 /// - weights 14336 x (3 x 1792 + 1792 + 2 x 7168) x 2 B = 616.6 MB, 378.0 us; cache 8 x 576 x 2 x 14 x 128 x 2 B =
 ///   33.0 MB, 20.2 us; 8 kernels of 1.5 us and small traffic: 15.3 us; two all-reduces of 229 kB: 2 x 4.8 us
-/// - 70 x (378.0 + 20.2 + 15.3 + 9.7) = 29.6 ms; head 14336 x 31360 x 2 B = 899 MB, 0.55 ms; host 5 + 8 x 0.1 ms
+/// - 70 x (378.0 + 20.2 + 15.3 + 9.7) = 29.6 ms; head 14336 x 31360 x 2 B = 899 MB, 0.55 ms; host 1.4 + 2.8 ms + 8 x (120 + 7 x 44) us
+/// - the embedding summed over the GPUs, 8 us; scores of 8 x 250880 gathered, 3.5 MB at 300 GB/s, 18 us, and searched on each
+///   GPU, 8 arrays of 4.0 MB, 21 us
 ///
 /// Prompts of 8 x 512 tokens, at 75 % of 312 TFLOP/s = 234: 2 x 4096 x 14336 x 21504 = 2.53 TFLOP, 10.8 ms a layer;
-/// norms 4 x 117 MB, twice, 0.58 ms; two all-reduces of 117 MB, 2 x 0.69 ms: 70 x 12.8 = 896 ms, host 5.8 ms, head.
+/// sums and norms 5 x 117 MB, twice, 0.72 ms; two all-reduces of 117 MB, 2 x 0.69 ms: 70 x 12.9 = 906 ms, host 7.6 ms, head.
 #[test]
 fn inference_of_bloom() {
     let shipped = Shipped::default();
     let source = shipped.text("scenarios/inference-bloom.yaml").unwrap();
     let scenario = masim::scenario::load_scenario(&source, &shipped).unwrap();
     let row = simulate_row(&SweepRow::alone(scenario), &RoutingPool::default()).0;
-    assert_times(&row, ["35952.118", "35952.118", "22777.830"]);
+    assert_times(&row, ["37915.108", "37915.108", "22779.799"]);
     let whole = [row.ttft_us, row.makespan_us].map(|us| format!("{:.3}", us.unwrap()));
-    assert_eq!(whole, ["908549.488", "5474468.418"], "908.5 + 127 x 35.95 ms");
+    assert_eq!(whole, ["921142.638", "5736361.353"], "921.1 + 127 x 37.92 ms");
     // 8 x (98 W + 302 W x work), for 1024 tokens.
-    assert_eq!(format!("{:.3}", row.energy_per_token_j.unwrap()), "11.741");
+    assert_eq!(format!("{:.3}", row.energy_per_token_j.unwrap()), "11.964");
+}
+
+/// 4:12 with 64 prompts of 2,048 in chunks of 512: 4 x 4 waves of 16 x 512 tokens; at 75 % of 312 TFLOP/s. The four GPUs with
+/// two experts set the pace, 2,048 rows of each wave and layer.
+///
+/// - up, and down: 2 x 2048 x 4096 x 16384 FLOP = 274.9 GFLOP, 1174.7 + 1.5 us
+/// - activation: 2048 x 16384 x 4 B = 134.2 MB, 82.3 + 1.5 us
+/// - rows gathered: 2048 x 4096 x 4 B = 33.6 MB, 20.6 + 1.5 us; sums of as many rows to as many tokens: as much
+///
+/// 2 x 1176.2 + 83.8 + 2 x 22.1 = 2480.4 us; x 16 waves x 4 layers = 158.7 ms. The other 3.0 ms: the first wave's
+/// attention and its way there, 2.1 ms, and the last one's way back and its head, 0.9 ms; in between these GPUs never wait.
+#[test]
+fn prefill_scenario() {
+    let shipped = Shipped::default();
+    let scenario = load_scenario(&shipped.text("scenarios/prefill.yaml").unwrap(), &shipped).unwrap();
+    let row = simulate_row(&SweepRow::alone(scenario), &RoutingPool::default()).0;
+    assert_eq!((row.n_micro_batches, row.tpot_us), (Some(4), None));
+    let found = [row.ttft_us, row.work_bound_us].map(|us| format!("{:.3}", us.unwrap()));
+    assert_eq!(found, ["161768.510", "67681.762"]);
 }

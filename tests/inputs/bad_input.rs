@@ -238,15 +238,15 @@ fn a_reference_must_lead_somewhere() {
 #[test]
 fn a_model_in_place_is_checked_like_a_card() {
     let model = "{ name: x, n_layers: 0, hidden: 64, attention: { kind: mha, n_heads: 5, n_kv_heads: 2, head_dim: 3 },\n  \
-                 ffn: { kind: moe, gated: true, n_routed_experts: 4, n_shared_experts: 1, experts_per_token: 5, expert_hidden: 4 },\n  \
+                 ffn: { kind: moe, gated: true, n_routed_experts: 4, n_shared_experts: 70, experts_per_token: 5, expert_hidden: 4 },\n  \
                  dtype: { weights: bf16, activations: bf16, kv: bf16, dispatch: bf16, combine: bf16 }, assumed: [nothing] }";
     check(
         "paper-4l",
         model,
         "x.yaml:2:29: `model.n_layers`: 0 is out of range; expected 1 to 10000\n\
          x.yaml:2:92: `model.attention.n_kv_heads`: 2 differs from the 5 query heads; expected as many for `mha`\n\
-         x.yaml:3:95: `model.ffn.experts_per_token`: 5 is out of range; expected 1 to 4\n\
-         x.yaml:3:73: `model.ffn.n_shared_experts`: shared experts are not modelled yet; expected 0\n\
+         x.yaml:3:96: `model.ffn.experts_per_token`: 5 is out of range; expected 1 to 4\n\
+         x.yaml:3:73: `model.ffn.n_shared_experts`: 70 is out of range; expected 0 to 64\n\
          x.yaml:4:99: `model.assumed[0]`: the card has no key `nothing`\n\
          hint: say `kind: gqa` where query heads share key/value heads",
     );

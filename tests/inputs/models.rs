@@ -83,7 +83,7 @@ fn cards() -> Vec<(String, SourceText)> {
 /// Billions of parameters without norms and biases.
 fn billions(model: &ModelSpec, tables: Tables) -> f64 {
     let (moe, attention) = (model.ffn.as_moe(), model.attention);
-    let width = f64::from(2 * (attention.n_heads + attention.n_kv_heads) * attention.head_dim);
+    let width = attention.n_weights(1, attention.n_heads, attention.n_kv_heads) as f64;
     let experts = f64::from(moe.n_routed_experts * moe.n_matrices()) * f64::from(moe.expert_hidden);
     let gate = if moe.has_gate() { f64::from(moe.n_routed_experts) } else { 0.0 };
     let n_tables = if tables == Tables::One { 1.0 } else { 2.0 };

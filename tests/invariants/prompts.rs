@@ -2,16 +2,17 @@
 
 use masim::load::RoutingPool;
 use masim::lower::Activity;
+use masim::memory::{GpuMemory, memory};
 use masim::metrics::measure;
 use masim::model::OpKind;
 use masim::plan::Role;
 use masim::run::run_once;
 use masim::scenario::Scenario;
 use masim::search::{candidates, routing_of};
-use masim::sweep::{SweepRow, simulate_plan, simulate_row};
+use masim::sweep::{SweepRow, simulate, simulate_plan, simulate_row};
 use masim::theory::step_work;
 use masim_tests::{decode, only_plan};
-use masim_units::SimDuration;
+use masim_units::{Bytes, SimDuration};
 
 /// Sixteen GPUs as `tp x pp x dp`, and micro-batches in flight.
 const SPLITS: [(u32, u32, u32, u32); 5] =
@@ -80,21 +81,88 @@ fn accounts_of_prompts_add_up_to_the_makespan_and_no_split_beats_the_bound() {
 /// A request takes its prompt and one step for each further token.
 #[test]
 fn requests_are_prompts_and_steps() {
-    let inference =
-        split("llama-3.1-8b", "{ phase: inference, batch: 16, prompt_len: 64, output_len: 9 }", SPLITS[0]);
-    let prompts = split("llama-3.1-8b", "{ phase: prefill, batch: 16, prompt_len: 64 }", SPLITS[0]);
-    let steps = split("llama-3.1-8b", "{ phase: decode, batch: 16, context_len: 68 }", SPLITS[0]);
+    let pipeline = "{ kind: tp_pp, tp: 8, pp: 2, dp: 1, n_in_flight: 2 }".to_owned();
+    assert_requests_are_prompts_and_steps("llama-3.1-8b", &pipeline);
+    for strategy in [0, 1, 5, 6].map(|at| routed().swap_remove(at)) {
+        assert_requests_are_prompts_and_steps("paper-4l", &strategy);
+    }
+}
+
+fn assert_requests_are_prompts_and_steps(model: &str, strategy: &str) {
+    let phase = |workload: &str| by(model, workload, strategy);
+    let inference = phase("{ phase: inference, batch: 48, prompt_len: 64, output_len: 9 }");
+    let prompts = phase("{ phase: prefill, batch: 48, prompt_len: 64 }");
+    let steps = phase("{ phase: decode, batch: 48, context_len: 68 }");
     let run = |scenario: &Scenario| {
         simulate_plan(scenario, &candidates(scenario)[0], &RoutingPool::default()).unwrap()
     };
     let (inference, prompts, steps) = (run(&inference), run(&prompts), run(&steps));
     let request = inference.request.unwrap();
-    assert_eq!(request.ttft_us.to_bits(), prompts.period_us.to_bits());
-    assert_eq!(inference.period_us.to_bits(), steps.period_us.to_bits());
+    assert_eq!(request.ttft_us.to_bits(), prompts.period_us.to_bits(), "{strategy}");
+    assert_eq!(inference.period_us.to_bits(), steps.period_us.to_bits(), "{strategy}");
     assert!((request.makespan_us - prompts.period_us - 8.0 * steps.period_us).abs() < 1e-6);
     assert!((request.energy_j - prompts.energy_j - 8.0 * steps.energy_j).abs() < 1e-9 * request.energy_j);
-    let tokens = 16.0 * 9.0;
+    let tokens = 48.0 * 9.0;
     assert!((inference.energy_per_token_j() * tokens / request.energy_j - 1.0).abs() < 1e-12);
+}
+
+/// Four ranks share a prompt of 96 tokens in pieces of 12: those at the back end at 96, 84, 72 and 60 tokens, and each rank expands
+/// the latents up to there for itself, 312 in all.
+#[test]
+fn every_sequence_rank_expands_the_latents_that_it_meets() {
+    let latents = |sequences: u32| -> u64 {
+        let split = format!("{{ heads: 1, sequences: {sequences}, replicas: auto }}");
+        let strategy = format!(
+            "{{ kind: ma_separation, n_attention_gpus: 8, n_expert_gpus: 8, n_micro_batches: 1, experts: {{ ep: 8 }}, attention: {split} }}"
+        );
+        let workload = "{ phase: prefill, batch: 8, prompt_len: 96 }";
+        let scenario = by("deepseek-v2-lite", workload, &strategy);
+        let routing = routing_of(&scenario, &RoutingPool::default());
+        let cost = masim::cost::RooflineCost { dtypes: scenario.model.dtype, launch: scenario.launch };
+        let run = run_once(&scenario, &only_plan(&scenario), &routing, &cost).unwrap();
+        let expand = run.cold.parts.iter().filter(|part| part.kind == OpKind::Expand);
+        expand.map(|part| part.flops).sum()
+    };
+    assert_eq!(latents(4) * 96, latents(1) * 312);
+}
+
+/// A step of 48 tokens is fastest in one micro-batch, their prompts of 512 are not: one pool would idle.
+#[test]
+fn prompts_of_requests_have_their_own_micro_batches() {
+    let workload = "{ phase: inference, batch: 48, prompt_len: 512, output_len: 4 }";
+    for strategy in [
+        "{ kind: ma_separation, n_attention_gpus: 8, n_expert_gpus: 8 }",
+        "{ kind: tp_pp, tp: 4, pp: 4, dp: 1 }",
+    ] {
+        let scenario = by("paper-4l", workload, strategy);
+        let (found, chosen) = simulate(&scenario, &RoutingPool::default()).unwrap();
+        let same = simulate_plan(&scenario, &found.plan, &RoutingPool::default()).unwrap();
+        assert_eq!(chosen.period_us.to_bits(), same.period_us.to_bits(), "{strategy}");
+        let [chosen, same] = [chosen, same].map(|metrics| metrics.request.unwrap());
+        assert!(chosen.ttft_us < 0.9 * same.ttft_us, "{strategy}: {} {}", chosen.ttft_us, same.ttft_us);
+        assert!((chosen.makespan_us - chosen.ttft_us - (same.makespan_us - same.ttft_us)).abs() < 1e-6);
+    }
+}
+
+/// Keys and values of 16 prompts of 100 tokens: 2 x 4 layers x 32 heads x 64 x 2 B each, wherever they lie; and whoever holds
+/// larger chunks of the residual stream needs more for them.
+#[test]
+fn the_cache_of_prompts_is_held_once() {
+    let whole = 16 * 100 * 2 * 4 * 32 * 64 * 2;
+    for strategy in routed() {
+        let held = |chunk: &str| {
+            let workload = format!("{{ phase: prefill, batch: 16, prompt_len: 100, chunk_len: {chunk} }}");
+            let scenario = by("paper-4l", &workload, &strategy);
+            let memory = memory(&scenario, &only_plan(&scenario));
+            let sum = |of: fn(&GpuMemory) -> Bytes| memory.iter().map(|(_, it)| of(it).0).sum::<u64>();
+            (sum(|it| it.kv), sum(|it| it.activations))
+        };
+        let (short, long) = (held("25"), held("100"));
+        assert_eq!(short.0, long.0);
+        // Shares are rounded up to whole bytes.
+        assert!(whole <= short.0 && short.0 < whole + 10_000, "{strategy}: {} of {whole}", short.0);
+        assert!(short.1 < long.1, "{strategy}");
+    }
 }
 
 /// Between nothing to do and the limit; and what does more draws more.

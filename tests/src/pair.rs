@@ -73,7 +73,7 @@ model:
   name: made-up
   n_layers: {n_layers}
   hidden: 500
-  attention: {{ kind: mha, n_heads: 4, n_kv_heads: 4, head_dim: 64 }}
+  attention: {{ kind: mha, n_heads: 4, n_kv_heads: 4, head_dim: 64, position: none }}
   ffn: {{ kind: moe, gated: false, n_routed_experts: 2, n_shared_experts: 0, experts_per_token: 1, expert_hidden: 64, n_dense_layers: 0, dense_hidden: null }}
   vocab: null
   dtype: {{ weights: bf16, activations: bf16, kv: bf16, dispatch: bf16, combine: bf16 }}

@@ -124,8 +124,9 @@ impl Grid<'_> {
         for (n_heads, n_kv_heads) in self.heads() {
             for (batch, kv_len) in powers(BATCH).flat_map(|batch| powers(KV_LEN).map(move |len| (batch, len)))
             {
-                let time_us =
-                    self.time_us(&[self.ops().decode_attention(batch, batch * kv_len, n_heads, n_kv_heads)])?;
+                let cached = (batch * kv_len, kv_len);
+                let op = self.ops().decode_attention(batch, cached, n_heads, n_kv_heads);
+                let time_us = self.time_us(&[op])?;
                 let [n_heads, n_kv_heads, head_dim] = [n_heads, n_kv_heads, head_dim].map(u64::from);
                 let work = DecodeWork { dtype, batch, kv_len, n_heads, n_kv_heads, head_dim };
                 rows.push((Work::Decode(work), time_us));
@@ -142,8 +143,8 @@ impl Grid<'_> {
             let shapes =
                 powers(PROMPT_BATCH).flat_map(|batch| powers(PROMPT_LEN).map(move |len| (batch, len)));
             for (batch, len) in shapes {
-                let op = self.ops().prefill_attention(batch, (len, len), n_heads, n_kv_heads);
-                let time_us = self.time_us(&[op])?;
+                let ops = self.ops().prefill_attention(batch, (len, len), n_heads, n_kv_heads);
+                let time_us = self.time_us(&ops)?;
                 let [n_heads, n_kv_heads, head_dim] = [n_heads, n_kv_heads, head_dim].map(u64::from);
                 let work =
                     PrefillWork { dtype, batch, q_len: len, kv_len: len, n_heads, n_kv_heads, head_dim };

@@ -8,6 +8,7 @@ use masim_units::SimDuration;
 use super::roofline::RooflineCost;
 use super::{Cost, CostModel, TooLong};
 use crate::fitted::{CardModels, FamilyModel, regime};
+use crate::kernel::Chip;
 use crate::kernel::decode::{DecodeBatch, DecodeParams, decode_batch_us};
 use crate::kernel::elementwise::{ElementwiseParams, elementwise_us, stream_us};
 use crate::kernel::gemm::{GemmParams, gemm_us};
@@ -16,12 +17,11 @@ use crate::kernel::moe::product::{Product, product_us};
 use crate::kernel::moe::rows::ExpertRows;
 use crate::kernel::moe::tuned::is_tuned;
 use crate::kernel::moe::{gate_us, memory};
-use crate::kernel::prefill::{PrefillParams, prefill_us};
-use crate::kernel::{Chip, Heads};
+use crate::kernel::prefill::{PrefillBatch, PrefillParams, prefill_batch_us};
 use crate::measurement::{
     DecodeWork, Distribution, ElementwiseKind, ElementwiseWork, Family, GemmWork, MoeWork, PrefillWork, Work,
 };
-use crate::model::{GroupRows, Op, OpKind, OpShape};
+use crate::model::{CacheHeads, GroupRows, Op, OpKind, OpShape};
 use crate::provenance::Basis;
 use crate::scenario::{Launch, Profiles};
 use crate::topology::{Dtype, GpuCard};
@@ -130,27 +130,34 @@ impl Models {
                 let us = expert_product_us(params, op.kind, rows, (n, k), dtype, chip);
                 Some((us, model, Some(experts_work(op.kind, rows, (n, k), dtype))))
             }
-            OpShape::DecodeAttention { batch, kv_tokens, n_heads, n_kv_heads, head_dim } => {
+            OpShape::BatchedGemm { n_batches, m, n, k } => {
+                // As one product with all heads' weights side by side, whose rows each head reads for itself.
+                let (params, model) = self.gemm.as_ref()?;
+                let us = gemm_us(params, &GemmWork { dtype, m, n: n_batches * n, k }, chip);
+                let again = ((n_batches - 1) * m * k * dtype.bytes()) as f64;
+                Some((us + again / chip.memory, model, None))
+            }
+            OpShape::DecodeAttention { batch, kv_tokens, kv_len_max, heads } => {
                 let (params, model) = self.decode.as_ref()?;
-                let heads = Heads::grouped(n_heads, n_kv_heads, head_dim);
-                // The longest of a batch is not known here; its mean stands for it.
-                let mean = kv_tokens as f64 / batch as f64;
                 let sequences = DecodeBatch {
                     n_sequences: batch as f64,
                     kv_tokens: kv_tokens as f64,
-                    kv_len_max: mean,
+                    kv_len_max: kv_len_max as f64,
                     query_bytes: dtype.bytes() as f64,
                     cache_bytes: kv.bytes() as f64,
                 };
-                let us = decode_batch_us(params, &sequences, heads, chip);
+                let us = decode_batch_us(params, &sequences, heads.of_kernel(), chip);
                 let kv_len = kv_tokens.div_ceil(batch);
+                let (n_heads, n_kv_heads, head_dim) = measured_heads(heads);
                 let work = DecodeWork { dtype, batch, kv_len, n_heads, n_kv_heads, head_dim };
                 Some((us, model, Some(Work::Decode(work))))
             }
-            OpShape::PrefillAttention { batch, q_len, kv_len, n_heads, n_kv_heads, head_dim } => {
+            OpShape::PrefillAttention { batch, q_len, kv_len, heads } => {
                 let (params, model) = self.prefill.as_ref()?;
+                let (n_heads, n_kv_heads, head_dim) = measured_heads(heads);
                 let work = PrefillWork { dtype, batch, q_len, kv_len, n_heads, n_kv_heads, head_dim };
-                Some((prefill_us(params, &work, chip), model, Some(Work::Prefill(work))))
+                let us = prefill_batch_us(params, &PrefillBatch::new(&work), heads.of_kernel(), chip);
+                Some((us, model, Some(Work::Prefill(work))))
             }
             OpShape::Elementwise { tokens, width, n_read, n_written } => {
                 self.elementwise(op.kind, (tokens, width), (n_read, n_written), dtype, chip)
@@ -179,6 +186,7 @@ impl Models {
         let (params, model) = self.elementwise.as_ref()?;
         let kind = match op {
             OpKind::Norm => Some(ElementwiseKind::InputLayernorm),
+            OpKind::Rope => Some(ElementwiseKind::AttnRope),
             OpKind::Residual => Some(ElementwiseKind::Add),
             // Gated activations read two arrays, as those that were measured.
             OpKind::Activation if n_read == 2 => Some(ElementwiseKind::MlpAct),
@@ -186,10 +194,23 @@ impl Models {
         };
         if let Some(kind) = kind {
             let work = ElementwiseWork { dtype, kind, tokens, width };
-            return Some((elementwise_us(params, &work, chip), model, Some(Work::Elementwise(work))));
+            // Norms were measured without the residual stream, whose arrays come on top.
+            let n_more = if op == OpKind::Norm { n_read + n_written - 2 } else { 0 };
+            let more = (tokens * width * n_more * dtype.bytes()) as f64 / (chip.memory * params.memory_share);
+            let us = elementwise_us(params, &work, chip) + more;
+            return Some((us, model, Some(Work::Elementwise(work))));
         }
         let bytes = tokens * width * (n_read + n_written) * dtype.bytes();
         Some((stream_us(params, bytes as f64, chip), model, None))
+    }
+}
+
+/// The heads of a measured row that come closest: query heads, key/value heads, and the width of a query.
+fn measured_heads(heads: CacheHeads) -> (u64, u64, u64) {
+    match heads {
+        CacheHeads::Grouped { n_heads, n_kv_heads, head_dim } => (n_heads, n_kv_heads, head_dim),
+        CacheHeads::Absorbed(_) => (heads.n_heads(), 1, heads.score_dim()),
+        CacheHeads::Expanded(_) => (heads.n_heads(), heads.n_heads(), heads.score_dim()),
     }
 }
 

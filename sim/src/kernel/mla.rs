@@ -13,7 +13,7 @@ use super::prefill::{PrefillBatch, PrefillParams, prefill_batch_us};
 /// # Source
 ///
 /// DeepSeek-AI, "DeepSeek-V2", 2024, section 2.1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Latent {
     /// Query heads.
     pub n_heads: u64,

@@ -68,7 +68,11 @@ impl AttentionBlock<'_, '_> {
         let ops = self.lowering.ops;
         for (at, member) in members.iter_mut().enumerate() {
             let (sequence_rank, share) = (at / heads as usize, self.layout.head_shares[at % heads as usize]);
-            member.ops.push(ops.qkv_projection(rank_tokens[sequence_rank], share.n_heads, share.n_kv_heads));
+            let tokens = rank_tokens[sequence_rank];
+            member.ops.extend(match self.wave.tokens {
+                Tokens::Newest => ops.decode_queries(tokens, share.n_heads, share.n_kv_heads),
+                Tokens::Chunk { .. } => ops.prefill_queries(tokens, share.n_heads, share.n_kv_heads),
+            });
         }
         match self.wave.tokens {
             Tokens::Newest => self.over_cache(&mut members, &rank_tokens)?,
@@ -77,7 +81,10 @@ impl AttentionBlock<'_, '_> {
         for (at, member) in members.iter_mut().enumerate() {
             let (tokens, share) =
                 (rank_tokens[at / heads as usize], self.layout.head_shares[at % heads as usize]);
-            member.ops.push(ops.output_projection(tokens, share.n_heads));
+            match self.wave.tokens {
+                Tokens::Newest => member.ops.extend(ops.decode_outputs(tokens, share.n_heads)),
+                Tokens::Chunk { .. } => member.ops.push(ops.output_projection(tokens, share.n_heads)),
+            }
         }
         self.over_heads(CollectiveKind::ReduceScatter, &mut members, &rank_tokens)?;
         let mut last = Vec::with_capacity(members.len());
@@ -92,11 +99,12 @@ impl AttentionBlock<'_, '_> {
     fn over_cache(&mut self, members: &mut [Pending], rank_tokens: &[u64]) -> Result<(), TooLong> {
         let (ops, heads, sequences) = (self.lowering.ops, self.layout.heads as usize, self.layout.sequences);
         let replica_tokens: u64 = members.iter().map(|member| member.owned).sum();
-        let cached = self.lowering.cached(&self.wave.sequences[self.replica]);
+        let (cached, longest) = self.lowering.cached(&self.wave.sequences[self.replica]);
         self.exchange_queries(members, rank_tokens)?;
         for (at, member) in members.iter_mut().enumerate() {
             let share = self.layout.head_shares[at % heads];
-            let cached_here = cached.div_ceil(u64::from(sequences));
+            let here = |tokens: u64| tokens.div_ceil(u64::from(sequences));
+            let cached_here = (here(cached), here(longest));
             let (n_heads, n_kv_heads) = (share.n_heads, share.n_kv_heads);
             member.ops.push(ops.decode_attention(replica_tokens, cached_here, n_heads, n_kv_heads));
         }
@@ -131,9 +139,13 @@ impl AttentionBlock<'_, '_> {
             let (rank, share) = (at / heads, self.layout.head_shares[at % heads]);
             let mirrored = pieces.len() - 1 - rank;
             let mine = [Some(rank), Some(mirrored).filter(|&at| at != rank)];
-            for piece in mine.into_iter().flatten().map(|at| &pieces[at]) {
+            for at in mine.into_iter().flatten() {
+                let piece = &pieces[at];
                 let lens = (u64::from(piece.end - piece.start), u64::from(kv_len - q_len + piece.end));
-                member.ops.push(ops.prefill_attention(n_sequences, lens, share.n_heads, share.n_kv_heads));
+                let mut of_piece = ops.prefill_attention(n_sequences, lens, share.n_heads, share.n_kv_heads);
+                // Latents are expanded once, for the piece of this rank that meets more of them.
+                let n_before = if at == mirrored { 0 } else { of_piece.len() - 1 };
+                member.ops.extend(of_piece.drain(n_before..));
             }
         }
         Ok(())
@@ -142,10 +154,10 @@ impl AttentionBlock<'_, '_> {
     /// Keys and values of `tokens` come to every sequence rank, for its own heads.
     fn gather_keys(&mut self, members: &mut [Pending], tokens: u64) -> Result<(), TooLong> {
         let model = &self.lowering.scenario.model;
-        let row = 2 * u64::from(model.attention.head_dim) * model.dtype.kv.bytes();
+        let (spec, kv) = (model.attention, model.dtype.kv.bytes());
         let heads = self.layout.heads as usize;
         for head_rank in 0..heads {
-            let bytes = Bytes(tokens * u64::from(self.layout.head_shares[head_rank].n_kv_heads) * row);
+            let bytes = Bytes(tokens * spec.n_kept(self.layout.head_shares[head_rank].n_kv_heads) * kv);
             let ranks: Vec<usize> = (head_rank..members.len()).step_by(heads).collect();
             let after =
                 ranks.iter().map(|&at| self.flush(&mut members[at])).collect::<Result<Vec<_>, _>>()?;
@@ -213,10 +225,11 @@ impl AttentionBlock<'_, '_> {
     fn exchange_queries(&mut self, members: &mut [Pending], tokens: &[u64]) -> Result<(), TooLong> {
         let model = &self.lowering.scenario.model;
         let (activation, kv) = (model.dtype.activations.bytes(), model.dtype.kv.bytes());
-        let (head_dim, sequences) = (u64::from(model.attention.head_dim), u64::from(self.layout.sequences));
+        let (ops, sequences) = (self.lowering.ops, u64::from(self.layout.sequences));
         self.over_sequences(members, |share, src, _| {
-            let queries = tokens[src] * u64::from(share.n_heads) * head_dim * activation;
-            let rows = 2 * tokens[src] * u64::from(share.n_kv_heads) * head_dim * kv;
+            let heads = ops.decode_heads(share.n_heads, share.n_kv_heads);
+            let queries = tokens[src] * heads.n_heads() * heads.score_dim() * activation;
+            let rows = tokens[src] * heads.n_kept() * kv;
             queries + rows.div_ceil(sequences)
         })
     }
@@ -224,7 +237,8 @@ impl AttentionBlock<'_, '_> {
     /// Partial outputs go back to the owner of the query.
     fn exchange_partials(&mut self, members: &mut [Pending], tokens: &[u64]) -> Result<(), TooLong> {
         let model = &self.lowering.scenario.model;
-        let head = u64::from(model.attention.head_dim) * model.dtype.activations.bytes() + LOG_SUM_EXP_BYTES;
+        let width = self.lowering.ops.decode_heads(1, 1).value_dim();
+        let head = width * model.dtype.activations.bytes() + LOG_SUM_EXP_BYTES;
         self.over_sequences(members, |share, _, dst| tokens[dst] * u64::from(share.n_heads) * head)
     }
 

@@ -26,10 +26,8 @@ impl Step {
         let value_bytes = lowering.scenario.model.dtype.activations.bytes();
         let buffers = Quantised::new(bytes, value_bytes, group.len() as u64);
         let [quantise, reduce, expand] = buffers.traffic();
-        let after: Vec<&[TaskId]> = match after.len() == group.len() {
-            true => after.chunks(1).collect(),
-            false => vec![after; group.len()],
-        };
+        let after: Vec<&[TaskId]> =
+            if after.len() == group.len() { after.chunks(1).collect() } else { vec![after; group.len()] };
         let quantised = self.kernels(lowering, place, group, quantise, &after)?;
         let all = buffers.all;
         let exchanged = self.collective(lowering, CollectiveKind::AllToAll, place, group, all, &quantised)?;

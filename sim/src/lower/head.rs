@@ -9,6 +9,7 @@ use crate::collective::CollectiveKind;
 use crate::cost::TooLong;
 use crate::model::Op;
 use crate::plan::share;
+use crate::scenario::Logits;
 use crate::topology::GpuIdx;
 
 /// Bytes that say which token a rank would choose: its score (fp32) and its id.
@@ -45,43 +46,60 @@ pub(super) fn lm_head(
             .map(|(&gpu, (all, after))| step.compute(lowering, what, gpu, &all, &after));
         return tasks.collect();
     };
-    let shares = share::sizes(vocab, n_ranks, 0).map(|share| ops.lm_head(n_tokens, u64::from(share)));
-    let first = group.iter().zip(inputs).zip(shares);
+    let logits = lowering.scenario.vocabulary.logits;
+    let score_bytes = model.dtype.activations.bytes();
+    let mut heads: Vec<Vec<Op>> =
+        share::sizes(vocab, n_ranks, 0).map(|share| vec![ops.lm_head(n_tokens, u64::from(share))]).collect();
+    let chosen = |share: u32| ops.sampling(n_tokens, u64::from(share), logits);
+    if n_ranks == 1 || logits == Logits::Local {
+        let shares = share::sizes(vocab, n_ranks, 0);
+        heads.iter_mut().zip(shares).for_each(|(head, share)| head.push(chosen(share)));
+    }
+    let scored = scores(lowering, step, place, group, (n_tokens * row, stream), inputs, heads)?;
     if n_ranks == 1 {
-        let tasks = first.map(|((&gpu, (mut all, after)), head)| {
+        return Ok(scored);
+    }
+    let gathered = match logits {
+        Logits::Local => CANDIDATE_BYTES * u64::from(n_ranks),
+        Logits::Gathered => u64::from(vocab) * score_bytes,
+    };
+    let bytes = Bytes(n_tokens * gathered);
+    let known = step.collective(lowering, CollectiveKind::AllGather, place, group, bytes, &scored)?;
+    match logits {
+        Logits::Local => Ok(vec![known; group.len()]),
+        Logits::Gathered => {
+            let choose = [chosen(vocab)];
+            let tasks = group.iter().map(|&gpu| step.compute(lowering, what, gpu, &choose, &[known]));
+            tasks.collect()
+        }
+    }
+}
+
+/// The kernels `heads` of every member, over a residual stream of `bytes`; the result is the last task of each.
+fn scores(
+    lowering: &mut Lowering,
+    step: &mut Step,
+    place: Place,
+    group: &[GpuIdx],
+    (bytes, stream): (u64, Stream),
+    inputs: Vec<(Vec<Op>, Vec<TaskId>)>,
+    heads: Vec<Vec<Op>>,
+) -> Result<Vec<TaskId>, TooLong> {
+    let what = (Activity::Head, place);
+    let first = group.iter().zip(inputs);
+    if stream == Stream::Replicated || group.len() == 1 {
+        let tasks = first.zip(heads).map(|((&gpu, (mut all, after)), head)| {
             all.extend(head);
             step.compute(lowering, what, gpu, &all, &after)
         });
         return tasks.collect();
     }
-    let mut tasks = Vec::with_capacity(group.len());
-    let heads: Vec<[Op; 2]> = match stream {
-        Stream::Sharded => {
-            let mut heads = Vec::new();
-            for ((&gpu, (all, after)), head) in first {
-                tasks.push(step.compute(lowering, what, gpu, &all, &after)?);
-                heads.push(head);
-            }
-            let bytes = Bytes(n_tokens * row);
-            let gathered =
-                step.collective(lowering, CollectiveKind::AllGather, place, group, bytes, &tasks)?;
-            tasks.clear();
-            for (&gpu, head) in group.iter().zip(&heads) {
-                tasks.push(step.compute(lowering, what, gpu, head, &[gathered])?);
-            }
-            heads
-        }
-        Stream::Replicated => {
-            let mut heads = Vec::new();
-            for ((&gpu, (mut all, after)), head) in first {
-                all.extend(head);
-                tasks.push(step.compute(lowering, what, gpu, &all, &after)?);
-                heads.push(head);
-            }
-            heads
-        }
-    };
-    let bytes = Bytes(n_tokens * CANDIDATE_BYTES * heads.len() as u64);
-    let known = step.collective(lowering, CollectiveKind::AllGather, place, group, bytes, &tasks)?;
-    Ok(vec![known; group.len()])
+    let tasks: Vec<TaskId> = first
+        .map(|(&gpu, (all, after))| step.compute(lowering, what, gpu, &all, &after))
+        .collect::<Result<_, _>>()?;
+    let gathered =
+        step.collective(lowering, CollectiveKind::AllGather, place, group, Bytes(bytes), &tasks)?;
+    let tasks =
+        group.iter().zip(heads).map(|(&gpu, head)| step.compute(lowering, what, gpu, &head, &[gathered]));
+    tasks.collect()
 }

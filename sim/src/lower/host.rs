@@ -4,7 +4,6 @@
 //! waits for it, and a GPU that is faster runs at its pace: a step takes the longer of both, after scheduling.
 
 use masim_engine::TaskId;
-use masim_units::SimDuration;
 
 use super::Lowering;
 use super::step::{Place, Step};
@@ -13,23 +12,15 @@ use crate::scenario::{HostOverhead, Launch};
 use crate::topology::GpuIdx;
 
 impl Step {
-    /// Scheduling of `n_sequences` by the host of `gpu`; the launches that follow wait for it.
-    ///
-    /// A captured graph is launched with it.
+    /// Scheduling of `n_sequences` on `n_gpus` by the host of `gpu`; the launches that follow wait for it.
     pub(super) fn schedule(
         &mut self,
         (host, launch): (HostOverhead, Launch),
         place: Place,
         gpu: GpuIdx,
-        n_sequences: u64,
+        (n_sequences, n_gpus): (u64, u64),
     ) -> Result<TaskId, TooLong> {
-        let graph = match launch {
-            Launch::Eager => SimDuration::ZERO,
-            Launch::Graph => host.per_launch,
-        };
-        let times =
-            host.per_sequence.checked_mul(n_sequences).and_then(|time| time.checked_add(host.per_step));
-        let time = times.and_then(|time| time.checked_add(graph)).ok_or(TooLong { op: "scheduling" })?;
+        let time = host.scheduling(launch, n_sequences, n_gpus).ok_or(TooLong { op: "scheduling" })?;
         let scheduled = self.host(place, gpu, time, &[]);
         self.scheduled = Some(scheduled);
         Ok(scheduled)

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::Lowering;
 use crate::model::Op;
 use crate::plan::HeadShare;
-use crate::scenario::Workload;
+use crate::scenario::{Scenario, Workload};
 
 /// Some sequences, and which of their tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl Pass {
         u64::from(self.sequences.end - self.sequences.start)
     }
 
-    /// Rows that the layers see.
+    /// Tokens of all sequences.
     pub(super) fn n_tokens(&self) -> u64 {
         self.n_sequences() * u64::from(self.tokens_per_sequence())
     }
@@ -70,18 +70,33 @@ impl Pass {
         }
     }
 
-    /// Attention over the cache, by a GPU with a share of the heads.
-    pub(super) fn attention(&self, lowering: &Lowering, share: HeadShare) -> Op {
+    /// From the normalised residual stream of `n_rows` rows to that of attention, by a GPU with a share of the heads.
+    pub(super) fn attention(&self, lowering: &Lowering, share: HeadShare, n_rows: u64) -> Vec<Op> {
         let ops = lowering.ops;
+        let HeadShare { n_heads, n_kv_heads } = share;
         match self.tokens {
             Tokens::Newest => {
+                let mut all = ops.decode_queries(n_rows, n_heads, n_kv_heads);
                 let cached = lowering.cached(&self.sequences);
-                ops.decode_attention(self.n_sequences(), cached, share.n_heads, share.n_kv_heads)
+                all.push(ops.decode_attention(self.n_sequences(), cached, n_heads, n_kv_heads));
+                all.extend(ops.decode_outputs(n_rows, n_heads));
+                all
             }
             Tokens::Chunk { q_len, kv_len, .. } => {
+                let mut all = ops.prefill_queries(n_rows, n_heads, n_kv_heads);
                 let lens = (u64::from(q_len), u64::from(kv_len));
-                ops.prefill_attention(self.n_sequences(), lens, share.n_heads, share.n_kv_heads)
+                all.extend(ops.prefill_attention(self.n_sequences(), lens, n_heads, n_kv_heads));
+                all.push(ops.output_projection(n_rows, n_heads));
+                all
             }
+        }
+    }
+
+    /// Rows that the layers see: those of its tokens, and those that fill a captured graph.
+    pub(super) fn n_rows(&self, scenario: &Scenario) -> u64 {
+        match self.tokens {
+            Tokens::Newest => scenario.graph_rows(self.sequences.end - self.sequences.start).into(),
+            Tokens::Chunk { .. } => self.n_tokens(),
         }
     }
 

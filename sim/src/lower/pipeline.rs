@@ -15,6 +15,7 @@ use crate::cost::TooLong;
 use crate::load::{LayerRouting, StepRouting};
 use crate::model::{GroupRows, Op};
 use crate::plan::{PipelineCopy, PipelinePlan, Stage, share};
+use crate::scenario::EmbeddingTable;
 use crate::topology::GpuIdx;
 
 /// Bytes of a token id.
@@ -59,14 +60,9 @@ pub(super) fn lower(
 impl Passage<'_, '_> {
     /// All stages and the head; the result is where the token is known.
     fn run(&mut self, copy: &PipelineCopy) -> Result<Vec<TaskId>, TooLong> {
-        let ops = self.lowering.ops;
-        let n_tokens = self.n_tokens();
-        let mut first = vec![ops.norm(n_tokens)];
-        if self.lowering.scenario.model.vocab.is_some() {
-            first.insert(0, ops.embedding(n_tokens));
-        }
         let starts = self.start(copy)?;
-        let mut inputs: Inputs = starts.iter().map(|&start| (first.clone(), vec![start])).collect();
+        let mut inputs: Inputs = starts.iter().map(|&start| (Vec::new(), vec![start])).collect();
+        inputs = self.embed(&copy.stages[0], inputs)?;
         for (idx, stage) in copy.stages.iter().enumerate() {
             if idx > 0 {
                 inputs = self.cross_stages(&copy.stages[idx - 1], stage, &inputs)?;
@@ -88,6 +84,25 @@ impl Passage<'_, '_> {
         Ok(tokens)
     }
 
+    /// Rows of the embedding table, and the first norm; the rows of a table that is split are summed over the stage.
+    fn embed(&mut self, stage: &Stage, mut inputs: Inputs) -> Result<Inputs, TooLong> {
+        let (ops, n_tokens) = (self.lowering.ops, self.n_tokens());
+        let scenario = self.lowering.scenario;
+        if scenario.model.vocab.is_some() {
+            for (all, _) in &mut inputs {
+                all.push(ops.embedding(n_tokens));
+            }
+            if scenario.vocabulary.embedding == EmbeddingTable::Sharded && inputs.len() > 1 {
+                let after = self.reduce(stage, (Activity::Embedding, self.place(0)), &inputs)?;
+                inputs = after.into_iter().map(|after| (Vec::new(), after)).collect();
+            }
+        }
+        for (all, _) in &mut inputs {
+            all.push(ops.norm(n_tokens));
+        }
+        Ok(inputs)
+    }
+
     /// What each rank of the first stage waits for: the tokens of the step before, and the host that schedules.
     fn start(&mut self, copy: &PipelineCopy) -> Result<Vec<TaskId>, TooLong> {
         let place = self.place(0);
@@ -98,7 +113,8 @@ impl Passage<'_, '_> {
         };
         // One host schedules for all ranks.
         let host = (host, self.lowering.scenario.launch);
-        let scheduled = self.step.schedule(host, place, gpus[0], self.pass.n_sequences())?;
+        let n_gpus = copy.stages.iter().map(|stage| stage.gpus.len() as u64).sum();
+        let scheduled = self.step.schedule(host, place, gpus[0], (self.pass.n_sequences(), n_gpus))?;
         let others: Vec<TaskId> =
             gpus[1..].iter().map(|&gpu| barrier(self.step, gpu, &[scheduled])).collect();
         Ok(std::iter::once(scheduled).chain(others).collect())
@@ -111,6 +127,7 @@ impl Passage<'_, '_> {
         let moe = ops.moe();
         let last_without_head = layer + 1 == model.n_layers && model.vocab.is_none();
         let widths = share::sizes(moe.expert_hidden, self.n_ranks(), 0).map(u64::from);
+        let shared = share::sizes(moe.shared_width(), self.n_ranks(), 0).map(u64::from);
         let rows = n_tokens * u64::from(moe.experts_per_token);
         let group_rows = if moe.has_gate() {
             let n_experts = usize::from(u16::try_from(moe.n_routed_experts).expect("few experts"));
@@ -124,16 +141,15 @@ impl Passage<'_, '_> {
             .into_iter()
             .zip(&self.plan.head_shares)
             .map(|((mut all, after), share)| {
-                all.push(ops.qkv_projection(n_tokens, share.n_heads, share.n_kv_heads));
-                all.push(self.pass.attention(self.lowering, *share));
-                all.push(ops.output_projection(n_tokens, share.n_heads));
+                all.extend(self.pass.attention(self.lowering, *share, n_tokens));
                 (all, after)
             })
             .collect();
         let after = self.reduce(stage, (Activity::Attention, place), &attention)?;
         let experts: Inputs = widths
+            .zip(shared)
             .zip(after)
-            .map(|(width, after)| {
+            .map(|((width, shared), after)| {
                 let mut all = vec![ops.residual_norm(n_tokens)];
                 all.extend(ops.gate(n_tokens));
                 all.extend(ops.permute(rows));
@@ -141,6 +157,7 @@ impl Passage<'_, '_> {
                 if moe.has_gate() {
                     all.push(ops.combine_sum(rows, n_tokens));
                 }
+                all.extend(ops.shared_experts(n_tokens, shared));
                 (all, after)
             })
             .collect();
@@ -226,8 +243,9 @@ impl Passage<'_, '_> {
         Place { layer, micro_batch: self.micro_batch }
     }
 
+    /// Rows of tokens, and those that fill a captured graph.
     fn n_tokens(&self) -> u64 {
-        self.pass.n_tokens()
+        self.pass.n_rows(self.lowering.scenario)
     }
 
     fn n_ranks(&self) -> u32 {

@@ -117,6 +117,7 @@ impl RoutedStep<'_, '_> {
             let posts = self.attention(place, &traffic)?;
             self.close_slot(place, &posts);
             let arrivals = self.dispatch(place, &traffic, &posts);
+            self.shared_experts(place, &posts)?;
             waiting.push((place, traffic, arrivals));
             if !self.plan.colocated {
                 self.second_half(&mut waiting)?;

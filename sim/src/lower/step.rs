@@ -21,6 +21,8 @@ pub enum Activity {
     Attention,
     /// The expert half of a layer.
     Experts,
+    /// Before the first layer: rows of the embedding table.
+    Embedding,
     /// After the last layer: LM head and sampling.
     Head,
     /// Kernels around a compressed collective.
@@ -47,6 +49,7 @@ impl Activity {
         match self {
             Self::Attention => "attention",
             Self::Experts => "experts",
+            Self::Embedding => "embedding",
             Self::Head => "head",
             Self::Quantise => "quantise",
             Self::Dispatch => "dispatch",
@@ -62,9 +65,13 @@ impl Activity {
     /// Whether data is on its way.
     pub const fn is_communication(self) -> bool {
         match self {
-            Self::Attention | Self::Experts | Self::Head | Self::Quantise | Self::Host | Self::Barrier => {
-                false
-            }
+            Self::Attention
+            | Self::Experts
+            | Self::Embedding
+            | Self::Head
+            | Self::Quantise
+            | Self::Host
+            | Self::Barrier => false,
             Self::Dispatch | Self::Combine | Self::CacheExchange | Self::Collective(_) | Self::StageSend => {
                 true
             }
@@ -197,14 +204,15 @@ impl Step {
     ) -> Result<TaskId, TooLong> {
         let card = &lowering.scenario.cluster.gpu(gpu).card;
         let first = self.n_parts();
-        let mut time = SimDuration::ZERO;
+        let (mut time, mut n_launches) = (SimDuration::ZERO, 0);
         for op in ops.iter().filter(|op| !op.is_empty()) {
             let cost = lowering.cost.cost(op, card)?;
             time = time.checked_add(cost.time).ok_or(TooLong { op: op.kind.name() })?;
+            n_launches += op.n_launches();
             self.parts.push(Part::new(op, cost, lowering.scenario.model.dtype));
         }
         let parts = first..self.n_parts();
-        let launched = self.launch(lowering, place, gpu, self.n_parts() - first);
+        let launched = self.launch(lowering, place, gpu, n_launches);
         let info = TaskInfo { parts, ..TaskInfo::new((activity, place), Some(gpu)) };
         let (streams, work) = ([compute_stream(gpu)], Work::Compute { time });
         let Some(launched) = launched else { return Ok(self.push(&streams, after, work, info)) };

@@ -70,3 +70,48 @@ fn passes(workload: &Workload, layout: &AttentionLayout, group: &MicroBatch) -> 
 fn n_of(range: &Range<u32>) -> u64 {
     u64::from(range.end - range.start)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Replica;
+    use crate::scenario::{Choice, ContextLen};
+    use crate::topology::GpuIdx;
+
+    fn layout(n_replicas: u32) -> AttentionLayout {
+        let replica = |gpu| Replica { gpus: vec![GpuIdx(2 * gpu), GpuIdx(2 * gpu + 1)] };
+        AttentionLayout {
+            heads: 1,
+            sequences: 2,
+            replicas: (0..n_replicas).map(replica).collect(),
+            head_shares: Vec::new(),
+        }
+    }
+
+    fn prompts(batch: u32) -> Workload {
+        Workload::Prefill { batch, prompt_len: 10, chunk_len: Choice::Fixed(4) }
+    }
+
+    /// Three sequences for two replicas: one group. Chunks of 4, 4 and 2 tokens, two sequences first; each replica's tokens
+    /// lie on two members.
+    #[test]
+    fn chunks_follow_each_other_where_sequences_are_few() {
+        let waves = Wave::all(&prompts(3), &layout(2), 3);
+        let sizes: Vec<_> = waves.iter().map(|wave| wave.batch.tokens.clone()).collect();
+        assert_eq!(sizes, [0..12, 0..12, 0..6]);
+        assert_eq!(waves[0].sequences, [0..2, 2..3]);
+        assert_eq!(waves[2].batch.owned, [[0..2, 2..4], [4..5, 5..6]]);
+        assert_eq!([0, 1].map(|rank| waves[2].n_next(0, rank, &layout(2))), [1, 1]);
+        assert_eq!([0, 1].map(|rank| waves[2].n_next(1, rank, &layout(2))), [1, 0]);
+    }
+
+    #[test]
+    fn groups_of_sequences_come_before_the_next_chunk() {
+        let waves = Wave::all(&prompts(4), &layout(2), 2);
+        let sequences: Vec<_> = waves.iter().map(|wave| wave.sequences[0].clone()).collect();
+        assert_eq!(sequences, [0..1, 2..3, 0..1, 2..3, 0..1, 2..3]);
+        let step =
+            Wave::all(&Workload::Decode { batch: 4, context_len: ContextLen::Fixed(9) }, &layout(2), 2);
+        assert_eq!((step.len(), step[1].n_next(1, 0, &layout(2))), (2, 1));
+    }
+}

@@ -176,7 +176,11 @@ impl Ledger<'_> {
 /// Whether a task occupies the compute stream of its GPU.
 pub(super) fn is_compute(info: &TaskInfo) -> bool {
     match info.activity {
-        Activity::Attention | Activity::Experts | Activity::Head | Activity::Quantise => true,
+        Activity::Attention
+        | Activity::Experts
+        | Activity::Embedding
+        | Activity::Head
+        | Activity::Quantise => true,
         Activity::Dispatch
         | Activity::Combine
         | Activity::CacheExchange

@@ -3,7 +3,7 @@
 use masim_units::Bytes;
 
 use super::{GroupRows, Op, OpKind, OpShape};
-use crate::scenario::{FfnSpec, ModelSpec, MoeSpec};
+use crate::scenario::{AttentionSpec, FfnSpec, Logits, ModelSpec, MoeSpec, Norm};
 
 /// Makes the operations of a model.
 #[derive(Clone, Copy, Debug)]
@@ -22,12 +22,12 @@ impl<'a> LayerOps<'a> {
         self.model.ffn.as_moe()
     }
 
-    fn hidden(self) -> u64 {
+    pub(super) fn hidden(self) -> u64 {
         u64::from(self.model.hidden)
     }
 
-    fn head_dim(self) -> u64 {
-        u64::from(self.model.attention.head_dim)
+    pub(super) fn attention(self) -> AttentionSpec {
+        self.model.attention
     }
 
     /// Rows of the embedding table for `tokens`.
@@ -40,61 +40,23 @@ impl<'a> LayerOps<'a> {
         Op::elementwise(OpKind::Norm, tokens, self.hidden(), 1, 1)
     }
 
-    /// Sum with the residual stream and normalisation in one kernel, as serving stacks fuse them.
+    /// Sum with the residual stream and normalisation: in one kernel, or where norms take mean and variance in two,
+    /// between which the sum crosses memory once more.
+    ///
+    /// # Source
+    ///
+    /// vLLM: `fused_add_rms_norm` in the models with RMS norms; `nn.LayerNorm` and a plain sum in BLOOM, OPT, Falcon and the like.
     pub fn residual_norm(self, tokens: u64) -> Op {
-        Op::elementwise(OpKind::Norm, tokens, self.hidden(), 2, 2)
+        let n_read = match self.model.norm {
+            Norm::Rms => 2,
+            Norm::Layer => 3,
+        };
+        Op::elementwise(OpKind::Norm, tokens, self.hidden(), n_read, 2)
     }
 
     /// Sum with the residual stream alone.
     pub fn residual(self, tokens: u64) -> Op {
         Op::elementwise(OpKind::Residual, tokens, self.hidden(), 2, 1)
-    }
-
-    /// `[tokens, hidden] -> [tokens, (n_heads + 2 n_kv_heads) head_dim]`
-    pub fn qkv_projection(self, tokens: u64, n_heads: u32, n_kv_heads: u32) -> Op {
-        let width = u64::from(n_heads + 2 * n_kv_heads) * self.head_dim();
-        Op::gemm(OpKind::QkvProjection, tokens, width, self.hidden())
-    }
-
-    /// One query of each of `batch` sequences against `kv_tokens` cached tokens in all.
-    pub fn decode_attention(self, batch: u64, kv_tokens: u64, n_heads: u32, n_kv_heads: u32) -> Op {
-        let shape = OpShape::DecodeAttention {
-            batch,
-            kv_tokens,
-            n_heads: u64::from(n_heads),
-            n_kv_heads: u64::from(n_kv_heads),
-            head_dim: self.head_dim(),
-        };
-        Op { kind: OpKind::DecodeAttention, shape }
-    }
-
-    /// The last `q_len` of `kv_len` tokens of each of `batch` prompts.
-    pub fn prefill_attention(
-        self,
-        batch: u64,
-        (q_len, kv_len): (u64, u64),
-        n_heads: u32,
-        n_kv_heads: u32,
-    ) -> Op {
-        let shape = OpShape::PrefillAttention {
-            batch,
-            q_len,
-            kv_len,
-            n_heads: u64::from(n_heads),
-            n_kv_heads: u64::from(n_kv_heads),
-            head_dim: self.head_dim(),
-        };
-        Op { kind: OpKind::PrefillAttention, shape }
-    }
-
-    /// `n_partials` partial outputs of `tokens` become one, weighted by their log-sum-exp.
-    pub fn merge_partials(self, tokens: u64, n_heads: u32, n_partials: u64) -> Op {
-        Op::elementwise(OpKind::MergePartials, tokens, u64::from(n_heads) * self.head_dim(), n_partials, 1)
-    }
-
-    /// `[tokens, n_heads head_dim] -> [tokens, hidden]`
-    pub fn output_projection(self, tokens: u64, n_heads: u32) -> Op {
-        Op::gemm(OpKind::OutputProjection, tokens, self.hidden(), u64::from(n_heads) * self.head_dim())
     }
 
     /// Scores of all experts and the choice of the best; nothing where there is no choice.
@@ -128,23 +90,48 @@ impl<'a> LayerOps<'a> {
         ]
     }
 
+    /// The experts that every token passes, at `width` of their hidden width together; nothing where there are none.
+    pub fn shared_experts(self, tokens: u64, width: u64) -> Vec<Op> {
+        let n_up = u64::from(self.moe().n_matrices() - 1);
+        if width == 0 {
+            return Vec::new();
+        }
+        vec![
+            Op::gemm(OpKind::ExpertUp, tokens, n_up * width, self.hidden()),
+            Op::elementwise(OpKind::Activation, tokens, width, n_up, 1),
+            Op::gemm(OpKind::ExpertDown, tokens, self.hidden(), width),
+            self.residual(tokens),
+        ]
+    }
+
     /// `rows` expert outputs weighted and summed to `tokens` rows.
     pub fn combine_sum(self, rows: u64, tokens: u64) -> Op {
         // Reads every row and writes every token: one array of (rows + tokens) x hidden in all.
         Op::elementwise(OpKind::CombineSum, rows + tokens, self.hidden(), 1, 0)
     }
 
+    /// `[tokens, hidden] -> [tokens, vocab]` over a share of the vocabulary.
+    pub fn lm_head(self, tokens: u64, vocab: u64) -> Op {
+        Op::gemm(OpKind::LmHead, tokens, vocab, self.hidden())
+    }
+
+    /// The choice of a token among `vocab` scores of each.
+    ///
+    /// # Source
+    ///
+    /// Over gathered scores as in vLLM's sampler: `softmax` and `log_softmax` read the scores and write numbers of twice
+    /// their width, which the choice then reads. A share of them is searched by one kernel.
+    pub fn sampling(self, tokens: u64, vocab: u64, logits: Logits) -> Op {
+        let (n_read, n_written) = match logits {
+            Logits::Local => (1, 0),
+            Logits::Gathered => (4, 4),
+        };
+        Op::elementwise(OpKind::Sampling, tokens, vocab, n_read, n_written)
+    }
+
     /// A kernel around a compressed collective that reads and writes `bytes` together.
     pub fn quantise(self, bytes: Bytes) -> Op {
         let values = bytes.0.div_ceil(self.model.dtype.activations.bytes());
         Op::elementwise(OpKind::Quantise, values, 1, 1, 0)
-    }
-
-    /// `[tokens, hidden] -> [tokens, vocab]` and the choice of a token, over a share of the vocabulary.
-    pub fn lm_head(self, tokens: u64, vocab: u64) -> [Op; 2] {
-        [
-            Op::gemm(OpKind::LmHead, tokens, vocab, self.hidden()),
-            Op::elementwise(OpKind::Sampling, tokens, vocab, 1, 0),
-        ]
     }
 }

@@ -124,9 +124,14 @@ impl Replica {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::Position;
 
-    const MHA: AttentionSpec = AttentionSpec { n_heads: 32, n_kv_heads: 32, head_dim: 64 };
-    const GQA: AttentionSpec = AttentionSpec { n_heads: 32, n_kv_heads: 8, head_dim: 128 };
+    const fn spec(n_kv_heads: u32, head_dim: u32) -> AttentionSpec {
+        AttentionSpec { n_heads: 32, n_kv_heads, head_dim, position: Position::Rope, latent: None }
+    }
+
+    const MHA: AttentionSpec = spec(32, 64);
+    const GQA: AttentionSpec = spec(8, 128);
 
     #[test]
     fn heads_split_unevenly_over_twelve() {

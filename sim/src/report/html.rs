@@ -12,7 +12,7 @@ use super::charts::{DrawError, Figure, Figures};
 use super::digest::{Gap, Notes, Span, contrasts, flips, gap, moves, notes, spans};
 use super::network::NetworkShown;
 use super::number::{count, signed_pct};
-use super::space::Space;
+use super::space::{Answer, Space};
 use super::verdict::Verdict;
 
 const CSS: &str = include_str!("../../templates/report.css");
@@ -210,6 +210,13 @@ fn remarks(subject: &Subject<'_>, space: &Space<'_>, verdict: &Verdict<'_>) -> V
         n_gpus(subject.rows),
         distinct(|row| &row.profile)
     ));
+    if space.answer == Answer::FirstToken {
+        remarks.push(
+            "All rows are of prompts, which have no steady state: wherever this page says TPOT, it is the time to the first \
+             tokens (TTFT) of the whole batch, fill and drain included."
+                .to_owned(),
+        );
+    }
     remarks
 }
 

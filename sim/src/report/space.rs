@@ -34,6 +34,35 @@ pub(crate) struct Space<'a> {
     pub(crate) dims: Vec<Dim>,
     /// In order of `point_idx`.
     pub(crate) points: Vec<Point<'a>>,
+    /// What its rows are compared by.
+    pub(crate) answer: Answer,
+}
+
+/// The time by which rows are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Between two tokens.
+    PerToken,
+    /// Until the first tokens: all rows are of prompts.
+    FirstToken,
+}
+
+impl Answer {
+    /// The title of a column.
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::PerToken => "TPOT, ms",
+            Self::FirstToken => "TTFT, ms",
+        }
+    }
+
+    /// In a sentence.
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::PerToken => "time per token",
+            Self::FirstToken => "time to the first tokens",
+        }
+    }
 }
 
 /// A value that knows how it is ordered.
@@ -123,7 +152,9 @@ impl<'a> Space<'a> {
             .into_iter()
             .map(|(idx, rows)| Point { idx, at: position(&dims, rows[0]), rows })
             .collect();
-        Self { dims, points }
+        let is_of_prompts = firsts.iter().all(|row| row.phase == "prefill");
+        let answer = if is_of_prompts && !rows.is_empty() { Answer::FirstToken } else { Answer::PerToken };
+        Self { dims, points, answer }
     }
 
     /// What tells one table of contexts and batches from another: positions in dimensions 2 and up.
@@ -172,7 +203,7 @@ fn position(dims: &[Dim], row: &RowJson) -> Vec<usize> {
 /// The row with the smallest TPOT; among equals the first.
 pub(crate) fn fastest<'a>(rows: impl IntoIterator<Item = &'a RowJson>) -> Option<&'a RowJson> {
     rows.into_iter()
-        .filter_map(|row| Some((row.tpot_us?, row)))
+        .filter_map(|row| Some((row.answer_us()?, row)))
         .min_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, row)| row)
 }

@@ -55,7 +55,8 @@ pub fn sweep(rows: &[RowJson], dress: Dress) -> String {
     let space = Space::new(rows);
     let verdict = Verdict::new(&space);
     let titles: Vec<&str> = space.dims.iter().map(|dim| dim.title.as_str()).collect();
-    let rest = ["best split", "TPOT, ms", "best baseline", "TPOT, ms", "split vs baseline", "winner"];
+    let time = space.answer.title();
+    let rest = ["best split", time, "best baseline", time, "split vs baseline", "winner"];
     let head: Vec<&str> = ["point"].into_iter().chain(titles).chain(rest).collect();
     let mut table = dress.table(&head);
     for (point, duel) in space.points.iter().zip(&verdict.duels) {
@@ -86,7 +87,7 @@ fn against_each(space: &Space<'_>) -> String {
 
 fn duel_cells(duel: &Duel<'_>) -> [String; 6] {
     let name = |row: Option<&RowJson>| row.map_or_else(|| NONE.to_owned(), label);
-    let time = |row: Option<&RowJson>| or_dash(row.and_then(|row| row.tpot_us), ms);
+    let time = |row: Option<&RowJson>| or_dash(row.and_then(RowJson::answer_us), ms);
     let winner = match duel.outcome {
         Outcome::Split => "split".to_owned(),
         Outcome::Tie => "tie".to_owned(),
@@ -151,11 +152,13 @@ fn figures(row: &RowJson) -> Vec<(&'static str, Option<String>, &'static str)> {
         Some(_) => ("closed form of TPOT", "work bound of TPOT"),
         None => ("closed form", "work bound"),
     };
+    let steps = row.tpot_step_p05_us.zip(row.tpot_step_p95_us).filter(|(low, high)| low < high);
     let tpot = if row.output_len.is_some() { "TPOT at the mean context" } else { "TPOT (steady)" };
     vec![
         ("prompts (TTFT)", us(row.ttft_us), "ms"),
         (tpot, us(row.tpot_us), "ms"),
         ("  90 % between", interval.map(|(low, high)| format!("{} to {}", ms(low), ms(high))), "ms"),
+        ("  90 % of steps in", steps.map(|(low, high)| format!("{} to {}", ms(low), ms(high))), "ms"),
         ("whole requests", us(row.makespan_us.filter(|_| row.output_len.is_some())), "ms"),
         ("step time (cold)", us(row.step_time_us), "ms"),
         (form, us(row.closed_form_us), "ms"),
@@ -232,10 +235,26 @@ mod tests {
     }
 
     #[test]
+    fn prompts_are_compared_by_the_time_to_their_first_tokens() {
+        let of_prompts = |name, us| RowJson {
+            phase: "prefill".to_owned(),
+            tpot_us: None,
+            ttft_us: Some(us),
+            ..hand_made(0, name, us)
+        };
+        let text = sweep(&[of_prompts("12:4", 900.0), of_prompts("tp_pp", 1000.0)], Dress::Plain);
+        assert!(text.contains("TTFT, ms") && !text.contains("TPOT"), "{text}");
+        assert!(text.contains("(median 10.0 % less time to the first tokens"), "{text}");
+    }
+
+    #[test]
     fn a_run_prints_its_figures_and_accounts() {
         let row = &sweep_rows()[4];
         let text = run(row, Dress::Lines);
         assert!(text.contains("TPOT (steady)") && text.contains("attention"), "{text}");
+        assert!(!text.contains("90 % of steps"), "all steps are alike: {text}");
+        let varied = RowJson { tpot_step_p95_us: row.tpot_us.map(|us| us * 1.1), ..row.clone() };
+        assert!(run(&varied, Dress::Lines).contains("90 % of steps in"));
         assert_eq!(
             run(&not_fitting(0, "12:4"), Dress::Plain),
             "12:4 x2: does not fit: GPU n0.g0 needs 93.2 GiB of 80 GiB, 13.2 GiB missing\n"

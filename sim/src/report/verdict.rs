@@ -1,7 +1,7 @@
 //! Does a split of attention and experts beat co-location, where, and by how much?
 
 use super::number::{count, is_split, median, pct};
-use super::space::{Point, Space, fastest};
+use super::space::{Answer, Point, Space, fastest};
 use crate::sweep::RowJson;
 use crate::uncertainty::chance_shorter;
 
@@ -47,7 +47,7 @@ const SURE: f64 = 0.95;
 
 /// Whether the errors of the models leave open which of two rows is faster; a tie is one whatever they are.
 fn is_doubtful(split: &RowJson, baseline: &RowJson) -> bool {
-    let (Some(a), Some(b)) = (split.tpot_us, baseline.tpot_us) else { return false };
+    let (Some(a), Some(b)) = (split.answer_us(), baseline.answer_us()) else { return false };
     let chance = chance_shorter(split.seed, (a, &split.regimes), (b, &baseline.regimes));
     chance.is_some_and(|chance| 1.0 - SURE < chance && chance < SURE)
 }
@@ -74,7 +74,7 @@ impl<'a> Duel<'a> {
         let same_size = |row: &&RowJson| split.is_none_or(|split| split.n_gpus == row.n_gpus);
         let fair = point.rows.iter().copied().filter(|row| is_fair_baseline(row)).filter(same_size);
         let baseline = fastest(fair);
-        let time = |row: Option<&RowJson>| row.and_then(|row| row.tpot_us);
+        let time = |row: Option<&RowJson>| row.and_then(RowJson::answer_us);
         let margin = time(split).zip(time(baseline)).map(|(split, baseline)| split / baseline - 1.0);
         let outcome = match (split, baseline, margin) {
             (_, _, Some(margin)) => outcome_of(margin),
@@ -114,12 +114,14 @@ pub(crate) struct Tally {
 pub(crate) struct Verdict<'a> {
     /// One for each point.
     pub(crate) duels: Vec<Duel<'a>>,
+    /// What decides them.
+    answer: Answer,
 }
 
 impl<'a> Verdict<'a> {
     /// Every point of `space`.
     pub(crate) fn new(space: &Space<'a>) -> Self {
-        Self { duels: space.points.iter().map(Duel::new).collect() }
+        Self { duels: space.points.iter().map(Duel::new).collect(), answer: space.answer }
     }
 
     /// Points with this outcome.
@@ -136,7 +138,7 @@ impl<'a> Verdict<'a> {
         let [won, even, lost] = [Outcome::Split, Outcome::Tie, Outcome::Baseline].map(|o| self.n(o));
         let n = won + even + lost;
         let typical = |outcome| median(&self.margins(outcome)).unwrap_or(0.0);
-        let slower = format!("median {} more time per token", pct(typical(Outcome::Baseline)));
+        let slower = format!("median {} more {}", pct(typical(Outcome::Baseline)), self.answer.words());
         let ties = match even {
             0 => String::new(),
             even => format!("ties within 1 % at {even}"),
@@ -189,9 +191,10 @@ impl<'a> Verdict<'a> {
         let rest = if rest.is_empty() { String::new() } else { format!("; it {}", rest.join(" and ")) };
         format!(
             "The best split beats the best co-located baseline on as many GPUs at {won} of {} (median {} less \
-             time per token, at most {} less){rest}.",
+             {}, at most {} less){rest}.",
             count(n, "compared point"),
             pct(-typical),
+            self.answer.words(),
             pct(-most)
         )
     }

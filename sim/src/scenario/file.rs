@@ -14,6 +14,7 @@ use super::jitter_file::JitterFile;
 use super::model_file::ModelFile;
 use super::overlap_file::OverlapFile;
 use super::strategy_file::StrategyFile;
+use super::vocabulary_file::VocabularyFile;
 use crate::input::kind::{Kinds, deserialize_kinds, deserialize_names, nothing_else, rest_of};
 use crate::topology::{ClusterFile, ReferenceFile};
 
@@ -44,6 +45,9 @@ pub struct ScenarioFile {
     /// How collectives are done.
     #[serde(default)]
     pub collectives: CollectivesFile,
+    /// Who has which part of the vocabulary's tables and scores.
+    #[serde(default)]
+    pub vocabulary: VocabularyFile,
     /// How communication lies beside computation.
     #[serde(default)]
     pub overlap: OverlapFile,
@@ -182,8 +186,27 @@ pub struct HostOverheadFile {
     /// The same, for each sequence of the micro-batch.
     #[schemars(with = "String")]
     pub per_sequence: SimDuration,
+    /// With `launch: graph`, graphs are captured for powers of two below this number of sequences and for its multiples;
+    /// steps are filled up to one of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graph_batch: Option<u32>,
+    /// What it costs to hand the step to the processes of further GPUs; nothing where one process has all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hand_over: Option<HandOverFile>,
     /// Where the figures come from.
     pub source: String,
+}
+
+/// What it costs to hand a step to the processes of further GPUs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HandOverFile {
+    /// Once a step and micro-batch, if there is a further GPU.
+    #[schemars(with = "String")]
+    pub per_step: SimDuration,
+    /// For each sequence of the micro-batch and each further GPU.
+    #[schemars(with = "String")]
+    pub per_sequence: SimDuration,
 }
 
 /// Tokens in the caches: a number, or a distribution over the sequences.

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::de::MapAccess;
 use serde::{Deserialize, Serialize};
 
+use super::attention_file::AttentionFile;
 use crate::input::kind::{Kinds, deserialize_kinds, deserialize_names, rest_of};
 use crate::topology::Dtype;
 
@@ -27,6 +28,9 @@ pub struct ModelFile {
     pub attention: AttentionFile,
     /// The other half.
     pub ffn: FfnFile,
+    /// How each half normalises the residual stream.
+    #[serde(default)]
+    pub norm: NormFile,
     /// Vocabulary; `null` leaves out embedding and LM head.
     #[serde(default)]
     pub vocab: Option<u32>,
@@ -47,31 +51,18 @@ impl ModelFile {
     }
 }
 
-/// Attention of one layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AttentionFile {
-    /// Whether query heads share key/value heads.
-    pub kind: AttentionKindFile,
-    /// Query heads.
-    pub n_heads: u32,
-    /// Key/value heads.
-    pub n_kv_heads: u32,
-    /// Width of a head.
-    pub head_dim: u32,
-}
-
-/// Whether query heads share key/value heads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+/// How a layer normalises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum AttentionKindFile {
-    /// Multi-head: each has its own.
-    Mha,
-    /// Grouped-query: groups of query heads share one.
-    Gqa,
+pub enum NormFile {
+    /// By the root of the mean square.
+    #[default]
+    Rms,
+    /// By mean and variance.
+    Layer,
 }
 
-deserialize_names!(AttentionKindFile { "mha" => Self::Mha, "gqa" => Self::Gqa } planned ["mla"]);
+deserialize_names!(NormFile { "rms" => Self::Rms, "layer" => Self::Layer } planned []);
 
 /// The feed-forward half of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -91,7 +82,7 @@ pub struct MoeFile {
     pub gated: bool,
     /// Experts that the gate chooses from.
     pub n_routed_experts: u32,
-    /// Experts that every token passes; only 0 is modelled yet.
+    /// Experts that every token passes, on the GPU where its residual stream is.
     #[serde(default)]
     pub n_shared_experts: u32,
     /// Experts chosen per token.

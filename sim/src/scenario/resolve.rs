@@ -15,7 +15,10 @@ use size::Size;
 use super::count_file::CountFile;
 use super::file::{LaunchFile, ScenarioFile};
 use super::overlap_file::OverlapFile;
-use super::{Choice, HostOverhead, Launch, ModelSpec, Overlap, Profiles, RequestTrace, Scenario, Strategy};
+use super::{
+    Choice, EmbeddingTable, HostOverhead, Launch, ModelSpec, Overlap, Profiles, RequestTrace, Scenario,
+    Strategy, Vocabulary,
+};
 use crate::input::Problem;
 use crate::topology::Cluster;
 
@@ -94,7 +97,8 @@ pub(super) fn scenario_of(file: &ScenarioFile, named: Named) -> Result<Scenario,
     let load = workload::load_of(&file.load, model, &mut findings);
     let overlap = overlap_of(file.overlap, model, &mut findings);
     let jitter = jitter::jitter_of(&file.jitter, profiles, &mut findings);
-    check_modelled(host_overhead.as_ref(), &strategy, &mut findings);
+    let vocabulary = Vocabulary::from(file.vocabulary);
+    check_modelled((host_overhead.as_ref(), vocabulary), &strategy, &mut findings);
     if !file.faults.is_empty() {
         findings.add("faults", "faults are not modelled yet; expected `[]`");
     }
@@ -117,6 +121,7 @@ pub(super) fn scenario_of(file: &ScenarioFile, named: Named) -> Result<Scenario,
         load,
         launch,
         collectives: file.collectives.into(),
+        vocabulary,
         overlap,
         host_overhead,
         jitter,
@@ -150,8 +155,12 @@ fn overlap_of(file: OverlapFile, model: &ModelSpec, findings: &mut Findings) -> 
     }
 }
 
-/// Hosts are modelled for pipelines; what is not must not be ignored.
-fn check_modelled(host_overhead: Option<&HostOverhead>, strategy: &Strategy, findings: &mut Findings) {
+/// Hosts and split embedding tables are modelled for pipelines; what is not must not be ignored.
+fn check_modelled(
+    (host_overhead, vocabulary): (Option<&HostOverhead>, Vocabulary),
+    strategy: &Strategy,
+    findings: &mut Findings,
+) {
     let kind = match strategy {
         Strategy::TpPp(_) => return,
         Strategy::MaSeparation(_) | Strategy::DpEp(_) => strategy.kind(),
@@ -160,6 +169,14 @@ fn check_modelled(host_overhead: Option<&HostOverhead>, strategy: &Strategy, fin
         findings.add(
             "host_overhead",
             format_args!("is not modelled yet for `{kind}`; expected none, or the strategy `tp_pp`"),
+        );
+    }
+    if vocabulary.embedding == EmbeddingTable::Sharded {
+        findings.add(
+            "vocabulary.embedding",
+            format_args!(
+                "`sharded` is not modelled yet for `{kind}`; expected `replicated`, or the strategy `tp_pp`"
+            ),
         );
     }
 }

@@ -175,4 +175,39 @@ pub struct HostOverhead {
     pub per_step: SimDuration,
     /// The same, for each sequence of the micro-batch.
     pub per_sequence: SimDuration,
+    /// Graphs are captured for powers of two below this number of sequences and for its multiples, and steps are filled up
+    /// to one of them; `None` captures every number.
+    pub graph_batch: Option<u32>,
+    /// Handing the step to the processes of further GPUs.
+    pub hand_over: Option<HandOver>,
+}
+
+/// What it costs to hand a step to the processes of further GPUs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HandOver {
+    /// Once a step and micro-batch, if there is a further GPU.
+    pub per_step: SimDuration,
+    /// For each sequence of the micro-batch and each further GPU.
+    pub per_sequence: SimDuration,
+}
+
+impl HostOverhead {
+    /// What GPUs wait for before a pass of `n_sequences` on `n_gpus`, each with its process; `None` beyond 213 days.
+    ///
+    /// A captured graph is launched with it.
+    pub fn scheduling(&self, launch: Launch, n_sequences: u64, n_gpus: u64) -> Option<SimDuration> {
+        let graph = match launch {
+            Launch::Eager => SimDuration::ZERO,
+            Launch::Graph => self.per_launch,
+        };
+        let own =
+            self.per_sequence.checked_mul(n_sequences)?.checked_add(self.per_step)?.checked_add(graph)?;
+        match self.hand_over {
+            Some(handed) if n_gpus > 1 => {
+                let of_sequences = handed.per_sequence.checked_mul(n_sequences)?.checked_mul(n_gpus - 1)?;
+                own.checked_add(of_sequences)?.checked_add(handed.per_step)
+            }
+            Some(_) | None => Some(own),
+        }
+    }
 }

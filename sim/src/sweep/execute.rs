@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::expand::SweepRow;
 use super::results::{Outcome, failed_row, row};
 use super::row::RowJson;
-use crate::cost::{CostModel, cost_of};
+use crate::cost::cost_of;
 use crate::load::RoutingPool;
 use crate::metrics::network::NetworkUse;
 use crate::metrics::{Metrics, measure, network_use};
@@ -13,7 +13,7 @@ use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::run::{RunError, run_once, run_plan};
 use crate::scenario::{Scenario, Workload};
-use crate::search::{Found, routing_of, search};
+use crate::search::{Found, routing_of, run_prompts, search};
 
 /// Finds the best plan of one scenario and measures it; an inference by its mean decode step, then its prompts.
 ///
@@ -28,8 +28,11 @@ pub fn simulate(scenario: &Scenario, pool: &RoutingPool) -> Outcome {
     let Workload::Inference { batch, output_len, .. } = scenario.workload else {
         return Ok((found, metrics));
     };
-    let prompts = prompts(scenario, &found.plan, &*cost, pool)?;
-    Ok((found, metrics.with_prompts(&prompts, batch, output_len)))
+    let prompts = of_prompts(scenario);
+    let routing = routing_of(&prompts, pool);
+    let (plan, run) = run_prompts((scenario, &prompts), &found.plan, &routing, &*cost)?;
+    let first = measure(&prompts, &plan, &run, &routing);
+    Ok((found, metrics.with_prompts(&first, batch, output_len)))
 }
 
 /// Measures one plan, without asking whether it fits or whether another is faster.
@@ -45,8 +48,10 @@ pub fn simulate_plan(scenario: &Scenario, plan: &Plan, pool: &RoutingPool) -> Re
     };
     let metrics = measure(scenario, plan, &run, &routing);
     let Workload::Inference { batch, output_len, .. } = scenario.workload else { return Ok(metrics) };
-    let prompts = prompts(scenario, plan, &*cost, pool)?;
-    Ok(metrics.with_prompts(&prompts, batch, output_len))
+    let prompts = of_prompts(scenario);
+    let routing = routing_of(&prompts, pool);
+    let run = run_once(&prompts, plan, &routing, &*cost)?;
+    Ok(metrics.with_prompts(&measure(&prompts, plan, &run, &routing), batch, output_len))
 }
 
 /// What the network did while `found`'s plan was measured.
@@ -55,18 +60,10 @@ pub fn network_of(scenario: &Scenario, found: &Found, pool: &RoutingPool) -> Net
     network_use(scenario, &found.plan, &found.run, &routing, &*cost)
 }
 
-/// The prompts of an inference on the GPUs of `plan`.
-fn prompts(
-    scenario: &Scenario,
-    plan: &Plan,
-    cost: &dyn CostModel,
-    pool: &RoutingPool,
-) -> Result<Metrics, RunError> {
-    let workload = scenario.workload.prompts().expect("an inference has prompts");
-    let scenario = Scenario { workload, ..scenario.clone() };
-    let routing = routing_of(&scenario, pool);
-    let run = run_once(&scenario, plan, &routing, cost)?;
-    Ok(measure(&scenario, plan, &run, &routing))
+/// The prompts of an inference as a scenario of their own.
+fn of_prompts(inference: &Scenario) -> Scenario {
+    let workload = inference.workload.prompts().expect("an inference has prompts");
+    Scenario { workload, ..inference.clone() }
 }
 
 /// Runs every row, `n_threads` at a time.

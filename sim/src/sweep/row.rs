@@ -160,6 +160,13 @@ pub struct RowJson {
     pub gpus: Vec<GpuJson>,
 }
 
+impl RowJson {
+    /// The time by which rows are compared: that per token, or of prompts that to the first tokens.
+    pub fn answer_us(&self) -> Option<f64> {
+        self.tpot_us.or(self.ttft_us)
+    }
+}
+
 /// One kind of work on the critical path.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CriticalJson {

@@ -12,7 +12,7 @@ use crate::comm::{CommModel, capacities};
 use crate::cost::{CostModel, TooLong};
 use crate::model::{GroupRows, LayerOps, Op};
 use crate::plan::{PipelinePlan, Plan, RoutedPlan};
-use crate::scenario::{Compression, Dispatch, Scenario, Workload};
+use crate::scenario::{Compression, Dispatch, Launch, Scenario, Workload};
 use crate::topology::GpuIdx;
 use crate::wires::Wires;
 
@@ -89,17 +89,19 @@ impl<'a> ClosedForm<'a> {
         let communication = sum([times.attention_collectives, times.dispatch, times.combine]);
         let passage = sum([times.attention, times.experts, communication]);
         let one = sum([all(passage, layers), times.head]);
-        // Prompts are long: that an attention GPU waits for the collectives between its kernels cannot be neglected.
-        let attention = match self.scenario.workload {
-            Workload::Decode { .. } | Workload::Inference { .. } => times.attention,
-            Workload::Prefill { .. } => sum([times.attention, times.attention_collectives]),
+        // Prompts are long: that attention waits for collectives between its kernels, and that they share the wires
+        // of the legs, cannot be neglected.
+        let collectives = match self.scenario.workload {
+            Workload::Decode { .. } | Workload::Inference { .. } => SimDuration::ZERO,
+            Workload::Prefill { .. } => times.attention_collectives,
         };
+        let attention = sum([times.attention, collectives]);
         let pools = if plan.colocated {
             let both = all(sum([all(sum([attention, times.experts]), layers), times.head]), m);
-            both.max(all(sum([times.dispatch, times.combine]), m * layers))
+            both.max(all(sum([times.dispatch, times.combine, collectives]), m * layers))
         } else {
             let attention = all(sum([all(attention, layers), times.head]), m);
-            let wires = all(times.dispatch.max(times.combine), m * layers);
+            let wires = all(sum([times.dispatch.max(times.combine), collectives]), m * layers);
             attention.max(all(times.experts, m * layers)).max(wires)
         };
         let steady = one.max(pools).max(all(times.attention_collectives, m * layers));
@@ -159,13 +161,8 @@ impl<'a> ClosedForm<'a> {
         let (heads, sequences) = (plan.attention.heads, plan.attention.sequences);
         let (ops, share) = (self.ops, plan.attention.head_shares[0]);
         let k = u64::from(ops.moe().experts_per_token);
-        let mut kernels = vec![
-            ops.residual_norm(owned),
-            ops.qkv_projection(u64::from(rank), share.n_heads, share.n_kv_heads),
-            self.over_cache(plan, replica),
-            ops.output_projection(u64::from(rank), share.n_heads),
-            ops.residual_norm(owned),
-        ];
+        let mut kernels = vec![ops.residual_norm(owned), ops.residual_norm(owned)];
+        kernels.extend(self.attention_kernels(plan, replica, u64::from(rank)));
         if k > 1 {
             kernels.push(ops.combine_sum(owned * k, owned));
         }
@@ -173,6 +170,7 @@ impl<'a> ClosedForm<'a> {
         if sequences > 1 && is_decode {
             kernels.push(ops.merge_partials(u64::from(rank), share.n_heads, u64::from(sequences)));
         }
+        kernels.extend(ops.shared_experts(owned, ops.moe().shared_width().into()));
         if plan.dispatch == Dispatch::M2n {
             kernels.extend(ops.gate(owned));
             kernels.extend(ops.permute(owned * k));
@@ -183,14 +181,10 @@ impl<'a> ClosedForm<'a> {
         let group = last.head_group(sequences - 1, heads).to_vec();
         let gather = self.collective(CollectiveKind::AllGather, &group, stream);
         let scatter = self.collective(CollectiveKind::ReduceScatter, &group, stream);
-        let width = u64::from(share.n_heads) * u64::from(model.attention.head_dim);
+        let heads_split = ops.decode_heads(share.n_heads, share.n_kv_heads);
+        let width = heads_split.n_heads() * heads_split.score_dim();
         let workload = &self.scenario.workload;
-        let keys = 2
-            * u64::from(replica)
-            * self.mean_kv_len()
-            * u64::from(share.n_kv_heads)
-            * u64::from(model.attention.head_dim)
-            * model.dtype.kv.bytes();
+        let keys = u64::from(replica) * self.mean_kv_len() * heads_split.n_kept() * model.dtype.kv.bytes();
         let heads_bytes = u64::from(rank) * width * model.dtype.activations.bytes();
         let ranks = last.sequence_group(0, heads);
         let mut exchange = |bytes| self.collective(CollectiveKind::AllGather, &ranks, Bytes(bytes));
@@ -204,20 +198,28 @@ impl<'a> ClosedForm<'a> {
         Ok((self.time(&kernels, group[0])?, communication))
     }
 
-    /// Attention of `n_sequences` on one sequence rank.
-    fn over_cache(&self, plan: &RoutedPlan, n_sequences: u32) -> Op {
+    /// From the residual stream of `n_tokens` to that of attention over `n_sequences`, on one sequence rank.
+    fn attention_kernels(&self, plan: &RoutedPlan, n_sequences: u32, n_tokens: u64) -> Vec<Op> {
         let (ops, share, n_ranks) = (self.ops, plan.attention.head_shares[0], plan.attention.sequences);
-        let batch = u64::from(n_sequences);
+        let (batch, n_heads, n_kv_heads) = (u64::from(n_sequences), share.n_heads, share.n_kv_heads);
         match self.scenario.workload {
             Workload::Decode { .. } | Workload::Inference { .. } => {
-                let cached = rounded(self.context * f64::from(n_sequences) / f64::from(n_ranks));
-                ops.decode_attention(batch, cached, share.n_heads, share.n_kv_heads)
+                // The longest sequence is not known here; the mean stands for it.
+                let mean = self.context / f64::from(n_ranks);
+                let cached = (rounded(mean * f64::from(n_sequences)), rounded(mean));
+                let mut all = ops.decode_queries(n_tokens, n_heads, n_kv_heads);
+                all.push(ops.decode_attention(batch, cached, n_heads, n_kv_heads));
+                all.extend(ops.decode_outputs(n_tokens, n_heads));
+                all
             }
             Workload::Prefill { .. } => {
                 let q_len = u64::from(self.scenario.workload.tokens_at_once().div_ceil(n_ranks));
                 // A zig-zag of short pieces meets half of the chunk and all before it.
                 let kv_len = self.mean_kv_len().max(q_len);
-                ops.prefill_attention(batch, (q_len, kv_len), share.n_heads, share.n_kv_heads)
+                let mut all = ops.prefill_queries(n_tokens, n_heads, n_kv_heads);
+                all.extend(ops.prefill_attention(batch, (q_len, kv_len), n_heads, n_kv_heads));
+                all.push(ops.output_projection(n_tokens, n_heads));
+                all
             }
         }
     }
@@ -289,7 +291,8 @@ impl<'a> ClosedForm<'a> {
     fn head(&mut self, tokens: u64, n_ranks: u32, group: &[GpuIdx]) -> Result<SimDuration, TooLong> {
         let model = &self.scenario.model;
         let Some(vocab) = model.vocab else { return Ok(SimDuration::ZERO) };
-        let kernels = self.ops.lm_head(tokens, u64::from(vocab.div_ceil(n_ranks)));
+        let (share, logits) = (u64::from(vocab.div_ceil(n_ranks)), self.scenario.vocabulary.logits);
+        let kernels = [self.ops.lm_head(tokens, share), self.ops.sampling(tokens, share, logits)];
         let stream = Bytes(tokens * u64::from(model.hidden) * model.dtype.activations.bytes());
         let gather = self.collective(CollectiveKind::AllGather, group, stream);
         Ok(sum([self.time(&kernels, group[0])?, gather]))
@@ -311,7 +314,8 @@ impl<'a> ClosedForm<'a> {
             slowest = slowest.max(sum([kernels, head]));
             passage = sum([passage, kernels, communication, head]);
         }
-        let scheduling = self.scheduling(u64::from(sequences));
+        let n_gpus = copy.stages.iter().map(|stage| stage.gpus.len() as u64).sum();
+        let scheduling = self.scheduling(u64::from(sequences), n_gpus);
         let (passage, n) = (sum([passage, scheduling]), u64::from(plan.n_in_flight));
         Ok(match self.scenario.workload {
             Workload::Decode { .. } | Workload::Inference { .. } => {
@@ -322,11 +326,11 @@ impl<'a> ClosedForm<'a> {
         })
     }
 
-    /// What the host does before a micro-batch of `n_sequences` begins; launches are taken to keep up.
-    fn scheduling(&self, n_sequences: u64) -> SimDuration {
-        self.scenario.host_overhead.map_or(SimDuration::ZERO, |host| {
-            sum([host.per_step, host.per_sequence.saturating_mul(n_sequences)])
-        })
+    /// What the host does before a micro-batch of `n_sequences` begins on `n_gpus`; launches are taken to keep up.
+    fn scheduling(&self, n_sequences: u64, n_gpus: u64) -> SimDuration {
+        let host = self.scenario.host_overhead;
+        let time = host.and_then(|host| host.scheduling(Launch::Eager, n_sequences, n_gpus));
+        time.unwrap_or(SimDuration::ZERO)
     }
 
     /// Kernels and communication of some layers of a stage.
@@ -339,27 +343,30 @@ impl<'a> ClosedForm<'a> {
     ) -> Result<(SimDuration, SimDuration), TooLong> {
         let (ops, moe, share) = (self.ops, self.ops.moe(), plan.head_shares[0]);
         let (n_heads, n_kv_heads) = (share.n_heads, share.n_kv_heads);
-        let (tokens, over_cache) = match self.scenario.workload {
+        let (tokens, attention) = match self.scenario.workload {
             Workload::Decode { .. } | Workload::Inference { .. } => {
-                let cached = rounded(self.context * sequences as f64);
-                (sequences, ops.decode_attention(sequences, cached, n_heads, n_kv_heads))
+                let cached = (rounded(self.context * sequences as f64), rounded(self.context));
+                let mut all = ops.decode_queries(sequences, n_heads, n_kv_heads);
+                all.push(ops.decode_attention(sequences, cached, n_heads, n_kv_heads));
+                all.extend(ops.decode_outputs(sequences, n_heads));
+                (sequences, all)
             }
             // In chunks or at once, the products are the same.
             Workload::Prefill { prompt_len, .. } => {
                 let len = u64::from(prompt_len);
-                (sequences * len, ops.prefill_attention(sequences, (len, len), n_heads, n_kv_heads))
+                let mut all = ops.prefill_queries(sequences * len, n_heads, n_kv_heads);
+                all.extend(ops.prefill_attention(sequences, (len, len), n_heads, n_kv_heads));
+                all.push(ops.output_projection(sequences * len, n_heads));
+                (sequences * len, all)
             }
         };
         let rows = tokens * u64::from(moe.experts_per_token);
         let activated = rows.min(u64::from(moe.n_routed_experts));
         let width = u64::from(moe.expert_hidden).div_ceil(plan.head_shares.len() as u64);
-        let mut kernels = vec![
-            ops.residual_norm(tokens),
-            ops.qkv_projection(tokens, n_heads, n_kv_heads),
-            over_cache,
-            ops.output_projection(tokens, n_heads),
-            ops.residual_norm(tokens),
-        ];
+        let mut kernels = vec![ops.residual_norm(tokens), ops.residual_norm(tokens)];
+        kernels.extend(attention);
+        let shared = u64::from(moe.shared_width()).div_ceil(plan.head_shares.len() as u64);
+        kernels.extend(ops.shared_experts(tokens, shared));
         kernels.extend(ops.gate(tokens));
         kernels.extend(ops.permute(rows));
         let group_rows = GroupRows::even(tokens, rows, (activated, moe.n_routed_experts.into()));

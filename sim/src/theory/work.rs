@@ -3,8 +3,8 @@
 use masim_units::{Bytes, Flops};
 
 use crate::load::{StepRouting, context_lens};
-use crate::model::{GroupRows, LayerOps, Op};
-use crate::scenario::{ContextLen, Scenario, Workload};
+use crate::model::{GroupRows, LayerOps, Op, OpShape};
+use crate::scenario::{ContextLen, Logits, Scenario, Workload};
 
 /// What one step of the whole model needs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,30 +41,39 @@ fn unavoidable(scenario: &Scenario, routing: &StepRouting) -> Vec<Op> {
     let batch = u64::from(scenario.workload.batch());
     let (tokens, over_cache) = match scenario.workload {
         Workload::Decode { .. } | Workload::Inference { .. } => {
-            (batch, ops.decode_attention(batch, cached(scenario), n_heads, n_kv_heads))
+            let mut all = ops.decode_queries(batch, n_heads, n_kv_heads);
+            // The longest sequence sets no bound on GPUs that share it.
+            all.push(ops.decode_attention(batch, (cached(scenario), 0), n_heads, n_kv_heads));
+            all.extend(ops.decode_outputs(batch, n_heads));
+            (batch, all)
         }
         Workload::Prefill { prompt_len, .. } => {
             let len = u64::from(prompt_len);
-            (batch * len, ops.prefill_attention(batch, (len, len), n_heads, n_kv_heads))
+            let mut all = ops.prefill_queries(batch * len, n_heads, n_kv_heads);
+            all.extend(ops.prefill_attention(batch, (len, len), n_heads, n_kv_heads));
+            all.push(ops.output_projection(batch * len, n_heads));
+            (batch * len, all)
         }
     };
     let mut all = Vec::new();
     for layer in routing {
         let rows = tokens * u64::from(moe.experts_per_token);
-        all.extend([
-            ops.residual_norm(tokens),
-            ops.qkv_projection(tokens, n_heads, n_kv_heads),
-            over_cache,
-            ops.output_projection(tokens, n_heads),
-            ops.residual_norm(tokens),
-        ]);
+        all.push(ops.residual_norm(tokens));
+        // Rotations, and norms of latents, can be part of the products beside them.
+        let is_apart = |op: &&Op| !matches!(op.shape, OpShape::Elementwise { .. });
+        all.extend(over_cache.iter().filter(is_apart));
+        all.push(ops.residual_norm(tokens));
         all.extend(ops.gate(tokens));
         let experts = (u64::from(layer.n_activated()), u64::from(moe.n_routed_experts));
+        all.extend(
+            ops.shared_experts(tokens, moe.shared_width().into()).into_iter().filter(|op| is_apart(&op)),
+        );
         all.extend(ops.experts(GroupRows::even(tokens, rows, experts), u64::from(moe.expert_hidden)));
     }
     if let Some(vocab) = model.vocab {
         all.push(ops.embedding(tokens));
-        all.extend(ops.lm_head(batch, u64::from(vocab)));
+        all.push(ops.lm_head(batch, u64::from(vocab)));
+        all.push(ops.sampling(batch, u64::from(vocab), Logits::Local));
     }
     all
 }

@@ -3,6 +3,7 @@
 //! Nothing here is fitted to such measurements: what the host spends and what work draws are published figures.
 
 mod predict;
+mod stack;
 
 use std::collections::BTreeMap;
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use masim_engine::LinkId;
 
 use crate::report::Assumption;
-use crate::scenario::{FfnSpec, ModelSpec, MoeSpec, Scenario};
+use crate::scenario::{FfnSpec, ModelSpec, MoeSpec, Position, Scenario};
 use crate::sweep::SweepRow;
 use crate::topology::{Cluster, Dtype, GpuCard, VertexKind};
 
@@ -62,6 +62,11 @@ fn of_model(model: &ModelSpec, key: &str) -> Option<String> {
     let dtype = &model.dtype;
     let value = match key {
         "vocab" => model.vocab.map_or_else(|| "none".to_owned(), |vocab| vocab.to_string()),
+        "attention.position" => match model.attention.position {
+            Position::Rope => "rope".to_owned(),
+            Position::Alibi => "alibi".to_owned(),
+            Position::None => "none".to_owned(),
+        },
         "attention.head_dim" => model.attention.head_dim.to_string(),
         "ffn.gated" => {
             let (FfnSpec::Dense { gated, .. } | FfnSpec::Moe(MoeSpec { gated, .. })) = model.ffn;

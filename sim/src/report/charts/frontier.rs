@@ -36,7 +36,7 @@ fn curves(
     let batches = 0..space.dims[1].values.len();
     for point in batches.filter_map(|batch| space.point(panel, context, batch)) {
         for row in contenders(point) {
-            let (Some(tpot), Some(rate)) = (row.tpot_us, row.tokens_per_sec_per_gpu) else { continue };
+            let (Some(tpot), Some(rate)) = (row.answer_us(), row.tokens_per_sec_per_gpu) else { continue };
             let name = if is_split(row) { BEST } else { &row.name };
             if !order.iter().any(|known| known == name) {
                 order.push(name.to_owned());
@@ -60,7 +60,8 @@ fn figure(space: &Space<'_>, panel: &[usize]) -> Option<Figure> {
     let batches = &space.dims[1].values;
     let of = if name.is_empty() { "" } else { ": " };
     let title = format!(
-        "Throughput against time per token, batches {} to {}{of}{name}",
+        "Throughput against {}, batches {} to {}{of}{name}",
+        space.answer.words(),
         batches[0],
         batches[batches.len() - 1]
     );
@@ -77,7 +78,7 @@ fn figure(space: &Space<'_>, panel: &[usize]) -> Option<Figure> {
     for ((context, curves), corners) in contexts.iter().zip(corners) {
         let frame = Frame { corners, x: x.clone(), y: y.clone() };
         let title = format!("context {} tokens", space.dims[0].values[*context]);
-        frame.draw(&mut scene, &title, "TPOT, ms", "tokens/s per GPU");
+        frame.draw(&mut scene, &title, space.answer.title(), "tokens/s per GPU");
         draw(&mut scene, &frame, &order, curves);
     }
     let stem = if name.is_empty() { String::new() } else { format!("-{}", slug(&name)) };

@@ -6,6 +6,7 @@ use crate::report::number::{NONE, label, ms, signed_pct};
 use crate::report::scene::{Anchor, BLUE, Color, HEAD, ON_LIGHT, ORANGE, Scene, TEXT, text_width};
 use crate::report::space::Space;
 use crate::report::verdict::{Duel, Outcome, Verdict, outcome_of};
+use crate::sweep::RowJson;
 
 /// A margin of this factor has the full color; beyond it nothing changes.
 const FULL: f64 = 1.5;
@@ -91,7 +92,7 @@ fn lines(duel: &Duel<'_>) -> [String; 4] {
         (Outcome::NoBaseline, None) => "no baseline".to_owned(),
         (_, None) => none(),
     };
-    let time = duel.split.and_then(|row| row.tpot_us).map_or_else(none, |us| format!("{} ms", ms(us)));
+    let time = duel.split.and_then(RowJson::answer_us).map_or_else(none, |us| format!("{} ms", ms(us)));
     let wait = duel.split.and_then(waits);
     let wait =
         wait.map_or_else(none, |waits| format!("{} {:.0} %", waits.cause.short(), waits.share * 100.0));

@@ -6,7 +6,7 @@ use super::multiples::multiples;
 use super::{Figure, baseline_look, baseline_names, micro_batch_look, slug};
 use crate::report::number::is_split;
 use crate::report::scene::{Anchor, Axis, Frame, HEAD, Key, Look, MUTED, Mark, Scene, VERMILION};
-use crate::report::space::{Point, Space, fastest};
+use crate::report::space::{Answer, Point, Space, fastest};
 
 /// One picture for each panel and batch.
 pub(super) fn ratios(space: &Space<'_>) -> Vec<Figure> {
@@ -41,7 +41,7 @@ fn curves(point: &Point<'_>) -> Curves {
     for row in point.rows.iter().filter(|row| is_split(row)) {
         let (Some(a), Some(e)) = (row.n_attention_gpus, row.n_expert_gpus) else { continue };
         splits.insert((a, e));
-        if let Some(tpot) = row.tpot_us {
+        if let Some(tpot) = row.answer_us() {
             let best = times.entry((row.n_micro_batches.unwrap_or(1), (a, e))).or_insert(f64::INFINITY);
             *best = best.min(tpot / 1e3);
         }
@@ -52,7 +52,7 @@ fn curves(point: &Point<'_>) -> Curves {
     }
     let named = |name: &str| {
         let best = fastest(point.rows.iter().copied().filter(|row| !is_split(row) && row.name == name))?;
-        Some((name.to_owned(), best.tpot_us? / 1e3))
+        Some((name.to_owned(), best.answer_us()? / 1e3))
     };
     let baselines = baseline_names([point]).into_iter().filter_map(named).collect();
     Curves { splits, lines, baselines }
@@ -60,7 +60,11 @@ fn curves(point: &Point<'_>) -> Curves {
 
 fn figure(space: &Space<'_>, points: &[&Point<'_>], name: &str) -> Figure {
     let curves: Vec<_> = points.iter().map(|point| curves(point)).collect();
-    let title = format!("Time per token against the ratio: {name}");
+    let words = match space.answer {
+        Answer::PerToken => "Time per token",
+        Answer::FirstToken => "Time to the first tokens",
+    };
+    let title = format!("{words} against the ratio: {name}");
     let all = curves.iter().flat_map(|curves| {
         let lines = curves.lines.values().flatten().map(|(_, tpot)| *tpot);
         lines.chain(curves.baselines.iter().map(|(_, tpot)| *tpot))
@@ -69,7 +73,7 @@ fn figure(space: &Space<'_>, points: &[&Point<'_>], name: &str) -> Figure {
     let (mut scene, corners) = multiples(&title, &keys(&curves), &y, points.len());
     for ((curves, point), corners) in curves.iter().zip(points).zip(corners) {
         let context = format!("context {} tokens", space.dims[0].values[point.at[0]]);
-        panel(&mut scene, corners, y.clone(), &context, curves);
+        panel(&mut scene, corners, (y.clone(), space.answer), &context, curves);
     }
     Figure { name: format!("tpot-by-ratio-{}", slug(name)), label: title, scene }
 }
@@ -112,11 +116,17 @@ fn look_idx(n_micro_batches: u32) -> usize {
     n_micro_batches.saturating_sub(1) as usize
 }
 
-fn panel(scene: &mut Scene, corners: (f64, f64, f64, f64), y: Axis, title: &str, curves: &Curves) {
+fn panel(
+    scene: &mut Scene,
+    corners: (f64, f64, f64, f64),
+    (y, answer): (Axis, Answer),
+    title: &str,
+    curves: &Curves,
+) {
     let splits: Vec<_> = curves.splits.iter().copied().collect();
     let x = Axis::positions(splits.iter().map(|(a, e)| format!("{a}:{e}")));
     let frame = Frame { corners, x, y };
-    frame.draw(scene, title, "attention : expert GPUs", "TPOT, ms");
+    frame.draw(scene, title, "attention : expert GPUs", answer.title());
     let (first, last) = (-0.5, splits.len() as f64 - 0.5);
     for (name, tpot) in &curves.baselines {
         let (color, dash, _) = baseline_look(name);

@@ -84,7 +84,7 @@ pub(crate) fn margin_against(point: &Point<'_>, ratio: Option<(u32, u32)>, name:
     let split = best_split(point, ratio)?;
     let same = |row: &&RowJson| row.name == name && !is_split(row) && row.n_gpus == split.n_gpus;
     let baseline = fastest(point.rows.iter().copied().filter(same))?;
-    Some(split.tpot_us? / baseline.tpot_us? - 1.0)
+    Some(split.answer_us()? / baseline.answer_us()? - 1.0)
 }
 
 /// The fastest split at `point`, of those in `ratio` if there is one.

@@ -65,7 +65,7 @@ fn mean(row: &RowJson) -> Option<[f64; 5]> {
 
 /// How much the GPUs of `row` wait, and for what.
 pub(crate) fn waits(row: &RowJson) -> Option<Waits> {
-    let (tpot, [_, imbalance, dependency, wire, _]) = (row.tpot_us?, mean(row)?);
+    let (tpot, [_, imbalance, dependency, wire, _]) = (row.answer_us()?, mean(row)?);
     let causes = [(Cause::Dependency, dependency), (Cause::Wire, wire), (Cause::Imbalance, imbalance)];
     let (cause, most) = causes.into_iter().reduce(|best, next| if next.1 > best.1 { next } else { best })?;
     Some(Waits { idle: (imbalance + dependency + wire) / tpot, cause, share: most / tpot })
@@ -73,9 +73,9 @@ pub(crate) fn waits(row: &RowJson) -> Option<Waits> {
 
 /// Why `row` takes longer (or less) than `base`.
 pub(crate) fn gap(row: &RowJson, base: &RowJson) -> Option<Gap> {
-    let (own, other, tpot) = (mean(row)?, mean(base)?, base.tpot_us?);
+    let (own, other, tpot) = (mean(row)?, mean(base)?, base.answer_us()?);
     let busy = (own[0] - other[0]) / tpot;
-    Some(Gap { busy, idle: (row.tpot_us? - tpot) / tpot - busy })
+    Some(Gap { busy, idle: (row.answer_us()? - tpot) / tpot - busy })
 }
 
 /// The kinds of work that take most of the critical path of `row`, with their shares of it.

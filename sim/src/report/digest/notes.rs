@@ -41,7 +41,7 @@ pub(crate) fn notes(rows: &[RowJson]) -> Notes<'_> {
         for (level, share) in &row.provenance_shares {
             *notes.provenance.entry(level).or_default() += share;
         }
-        match (row.fits, row.tpot_us) {
+        match (row.fits, row.answer_us()) {
             (false, _) => notes.unfit.push(row),
             (true, None) => notes.failed.push(row),
             (true, Some(tpot)) => {

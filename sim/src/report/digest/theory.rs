@@ -19,7 +19,7 @@ pub(crate) struct Theory {
 /// One entry for each name, in order of appearance.
 pub(crate) fn theory(rows: &[RowJson]) -> Vec<Theory> {
     let mut names: Vec<&str> = Vec::new();
-    for row in rows.iter().filter(|row| row.tpot_us.is_some()) {
+    for row in rows.iter().filter(|row| row.answer_us().is_some()) {
         if !names.contains(&row.name.as_str()) {
             names.push(&row.name);
         }
@@ -27,9 +27,10 @@ pub(crate) fn theory(rows: &[RowJson]) -> Vec<Theory> {
     names
         .into_iter()
         .map(|name| {
-            let own: Vec<_> = rows.iter().filter(|row| row.name == name && row.tpot_us.is_some()).collect();
+            let own: Vec<_> =
+                rows.iter().filter(|row| row.name == name && row.answer_us().is_some()).collect();
             let over = |of: fn(&RowJson) -> Option<f64>| {
-                let over = own.iter().filter_map(|row| Some(row.tpot_us? / of(row)? - 1.0));
+                let over = own.iter().filter_map(|row| Some(row.answer_us()? / of(row)? - 1.0));
                 spread(&over.collect::<Vec<_>>())
             };
             Theory {

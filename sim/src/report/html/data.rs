@@ -10,7 +10,7 @@ use crate::sweep::RowJson;
 pub(super) fn compact(rows: &[RowJson], space: &Space<'_>) -> String {
     let dims = space.dims.iter().map(|dim| dim.title.as_str());
     let figures = [
-        "TPOT, ms",
+        space.answer.title(),
         "cold step, ms",
         "closed form, ms",
         "work bound, ms",
@@ -43,7 +43,7 @@ fn cells(row: &RowJson, space: &Space<'_>) -> Value {
     let ms = |us: Option<f64>| rounded(us.map(|us| us / 1e3));
     let percent = |share: Option<f64>| rounded(share.map(|share| share * 100.0));
     let figures = [
-        ms(row.tpot_us),
+        ms(row.answer_us()),
         ms(row.step_time_us),
         ms(row.closed_form_us),
         ms(row.work_bound_us),
@@ -64,7 +64,7 @@ fn cells(row: &RowJson, space: &Space<'_>) -> Value {
 /// Such as `12:4 x2`, `tp 8, pp 2, in flight 2` or `does not fit`.
 fn layout(row: &RowJson) -> String {
     let name = if is_split(row) { label(row) } else { knobs(row) };
-    match (row.fits, row.tpot_us) {
+    match (row.fits, row.answer_us()) {
         (false, _) => format!("{name} (does not fit)"),
         (true, None) => format!("{name} (failed)"),
         (true, Some(_)) => name,

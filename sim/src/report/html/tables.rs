@@ -21,7 +21,7 @@ fn dim_titles(space: &Space<'_>) -> impl Iterator<Item = String> {
 }
 
 fn tpot(row: Option<&RowJson>) -> Option<f64> {
-    row.and_then(|row| row.tpot_us)
+    row.and_then(RowJson::answer_us)
 }
 
 fn name(row: Option<&RowJson>) -> String {
@@ -34,7 +34,7 @@ pub(super) fn bests(space: &Space<'_>, verdict: &Verdict<'_>) -> Vec<Table> {
         "best split",
         "attention: heads \u{d7} sequences \u{d7} replicas",
         "experts: ep \u{d7} tp",
-        "TPOT, ms",
+        space.answer.title(),
         "tokens/s per GPU",
         "best fair baseline",
         "its TPOT, ms",

@@ -77,13 +77,13 @@ impl Size<'_> {
     /// Matrices of all layers; embedding and head are bounded by their own keys.
     fn weight_bytes(&self) -> u128 {
         let (model, moe) = (self.model, self.model.ffn.as_moe());
-        let heads = 2 * u128::from(model.attention.n_heads) + 2 * u128::from(model.attention.n_kv_heads);
-        let attention = heads * u128::from(model.attention.head_dim);
+        let spec = model.attention;
+        let attention = spec.n_weights(model.hidden, spec.n_heads, spec.n_kv_heads);
         let experts =
             u128::from(moe.n_routed_experts) * u128::from(moe.n_matrices()) * u128::from(moe.expert_hidden);
+        let shared = u128::from(moe.n_matrices()) * u128::from(moe.shared_width());
         u128::from(model.n_layers)
-            * u128::from(model.hidden)
-            * (attention + experts)
+            * (attention + u128::from(model.hidden) * (experts + shared))
             * u128::from(model.dtype.weights.bytes())
     }
 
@@ -97,10 +97,8 @@ impl Size<'_> {
             ContextLen::Trace(trace) => trace.longest(),
         };
         let model = self.model;
-        let per_token = 2
-            * u128::from(model.n_layers)
-            * u128::from(model.attention.n_kv_heads)
-            * u128::from(model.attention.head_dim)
+        let per_token = u128::from(model.n_layers)
+            * u128::from(model.attention.n_kept(model.attention.n_kv_heads))
             * u128::from(model.dtype.kv.bytes());
         u128::from(self.workload.batch()) * (u128::from(longest) + 1) * per_token
     }

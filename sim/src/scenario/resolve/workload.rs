@@ -5,13 +5,16 @@ use std::sync::Arc;
 use masim_units::SimDuration;
 
 use super::Findings;
-use crate::scenario::file::{ContextLenFile, DistributionFile, HostOverheadFile, LoadFile, WorkloadFile};
-use crate::scenario::{ContextLen, ExpertLoad, HostOverhead, ModelSpec, RequestTrace, Workload};
+use crate::scenario::file::{
+    ContextLenFile, DistributionFile, HandOverFile, HostOverheadFile, LoadFile, WorkloadFile,
+};
+use crate::scenario::{ContextLen, ExpertLoad, HandOver, HostOverhead, ModelSpec, RequestTrace, Workload};
 
 /// Bounds far beyond any cluster; those of products of counts stand in `size`.
 const BATCH_MAX: u32 = 1 << 20;
 pub(super) const CONTEXT_LEN_MAX: u32 = 1 << 24;
 const HOST_TIME_MAX: SimDuration = SimDuration::from_us(1_000_000);
+const GRAPH_BATCH_MAX: u32 = 1 << 12;
 const TOKENS_MAX: u64 = 1_000_000_000_000;
 
 pub(super) fn workload_of(
@@ -52,17 +55,31 @@ pub(super) fn host_overhead_of(
     file: Option<&HostOverheadFile>,
     findings: &mut Findings,
 ) -> Option<HostOverhead> {
-    let HostOverheadFile { per_launch, per_step, per_sequence, source } = file?;
+    let HostOverheadFile { per_launch, per_step, per_sequence, graph_batch, hand_over, source } = file?;
     if source.trim().is_empty() {
         findings.add("host_overhead.source", "is empty; expected where the figures come from");
     }
-    for (key, time) in [("per_launch", per_launch), ("per_step", per_step), ("per_sequence", per_sequence)] {
+    let handed = hand_over.map(|HandOverFile { per_step, per_sequence }| HandOver { per_step, per_sequence });
+    let of_others = handed.iter().flat_map(|handed| {
+        [("hand_over.per_step", &handed.per_step), ("hand_over.per_sequence", &handed.per_sequence)]
+    });
+    let own = [("per_launch", per_launch), ("per_step", per_step), ("per_sequence", per_sequence)];
+    for (key, time) in own.into_iter().chain(of_others) {
         if *time > HOST_TIME_MAX {
             let range = format_args!("{time} is out of range; expected at most 1 s");
             findings.add(&format!("host_overhead.{key}"), range);
         }
     }
-    Some(HostOverhead { per_launch: *per_launch, per_step: *per_step, per_sequence: *per_sequence })
+    if let Some(multiple) = *graph_batch {
+        findings.count("host_overhead.graph_batch", multiple, GRAPH_BATCH_MAX);
+    }
+    Some(HostOverhead {
+        per_launch: *per_launch,
+        per_step: *per_step,
+        per_sequence: *per_sequence,
+        graph_batch: *graph_batch,
+        hand_over: handed,
+    })
 }
 
 fn context_len_of(file: &ContextLenFile, batch: u32, findings: &mut Findings) -> ContextLen {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::stack::keys_of;
 use crate::input::{Library, RefKind, SourceText};
 use crate::load::RoutingPool;
 use crate::measurement::{Measured, MeasurementSet, ScaleUp, WholeRow};
@@ -11,15 +12,6 @@ use crate::metrics::energy::base_w;
 use crate::scenario::{Loader, Scenario, read_scenario};
 use crate::search::candidates;
 use crate::sweep::simulate_plan;
-
-/// What vLLM's host spends on a step.
-///
-/// # Source
-///
-/// vLLM 0.5: GPUs idle 5 to 13 ms between steps (vllm-project/vllm issue 6854), of which processing the outputs of
-/// 32 sequences takes 3.4 ms (issue 6913); 10 us per launch are assumed, typical of eager PyTorch.
-const VLLM_HOST: &str =
-    "{ per_launch: 10 us, per_step: 5 ms, per_sequence: 100 us, source: vLLM issues 6854 and 6913 }";
 
 /// Tokens of a prompt where a set does not say: the mean of `ShareGPT`.
 ///
@@ -131,13 +123,10 @@ impl<'a> Predictor<'a> {
         let profile = self.profile.as_ref().map_or_else(|| "none".to_owned(), by_card);
         let cluster = self.cluster(tp * pp);
         let model = quoted(model);
-        // Measured stacks of this family are Python programs unless they say otherwise.
-        let is_vllm = self.set.stack.to_ascii_lowercase().contains("vllm");
-        let host =
-            if is_vllm { format!("launch: eager\nhost_overhead: {VLLM_HOST}\n") } else { String::new() };
+        let stack = keys_of(&self.set.stack, workload.contains("decode"));
         let text = format!(
             "cluster: {cluster}\nprofile: {profile}\nmodel: {model}\nworkload: {{ {workload} }}\n\
-             strategy: {{ kind: tp_pp, tp: {tp}, pp: {pp}, dp: 1, n_in_flight: {pp} }}\n{host}"
+             strategy: {{ kind: tp_pp, tp: {tp}, pp: {pp}, dp: 1, n_in_flight: {pp} }}\n{stack}"
         );
         // References are looked up from the current folder.
         let source = SourceText { path: format!("{}.yaml", self.set.name), text };

@@ -1,0 +1,28 @@
+//! Who has which part of the vocabulary.
+
+/// How a tensor-parallel group shares the tables of the vocabulary and the scores of its tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vocabulary {
+    /// The embedding table.
+    pub embedding: EmbeddingTable,
+    /// The scores from which the next token is chosen.
+    pub logits: Logits,
+}
+
+/// Where the rows of the embedding table are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmbeddingTable {
+    /// Every GPU has all of them.
+    Replicated,
+    /// Each rank has its share; what they look up is summed over the group.
+    Sharded,
+}
+
+/// Where the next token is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Logits {
+    /// Each rank chooses among its share of the vocabulary, and the candidates are compared.
+    Local,
+    /// All scores are gathered, normalised and searched on every rank.
+    Gathered,
+}
