@@ -74,21 +74,25 @@ fn launch_of(cluster: &Cluster, gpu: GpuIdx, launch: Launch) -> SimDuration {
     }
 }
 
-/// Every way, in the order of algorithms and protocols.
+/// Every way, in the order of algorithms and protocols; or those by the algorithm called `only`.
 ///
 /// # Errors
 ///
 /// Times beyond 213 days.
-pub fn survey(question: &Question<'_>) -> Result<Vec<Answer>, EngineError> {
+pub fn survey(question: &Question<'_>, only: Option<&str>) -> Result<Vec<Answer>, EngineError> {
     let chosen = one(question, None, ProtocolRule::Auto)?.expect("every group has a way");
     let mut answers = Vec::new();
-    for algorithm in Algorithm::ALL {
+    for algorithm in Algorithm::ALL.into_iter().filter(|it| only.is_none_or(|name| name == it.name())) {
         let mut of_algorithm = Vec::<Answer>::new();
         for protocol in [ProtocolRule::Ll, ProtocolRule::Ll128, ProtocolRule::Simple] {
             let Some(answer) = one(question, Some(algorithm), protocol)? else { continue };
             // Where protocols make no difference there is one way.
+            let is_alone = answer.protocol.is_none();
             if of_algorithm.iter().all(|it| it.protocol != answer.protocol) {
                 of_algorithm.push(answer);
+            }
+            if is_alone {
+                break;
             }
         }
         answers.append(&mut of_algorithm);

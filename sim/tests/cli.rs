@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -86,15 +86,73 @@ fn a_collective_is_shown_by_every_way() {
     assert!(json["ways"].as_array().unwrap().len() > 10 && json["compressed"]["speedup"].is_f64(), "{json}");
     for (gpus, problem) in [
         ("n0.g0", "names 1 GPU(s)"),
-        ("n0.g0,n0.g1,n0.g0", "named twice"),
+        ("n0.g0,n0.g1,n0.g0", "`n0.g0` is named twice"),
+        ("n0.g0..n0.g2,n0.g2..n1.g0", "`n0.g2` is named twice"),
+        ("all,n3.g3", "`n3.g3` is named twice"),
         ("n0.g0..n9.g0", "n9.g0"),
         ("n1.g0..n0.g0", "runs backwards"),
     ] {
         let (_, err) = expect(1, &[&args[..], &["--gpus", gpus]].concat());
         assert!(err.contains(problem), "{err}");
     }
-    let zero = ["collective", "all_reduce", "--bytes", "0", "--cluster", "a100-4x4", "--gpus", "all"];
-    assert!(expect(1, &zero).1.contains("expected 1 B"));
+    for (bytes, problem) in [
+        ("0", "expected 1 B to 1 PiB"),
+        ("2000 TB", "expected 1 B to 1 PiB"),
+        ("99999999999999999999 TB", "range"),
+    ] {
+        let args = ["collective", "all_reduce", "--bytes", bytes, "--cluster", "a100-4x4", "--gpus", "all"];
+        let (_, err) = expect(1, &args);
+        assert!(err.contains(problem), "{err}");
+    }
+    // A single byte and a pebibyte are sizes like others.
+    for bytes in ["1 B", "1024 TiB"] {
+        for kind in ["all_reduce", "all_to_all", "broadcast"] {
+            expect(0, &["collective", kind, "--bytes", bytes, "--cluster", "a100-4x4", "--gpus", "all"]);
+        }
+    }
+}
+
+/// Of 1,024 GPUs the way that is asked for is worked out alone, without the million flows of the others.
+#[test]
+fn a_large_group_is_asked_for_one_way() {
+    let args =
+        ["collective", "broadcast", "--bytes", "1 MB", "--cluster", "fabric-1024", "--gpus", "all", "--json"];
+    let (out, _) = expect(0, &[&args[..], &["--algorithm", "ring"]].concat());
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(json["ways"].as_array().unwrap().len(), 1, "{json}");
+    let (_, err) = expect(1, &[&args[..], &["--algorithm", "rings"]].concat());
+    assert!(err.contains("no way `rings` to do broadcast"), "{err}");
+}
+
+/// Ten million flows are more than a file may hold, packed or not: they are refused before they are read.
+#[test]
+fn a_packed_file_of_any_length_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("flows.jsonl.gz");
+    let mut packed =
+        flate2::write::GzEncoder::new(fs::File::create(&path).unwrap(), flate2::Compression::fast());
+    for _ in 0..257 {
+        packed.write_all(&vec![b' '; 1 << 20]).unwrap();
+    }
+    packed.finish().unwrap();
+    let (_, err) = expect(1, &["network", &path.display().to_string()]);
+    assert!(err.contains("more than 256 MiB"), "{err}");
+}
+
+/// Sizes of patterns that do not fit, or would move until after all time.
+#[test]
+fn patterns_of_absurd_size_end_or_are_told() {
+    let pattern = |bytes, pattern| {
+        let args = ["network", "--cluster", "a100-4x4", "--pattern", pattern, "--bytes", bytes];
+        run(&args)
+    };
+    for kind in ["all_to_all", "ring", "incast", "permutation"] {
+        assert_eq!(pattern("0 B", kind).status.code(), Some(0), "{kind}");
+        let huge = pattern("1000000 TB", kind);
+        assert_eq!(huge.status.code(), Some(1), "{kind}");
+        assert!(text(&huge.stderr).contains("ends after 213 simulated days"), "{}", text(&huge.stderr));
+        assert!(text(&pattern("2000000 TB", kind).stderr).contains("out of range"));
+    }
 }
 
 #[test]

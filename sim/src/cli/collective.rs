@@ -8,7 +8,7 @@ use super::exit::CliError;
 use super::measurements::read_profile;
 use super::table::Plain;
 use super::{terminal, topology};
-use crate::collective::{Collective, CollectiveKind, Compressed};
+use crate::collective::{Algorithm, Collective, CollectiveKind, Compressed};
 use crate::comm::CommModel;
 use crate::fitted::CardModels;
 use crate::scenario::Launch;
@@ -124,11 +124,10 @@ impl CollectiveArgs {
         let comm = self.comm(&cluster, group[0])?;
         let kind = self.kind.kind();
         let question = Question { cluster: &cluster, comm, kind, group: &group, bytes: self.bytes, launch };
-        let answers = survey(&question).map_err(|error| CliError::usage(error.to_string(), None))?;
-        let is_shown = |it: &&Answer| self.algorithm.as_ref().is_none_or(|name| name == it.algorithm.name());
-        let shown: Vec<&Answer> = answers.iter().filter(is_shown).collect();
+        let answers = survey(&question, self.algorithm.as_deref());
+        let shown = answers.map_err(|error| CliError::usage(error.to_string(), None))?;
         if shown.is_empty() {
-            return Err(self.no_such_way(&answers));
+            return Err(self.no_such_way());
         }
         let compressed = self.compressed.map(|FormatArg::Int8| {
             survey_compressed(&question).ok_or_else(|| {
@@ -162,12 +161,13 @@ impl CollectiveArgs {
         Ok(comm)
     }
 
-    fn no_such_way(&self, answers: &[Answer]) -> CliError {
-        let mut names: Vec<_> = answers.iter().map(|it| it.algorithm.name()).collect();
-        names.dedup();
+    fn no_such_way(&self) -> CliError {
+        let names = Algorithm::ALL.map(Algorithm::name);
         let (wanted, kind) = (self.algorithm.as_deref().unwrap_or_default(), self.kind.kind().name());
-        let message =
-            format!("these GPUs have no way `{wanted}` to do {kind}; expected {}", names.join(", "));
+        let message = format!(
+            "these GPUs have no way `{wanted}` to do {kind}; where a group has the shape for it, {}",
+            names.join(", ")
+        );
         CliError::usage(message, None)
     }
 
@@ -175,10 +175,10 @@ impl CollectiveArgs {
         &self,
         cluster: &Cluster,
         group: &[GpuIdx],
-        answers: &[&Answer],
+        answers: &[Answer],
         compressed: Option<&Compressed>,
     ) -> String {
-        let ways: Vec<_> = answers.iter().map(|it| way_json(it)).collect();
+        let ways: Vec<_> = answers.iter().map(way_json).collect();
         let gpus: Vec<_> = group.iter().map(|&gpu| cluster.gpu(gpu).name.as_str()).collect();
         let value = json!({
             "kind": self.kind.kind().name(),
@@ -208,7 +208,7 @@ fn way_json(answer: &Answer) -> Value {
     })
 }
 
-fn table(answers: &[&Answer]) -> String {
+fn table(answers: &[Answer]) -> String {
     let head = [
         "",
         "algorithm",

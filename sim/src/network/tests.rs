@@ -165,3 +165,13 @@ fn an_all_to_all_beyond_the_limit_is_refused_before_it_is_made() {
     let error = Pattern::AllToAll.case(&big, Bytes(1), Sizes::Equal).unwrap_err().to_string();
     assert_eq!(error, "2558400 flows between 1600 GPUs are more than 2097152, the most that a case may have");
 }
+
+/// One flow more than a case may have is where reading stops.
+#[test]
+fn more_flows_than_a_case_may_have_are_not_read() {
+    let flow = r#"{"id":0,"src":"a","dst":"b","bytes":1,"start_ns":0}"#;
+    let good = r#"{"id":0,"src":"a","dst":"b","bytes":1000000,"start_ns":5,"route":[0,1]}"#;
+    let many = GOOD.replace(good, &format!("{},\"no more is read", vec![flow; (1 << 21) + 1].join(",")));
+    let error = read(&many).map(|cases| cases.len()).unwrap_err().to_string();
+    assert!(error.contains("there are more than 2097152 flows"), "{error}");
+}
