@@ -26,7 +26,10 @@ pub enum Notes {
     /// Ends alone; noticed at multiples of this, if given.
     Ends(Option<SimDuration>),
     /// Ends, what links carry, and what holds flows back.
-    All,
+    All {
+        /// Where peaks count.
+        within: (SimTime, SimTime),
+    },
 }
 
 /// What happened to flows and links.
@@ -36,7 +39,7 @@ pub struct Replay {
     pub ends: Vec<SimTime>,
     /// The link that held each flow back for longest, where links are noted and one did.
     pub limits: Vec<Option<LinkId>>,
-    /// The largest share of its bandwidth that each link carried, where links are noted.
+    /// The largest share of its bandwidth that each link carried where peaks count, if links are noted.
     pub peaks: Vec<f64>,
     /// How long anything crossed each link, in seconds, where links are noted.
     pub busy_s: Vec<f64>,
@@ -71,10 +74,11 @@ pub fn replay(
     }
     match notes {
         Notes::Ends(grain) => grain.into_iter().for_each(|grain| network.coalesce(grain)),
-        Notes::All => network.watch(),
+        Notes::All { within } => network.watch(within),
     }
     let ends = run(&mut network, flows)?;
-    let mut limits = vec![None; if notes == Notes::All { flows.len() } else { 0 }];
+    let is_noted = matches!(notes, Notes::All { .. });
+    let mut limits = vec![None; if is_noted { flows.len() } else { 0 }];
     for limit in network.take_limits() {
         limits[position(limit.tag)] = limit.link;
     }

@@ -1,7 +1,7 @@
 //! What work cannot do without: arithmetic and memory traffic, and the roofline over them.
 
 use super::Chip;
-use super::moe::rows::hottest_rank;
+use super::moe::hottest::hottest_rank;
 use crate::measurement::{ElementwiseKind, Work};
 use crate::topology::{Dtype, GpuCard};
 

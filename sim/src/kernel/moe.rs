@@ -3,18 +3,20 @@
 //! The hottest rank is timed: ranks wait for it. Two kinds of libraries differ in parameters only: those that choose the
 //! best tile for every shape, and those that follow a fixed rule but for shapes in a table.
 
+pub mod rows;
 mod draws;
+pub mod hottest;
 pub mod params;
 pub mod product;
-pub mod rows;
 pub mod tuned;
 
 #[cfg(test)]
 mod tests;
 
+use self::hottest::hottest_rank;
 use self::params::MoeParams;
 use self::product::{Product, product_us};
-use self::rows::{ExpertRows, hottest_rank};
+use self::rows::ExpertRows;
 use self::tuned::is_tuned;
 use super::Chip;
 use crate::measurement::MoeWork;

@@ -32,7 +32,7 @@ pub struct LinkUse {
     pub link: LinkId,
     /// Bytes that crossed it.
     pub bytes: f64,
-    /// The largest share of its bandwidth that was taken at once, since the beginning.
+    /// The largest share of its bandwidth that was taken at once.
     pub peak: f64,
     /// The mean share.
     pub mean: f64,
@@ -83,7 +83,8 @@ impl NetworkUse {
     ///
     /// A flow that ends beyond the representable range of time.
     pub fn of(traffic: &Traffic) -> Result<Self, FlowBeyondTime> {
-        let replay = replay(&traffic.rates, &traffic.paths, &traffic.flows, Notes::All)?;
+        let replay =
+            replay(&traffic.rates, &traffic.paths, &traffic.flows, Notes::All { within: traffic.window })?;
         let (from, to) = traffic.window;
         let mut found = Self { window_s: to.since(from).as_secs(), ..Self::default() };
         let mut bytes = vec![0.0; traffic.rates.len()];
@@ -220,5 +221,7 @@ mod tests {
         traffic.window = (ms(1), ms(2));
         let half = NetworkUse::of(&traffic).unwrap();
         assert_eq!((half.links[2].bytes, half.links[2].mean), (1e6, 1.0));
+        traffic.window = (ms(2), ms(3));
+        assert!(NetworkUse::of(&traffic).unwrap().links.iter().all(|link| link.peak < 1e-9));
     }
 }

@@ -1,7 +1,8 @@
 //! What a network sees of its work.
 
+use crate::kernel::moe::hottest::hottest_rank;
 use crate::kernel::moe::params::MoeParams;
-use crate::kernel::moe::rows::{ExpertRows, hottest_rank};
+use crate::kernel::moe::rows::ExpertRows;
 use crate::measurement::{Family, MoeWork, Work};
 use crate::topology::Dtype;
 

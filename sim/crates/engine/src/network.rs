@@ -190,17 +190,18 @@ impl Network {
         self.grain_ps = grain.as_ps();
     }
 
-    /// Notes from now on what links carry and which of them hold flows back; costs about as much as the rates do.
+    /// Notes from now on what links carry, the most of it between two instants, and which of them hold flows back; costs
+    /// about as much as the rates do.
     ///
     /// # Panics
     ///
     /// When flows are under way.
-    pub fn watch(&mut self) {
+    pub fn watch(&mut self, within: (SimTime, SimTime)) {
         assert!(self.n_flows == 0, "a network is watched from the beginning");
-        self.watch = Some(Watch::new(self.nominal.len()));
+        self.watch = Some(Watch::new(self.nominal.len(), within));
     }
 
-    /// What each link carried since it is watched; empty if it is not.
+    /// What each link carried since it is watched, rates that still hold left out; empty if it is not.
     pub fn loads(&self) -> Vec<LinkLoad> {
         self.watch.iter().flat_map(|watch| watch.loads(&self.nominal)).collect()
     }

@@ -1,9 +1,10 @@
 use rand::RngExt;
 use rand_pcg::Pcg64;
 
+use super::hottest::hottest_rank;
 use super::params::MoeParams;
 use super::product::{Product, product_us};
-use super::rows::{ExpertRows, TILE_ROWS, hottest_rank};
+use super::rows::{ExpertRows, TILE_ROWS};
 use super::{Experts, around_us, moe_us};
 use crate::kernel::Chip;
 use crate::measurement::{Distribution, MoeWork};

@@ -355,12 +355,19 @@ fn a_link_that_is_named_twice_counts_twice() {
 }
 
 /// 1 MB over links of 1 and 4 GB/s, and 2 MB over the second alone: the first is held back by its narrow link for
-/// 1 ms; the second gets 3 GB/s and ends after 2/3 ms. The wide link is full at first, and busy for 1 ms.
+/// 1 ms; the second gets 3 GB/s and ends after 2/3 ms. The wide link is full at first, a quarter full then, and busy for 1 ms.
 #[test]
 fn a_watched_network_knows_what_held_flows_back() {
+    for (from_us, until_us, wide) in [(0, 1000, 1.0), (600, 700, 1.0), (700, 1000, 0.25), (1000, 2000, 0.0)] {
+        let within = [from_us, until_us].map(|us: u64| SimTime::from_ps(us * 1_000_000));
+        assert_watched((within[0], within[1]), wide);
+    }
+}
+
+fn assert_watched(within: (SimTime, SimTime), wide: f64) {
     let hop = |link| Hop { link: LinkId(link), multiplicity: 1 };
     let mut network = Network::new(&[1, 4, 9].map(Bandwidth::from_gb_per_sec));
-    network.watch();
+    network.watch(within);
     let paths = [&[hop(0), hop(1)][..], &[hop(1)]].map(|hops| network.add_path(hops));
     network.start(SimTime::ZERO, paths[0], Bytes(1_000_000), None, 1);
     network.start(SimTime::ZERO, paths[1], Bytes(2_000_000), None, 2);
@@ -369,5 +376,6 @@ fn a_watched_network_knows_what_held_flows_back() {
     let limit = |tag, link| Limit { tag, link: Some(LinkId(link)) };
     assert_eq!(network.take_limits(), [limit(2, 1), limit(1, 0)]);
     let loads: Vec<_> = network.loads().iter().map(|load| (load.peak, (load.busy_s * 1e6).round())).collect();
-    assert_eq!(loads, [(1.0, 1000.0), (1.0, 1000.0), (0.0, 0.0)]);
+    let narrow = if wide > 0.0 { 1.0 } else { 0.0 };
+    assert_eq!(loads, [(narrow, 1000.0), (wide, 1000.0), (0.0, 0.0)]);
 }

@@ -8,9 +8,9 @@ use crate::network::rate::UNLIMITED;
 /// What one link carried.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct LinkLoad {
-    /// Largest rate so far, as a share of its nominal bandwidth.
+    /// Largest rate in the watched stretch of time, as a share of its nominal bandwidth.
     pub peak: f64,
-    /// Seconds in which anything crossed it.
+    /// Seconds in which anything crossed it, in that stretch or outside.
     pub busy_s: f64,
 }
 
@@ -24,8 +24,10 @@ pub struct Limit {
 }
 
 /// Notes of all links and classes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Watch {
+    /// Peaks count from the first and before the second.
+    within: (SimTime, SimTime),
     links: Vec<Load>,
     classes: Vec<Held>,
     /// Links whose load changed at this instant.
@@ -37,6 +39,8 @@ pub(super) struct Watch {
 #[derive(Clone, Copy, Debug, Default)]
 struct Load {
     rate: u64,
+    /// What `rate` was when this instant began, and since when.
+    held: (u64, SimTime),
     peak: u64,
     busy_ps: u64,
     busy_since: u64,
@@ -57,8 +61,9 @@ struct Held {
 const NONE: u32 = u32::MAX;
 
 impl Watch {
-    pub(super) fn new(n_links: usize) -> Self {
-        Self { links: vec![Load::default(); n_links], ..Self::default() }
+    pub(super) fn new(n_links: usize, within: (SimTime, SimTime)) -> Self {
+        let links = vec![Load::default(); n_links];
+        Self { within, links, classes: Vec::new(), changed: Vec::new(), limits: Vec::new() }
     }
 
     /// The flows of `class` take `rate` together from now on, held back `by` a link, over these links.
@@ -94,7 +99,10 @@ impl Watch {
         for link in self.changed.drain(..) {
             let load = &mut self.links[link as usize];
             let is_busy = load.busy_since != 0;
-            load.peak = load.peak.max(load.rate);
+            let (held, since) = std::mem::replace(&mut load.held, (load.rate, now));
+            if since < now && since < self.within.1 && now > self.within.0 {
+                load.peak = load.peak.max(held);
+            }
             match (is_busy, load.rate > 0) {
                 // Instants are counted from 1, so that 0 stands for none.
                 (false, true) => load.busy_since = now.as_ps() + 1,
