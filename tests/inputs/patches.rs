@@ -34,6 +34,8 @@ fn keys_that_a_file_may_leave_out_can_be_set() {
     assert_eq!(patched("strategy.forward", "node").unwrap(), "node");
     assert_eq!(patched("cluster.scale_out.oversubscription", "2").unwrap(), "2");
     assert_eq!(patched("model.vocab", "null").unwrap(), "null");
+    let host = r#"{"per_launch":"5 us"}"#;
+    assert_eq!(patched("host_overhead", "{ per_launch: 5 us }").unwrap(), host);
 }
 
 #[test]

@@ -159,9 +159,9 @@ fn may_hold_references(keys: &[&str]) -> bool {
     matches!(keys, [] | ["cluster", ..] | ["workload"] | ["workload", "context_len"])
 }
 
-/// Keys of clusters and cards may be left out of their files, and can be set all the same.
+/// Keys of clusters and cards, and the host's, may be left out of their files, and can be set all the same.
 fn may_be_absent(keys: &[&str]) -> bool {
-    matches!(keys, ["cluster", _, ..])
+    matches!(keys, ["cluster", _, ..] | ["host_overhead"])
 }
 
 /// The value under `key` of `here`, which stands at `keys`.
