@@ -30,6 +30,8 @@ pub struct Explanation {
     pub jitter: Vec<JitterJson>,
     /// Inputs that no source states.
     pub assumed: Vec<String>,
+    /// Inputs of which a source states another value, which is not modelled.
+    pub simplified: Vec<String>,
 }
 
 /// One kernel in one shape.
@@ -150,7 +152,8 @@ pub fn explain(
     });
     let communication = communication.collect();
     let (kernels, jitter) = (kernels(scenario, ops), jitter(scenario));
-    Ok(Explanation { kernels, communication, models, jitter, assumed: assumed(scenario) })
+    let simplified = scenario.model.simplified.iter().map(|key| format!("model.{key}")).collect();
+    Ok(Explanation { kernels, communication, models, jitter, assumed: assumed(scenario), simplified })
 }
 
 /// The width of every family on every card.

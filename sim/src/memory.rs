@@ -3,9 +3,9 @@
 use masim_units::Bytes;
 
 use crate::load::context_lens;
-use crate::model::LayerOps;
+use crate::model::{CacheHeads, LayerOps};
 use crate::plan::{HeadShare, PipelinePlan, Plan, RoutedPlan, share};
-use crate::scenario::{Dispatch, EmbeddingTable, Scenario};
+use crate::scenario::{Dispatch, EmbeddingTable, Logits, Scenario, Workload};
 use crate::topology::GpuIdx;
 
 /// What the memory of one GPU holds.
@@ -147,11 +147,35 @@ impl Sizes<'_> {
         cached * model.attention.n_kept(share.n_kv_heads) * model.dtype.kv.bytes()
     }
 
-    /// Queries, keys, values, attention outputs and their projection for `tokens`.
-    fn attention_working_set(&self, tokens: u64, share: HeadShare) -> u64 {
+    /// Queries, keys, values, attention outputs and their projection, for `tokens` of `n_sequences` at once.
+    fn attention_working_set(&self, (tokens, n_sequences): (u64, u64), share: HeadShare) -> u64 {
         let model = &self.scenario.model;
-        let heads = LayerOps::new(model).decode_heads(share.n_heads, share.n_kv_heads);
-        tokens * (heads.n_query() + heads.n_kept() + self.hidden()) * model.dtype.activations.bytes()
+        let ops = LayerOps::new(model);
+        let of = |tokens: u64, heads: CacheHeads| tokens * (heads.n_query() + heads.n_kept() + self.hidden());
+        let step = |tokens| of(tokens, ops.decode_heads(share.n_heads, share.n_kv_heads));
+        let prompts = |prompt_len: u32| {
+            // The last chunk meets the keys and values of the whole prompt, expanded from its latents.
+            let expanded = n_sequences * u64::from(prompt_len) * ops.n_expanded(share.n_heads);
+            of(tokens, ops.prefill_heads(share.n_heads, share.n_kv_heads)) + expanded
+        };
+        let elements = match self.scenario.workload {
+            Workload::Decode { .. } => step(tokens),
+            Workload::Prefill { prompt_len, .. } => prompts(prompt_len),
+            Workload::Inference { prompt_len, .. } => prompts(prompt_len).max(step(n_sequences)),
+        };
+        elements * model.dtype.activations.bytes()
+    }
+
+    /// Scores of `n_next` tokens on one of the `n_ranks` among which the vocabulary is split: its share, and where they
+    /// are gathered those of all.
+    fn scores(&self, n_next: u64, n_ranks: u32) -> u64 {
+        let model = &self.scenario.model;
+        let vocab = model.vocab.unwrap_or(0);
+        let gathered = match self.scenario.vocabulary.logits {
+            Logits::Gathered if n_ranks > 1 => vocab,
+            Logits::Gathered | Logits::Local => 0,
+        };
+        n_next * u64::from(vocab.div_ceil(n_ranks) + gathered) * model.dtype.activations.bytes()
     }
 
     /// Inputs, inner and output rows of the experts.
@@ -195,10 +219,9 @@ impl Sizes<'_> {
                 + self.head_table(heads)
                 + self.embedding_table(heads);
             let held = self.held(plan, batch, (replica, member), share);
-            let logits = held.n_next * u64::from(model.vocab.unwrap_or(0).div_ceil(heads));
             let stream = 2 * held.owned * self.hidden();
-            let working = self.attention_working_set(held.at_once, share) + held.gathered;
-            let working = working.max(logits * model.dtype.activations.bytes());
+            let working = self.attention_working_set((held.at_once, held.n_next), share) + held.gathered;
+            let working = working.max(self.scores(held.n_next, heads));
             let k = u64::from(model.ffn.as_moe().experts_per_token);
             let message = model.dtype.dispatch.bytes() + model.dtype.combine.bytes();
             let memory = GpuMemory {
@@ -232,7 +255,7 @@ impl Sizes<'_> {
             let n_sequences = u64::from(all.end - all.start);
             held.kv += self.kv(&all, share).div_ceil(n_ranks);
             held.n_next = held.n_next.max(n_sequences);
-            if at_once == 1 {
+            if matches!(workload, Workload::Decode { .. }) {
                 held.owned += u64::from(of_replica[member].end - of_replica[member].start);
                 // Queries of all ranks meet the part of the cache that is here.
                 held.at_once = held.at_once.max(n_sequences);
@@ -286,19 +309,25 @@ impl Sizes<'_> {
             let sequences = u64::from(copy.tokens.end - copy.tokens.start);
             let at_once = u64::from(self.scenario.workload.tokens_at_once());
             let tokens = sequences * at_once;
-            let in_flight = sequences.div_ceil(u64::from(plan.n_in_flight)) * at_once;
+            let n_next = sequences.div_ceil(u64::from(plan.n_in_flight));
+            let in_flight = n_next * at_once;
             for (idx, stage) in copy.stages.iter().enumerate() {
                 let layers = u64::from(stage.layers.end - stage.layers.start);
                 let first = if idx == 0 { self.embedding_table(tp) } else { 0 };
-                let last = if idx + 1 == copy.stages.len() { self.head_table(tp) } else { 0 };
+                let (last, scores) = if idx + 1 == copy.stages.len() {
+                    (self.head_table(tp), self.scores(n_next, tp))
+                } else {
+                    (0, 0)
+                };
                 for (rank, (&gpu, &share)) in stage.gpus.iter().zip(&plan.head_shares).enumerate() {
                     let experts = self.expert_weights(moe.n_routed_experts, widths[rank]);
                     let shared = self.expert_weights(1, shared_widths[rank]);
                     let layer = self.attention_weights(share) + self.gate_weights() + experts + shared;
                     let rows = in_flight * u64::from(moe.experts_per_token);
                     let working = self
-                        .attention_working_set(in_flight, share)
-                        .max(self.expert_working_set(rows, widths[rank]));
+                        .attention_working_set((in_flight, n_next), share)
+                        .max(self.expert_working_set(rows, widths[rank]))
+                        .max(scores);
                     let stream = tokens * self.hidden() * model.dtype.activations.bytes();
                     let memory = GpuMemory {
                         weights: Bytes(layers * layer + first + last),

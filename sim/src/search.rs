@@ -9,8 +9,8 @@ use crate::plan::share::factor_pairs;
 use crate::plan::{AttentionLayout, ExpertLayout, PipelinePlan, Plan, RoutedPlan, placement};
 use crate::run::{Run, RunError, Verdict, Watch, run_once};
 use crate::scenario::{
-    Choice, ContextLen, Dispatch, DpEp, ExpertSplit, Forward, MaSeparation, Scenario, Schedule, Strategy,
-    TpPp, Workload,
+    Choice, ContextLen, Dispatch, DpEp, ExpertSplit, Forward, Jitter, MaSeparation, Scenario, Schedule,
+    Strategy, TpPp, Workload,
 };
 use crate::theory::ClosedForm;
 use crate::topology::GpuIdx;
@@ -92,17 +92,24 @@ pub fn search(
 }
 
 /// Of the first few of `ranked`, the one whose prompts end first.
+///
+/// Plans are compared without jitter, of which the chosen one is then drawn once: the least of several draws would be too short.
 fn first_tokens(
     scenario: &Scenario,
     ranked: &Ranked,
     routing: &RoutingSource,
     cost: &dyn CostModel,
 ) -> Result<(usize, Run), RunError> {
+    let without_jitter = Scenario { jitter: Jitter::NONE, ..scenario.clone() };
     let mut runs = Vec::with_capacity(N_SIMULATED);
     for (_, plan, _) in ranked.iter().take(N_SIMULATED) {
-        runs.push(run_once(scenario, plan, routing, cost)?);
+        runs.push(run_once(&without_jitter, plan, routing, cost)?);
     }
-    Ok((0..).zip(runs).min_by_key(|(_, run)| run.cold_end()).expect("a plan was simulated"))
+    let (at, run) = (0..).zip(runs).min_by_key(|(_, run)| run.cold_end()).expect("a plan was simulated");
+    if scenario.jitter == Jitter::NONE {
+        return Ok((at, run));
+    }
+    Ok((at, run_once(scenario, &ranked[at].1, routing, cost)?))
 }
 
 /// The prompts of the inference `scenario`, which are `prompts`, on the GPUs of `plan`: where it is left open, in as many

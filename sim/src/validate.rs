@@ -32,7 +32,7 @@ pub struct BandAccuracy {
     pub n_missing: u64,
     /// Figures of the others, if there are any.
     pub accuracy: Option<AccuracyFile>,
-    /// Mean absolute error of the card's roofline on the same rows, where a roofline can say anything of them.
+    /// Mean absolute error of the card's roofline on those same others, where a roofline can say something of each of them.
     pub roofline_mape: Option<f64>,
 }
 
@@ -73,18 +73,20 @@ fn of_band(
     if in_band.is_empty() && name != BAND_ALL {
         return None;
     }
-    let errors = |models: &CardModels| -> Vec<f64> {
-        let error = |row: &&Row| Some(models.predict(&row.work, &set.site)?.time_us / row.time_us - 1.0);
-        in_band.iter().filter_map(error).collect()
+    let roofline_models = CardModels::default();
+    let error = |models: &CardModels, row: &Row| {
+        Some(models.predict(&row.work, &set.site)?.time_us / row.time_us - 1.0)
     };
-    let (ours, roofline) = (errors(models), errors(&CardModels::default()));
-    let is_complete = roofline.len() == in_band.len();
+    let (ours, roofline): (Vec<f64>, Vec<Option<f64>>) =
+        in_band.iter().filter_map(|row| Some((error(models, row)?, error(&roofline_models, row)))).unzip();
+    // Both columns are of the same rows, or the roofline's is empty.
+    let roofline: Option<Vec<f64>> = roofline.into_iter().collect();
     Some(BandAccuracy {
         set: set.name.clone(),
         family: family.name(),
         band: name,
         n_missing: (in_band.len() - ours.len()) as u64,
         accuracy: accuracy(&ours),
-        roofline_mape: accuracy(&roofline).filter(|_| is_complete).map(|of| of.mape),
+        roofline_mape: roofline.and_then(|errors| accuracy(&errors)).map(|of| of.mape),
     })
 }

@@ -119,6 +119,38 @@ fn every_token_passes_the_shared_experts() {
     }
 }
 
+/// What a GPU needs beside weights, cache and messages.
+fn activations(workload: &str, strategy: &str, vocabulary: &str) -> u64 {
+    let scenario = scenario(&format!(
+        "cluster: a100-4x4\nmodel: deepseek-v2-lite\nworkload: {{ {workload} }}\nstrategy: {{ {strategy} }}\n{vocabulary}"
+    ));
+    let memory = memory(&scenario, &only_plan(&scenario));
+    memory.iter().map(|(_, held)| held.activations.0).max().unwrap()
+}
+
+/// One prompt on each GPU, in chunks of 1 of 4096: a residual stream twice, 2 x 2048; of the token 16 x (192 + 128) numbers of
+/// queries and outputs, 576 that are kept and 2048 of the projection; keys and values of 4096 tokens, 16 x (128 + 128) each.
+#[test]
+fn prompts_hold_the_keys_and_values_that_are_expanded() {
+    let strategy = "kind: tp_pp, tp: 1, pp: 1, dp: 16, n_in_flight: 1";
+    let found = activations("phase: prefill, batch: 16, prompt_len: 4096, chunk_len: 1", strategy, "");
+    assert_eq!(found, 2 * (2 * 2048 + 16 * (192 + 128) + 576 + 2048 + 4096 * 16 * (128 + 128)));
+    let colocated = "kind: dp_ep, dp: 16, ep: 16, tp: 1, n_overlapped: 1";
+    let found = activations("phase: prefill, batch: 16, prompt_len: 4096, chunk_len: 4096", colocated, "");
+    let of_a_token = 2 * 2048 + 16 * (192 + 128) + 576 + 2048 + 16 * (128 + 128);
+    assert_eq!(found, 2 * 4096 * of_a_token);
+}
+
+/// 256 sequences on 4 GPUs: a residual stream twice, and scores of 102400 / 4 words, or besides of all of them.
+#[test]
+fn scores_count_where_they_are_gathered() {
+    let strategy = "kind: tp_pp, tp: 4, pp: 1, dp: 4, n_in_flight: 1";
+    let scores =
+        |vocabulary| activations("phase: decode, batch: 1024, context_len: 64", strategy, vocabulary);
+    assert_eq!(scores("vocabulary: { logits: gathered }\n"), 2 * 256 * (2 * 2048 + 102_400 / 4 + 102_400));
+    assert_eq!(scores(""), 2 * 256 * (2 * 2048 + 102_400 / 4));
+}
+
 /// Weights of the shared experts: 3 x 2048 x 2816 x 2 B = 34.6 MB a layer on each GPU that has a residual stream.
 #[test]
 fn shared_experts_stand_where_the_residual_stream_is() {

@@ -1,11 +1,13 @@
 //! Prompts and hosts on stages of known length.
 
 use masim::cost::{Cost, CostModel, TooLong};
+use masim::load::RoutingPool;
 use masim::metrics::measure;
 use masim::model::{Op, OpKind, OpShape};
 use masim::provenance::{Basis, Provenance};
 use masim::run::{Run, run_once, run_plan};
 use masim::scenario::Scenario;
+use masim::sweep::{SweepRow, simulate_row};
 use masim::topology::GpuCard;
 use masim_tests::{TwoKernels, only_plan, routing, scenario, steady_time};
 use masim_units::SimDuration;
@@ -147,6 +149,26 @@ fn two_gpus_ns(more: &str) -> u64 {
 fn further_processes_are_handed_the_step() {
     let handed = two_gpus_ns("hand_over: { per_step: 5 us, per_sequence: 3 us }, ");
     assert_eq!(handed - two_gpus_ns(""), 17_000);
+}
+
+/// Graphs are captured of decode steps: prompts take as long as where everything is launched one by one.
+#[test]
+fn prompts_are_not_replayed_from_graphs() {
+    let of = |launch: &str| {
+        let more = format!(
+            "workload: {{ phase: inference, batch: 4, prompt_len: 16, output_len: 8 }}\nlaunch: {launch}\n\
+             host_overhead: {{ per_launch: 20 us, per_step: 10 us, per_sequence: 2 us, source: made up }}"
+        );
+        simulate_row(&SweepRow::alone(row_of(1, 1, &more)), &RoutingPool::default()).0
+    };
+    let (graph, eager) = (of("graph"), of("eager"));
+    assert!(
+        graph.ttft_us.is_some() && graph.ttft_us == eager.ttft_us,
+        "{:?} {:?}",
+        graph.ttft_us,
+        eager.ttft_us
+    );
+    assert!(graph.tpot_us < eager.tpot_us, "{:?} {:?}", graph.tpot_us, eager.tpot_us);
 }
 
 /// Graphs hold 1, 2, 4 and multiples of 8 sequences.

@@ -239,7 +239,7 @@ fn a_reference_must_lead_somewhere() {
 fn a_model_in_place_is_checked_like_a_card() {
     let model = "{ name: x, n_layers: 0, hidden: 64, attention: { kind: mha, n_heads: 5, n_kv_heads: 2, head_dim: 3 },\n  \
                  ffn: { kind: moe, gated: true, n_routed_experts: 4, n_shared_experts: 70, experts_per_token: 5, expert_hidden: 4 },\n  \
-                 dtype: { weights: bf16, activations: bf16, kv: bf16, dispatch: bf16, combine: bf16 }, assumed: [nothing] }";
+                 dtype: { weights: bf16, activations: bf16, kv: bf16, dispatch: bf16, combine: bf16 }, assumed: [nothing], simplified: [ffn.some] }";
     check(
         "paper-4l",
         model,
@@ -248,6 +248,7 @@ fn a_model_in_place_is_checked_like_a_card() {
          x.yaml:3:96: `model.ffn.experts_per_token`: 5 is out of range; expected 1 to 4\n\
          x.yaml:3:73: `model.ffn.n_shared_experts`: 70 is out of range; expected 0 to 64\n\
          x.yaml:4:99: `model.assumed[0]`: the card has no key `nothing`\n\
+         x.yaml:4:122: `model.simplified[0]`: the card has no key `ffn.some`\n\
          hint: say `kind: gqa` where query heads share key/value heads",
     );
     let dense = "{ name: x, n_layers: 1, hidden: 64, attention: { kind: gqa, n_heads: 4, n_kv_heads: 2, head_dim: 16 }, \

@@ -88,8 +88,17 @@ fn text(found: &Explanation) -> String {
         [] => "Every input has a source.\n".to_owned(),
         keys => format!("Assumed, because no source states them: {}\n", keys.join(", ")),
     };
+    let simplified = match found.simplified.as_slice() {
+        [] => String::new(),
+        keys => format!("Simplified, although a source states another value: {}\n", keys.join(", ")),
+    };
     let jitter = jitter(&found.jitter);
-    format!("{}\n{}\n{}\n{jitter}{assumed}", kernels.into_text(), wires.into_text(), models.concat())
+    format!(
+        "{}\n{}\n{}\n{jitter}{assumed}{simplified}",
+        kernels.into_text(),
+        wires.into_text(),
+        models.concat()
+    )
 }
 
 /// How far times stray; nothing where none does.

@@ -63,9 +63,8 @@ impl LayerOps<'_> {
             Op { kind: OpKind::PrefillAttention, shape }
         };
         let Some(latent) = self.latent(n_heads) else { return vec![of(self.grouped(n_heads, n_kv_heads))] };
-        let width = latent.n_heads * (latent.nope_dim + latent.v_dim);
         vec![
-            Op::gemm(OpKind::Expand, batch * kv_len, width, latent.kv_lora_rank),
+            Op::gemm(OpKind::Expand, batch * kv_len, self.n_expanded(n_heads), latent.kv_lora_rank),
             of(CacheHeads::Expanded(latent)),
         ]
     }
@@ -93,6 +92,16 @@ impl LayerOps<'_> {
     /// The heads of decode attention on a GPU with such a share of them.
     pub fn decode_heads(self, n_heads: u32, n_kv_heads: u32) -> CacheHeads {
         self.latent(n_heads).map_or_else(|| self.grouped(n_heads, n_kv_heads), CacheHeads::Absorbed)
+    }
+
+    /// The heads of prefill attention on a GPU with such a share of them.
+    pub fn prefill_heads(self, n_heads: u32, n_kv_heads: u32) -> CacheHeads {
+        self.latent(n_heads).map_or_else(|| self.grouped(n_heads, n_kv_heads), CacheHeads::Expanded)
+    }
+
+    /// Elements of the keys and values of one token that are expanded from its latent before attention; 0 without latents.
+    pub fn n_expanded(self, n_heads: u32) -> u64 {
+        self.latent(n_heads).map_or(0, |latent| latent.n_heads * (latent.nope_dim + latent.v_dim))
     }
 
     /// `[tokens, hidden] -> [tokens, (n_heads + 2 n_kv_heads) head_dim]`

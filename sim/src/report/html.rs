@@ -210,13 +210,18 @@ fn remarks(subject: &Subject<'_>, space: &Space<'_>, verdict: &Verdict<'_>) -> V
         n_gpus(subject.rows),
         distinct(|row| &row.profile)
     ));
-    if space.answer == Answer::FirstToken {
-        remarks.push(
-            "All rows are of prompts, which have no steady state: wherever this page says TPOT, it is the time to the first \
-             tokens (TTFT) of the whole batch, fill and drain included."
-                .to_owned(),
-        );
-    }
+    let of_prompts = match space.answer {
+        Answer::PerToken => None,
+        Answer::FirstToken => {
+            Some("All rows are of prompts, which have no steady state: wherever this page says TPOT, it is")
+        }
+        Answer::Either => {
+            Some("Rows of prompts have no steady state: wherever this page says TPOT of them, it is")
+        }
+    };
+    remarks.extend(of_prompts.map(|begin| {
+        format!("{begin} the time to the first tokens (TTFT) of the whole batch, fill and drain included.")
+    }));
     remarks
 }
 

@@ -45,6 +45,8 @@ pub(crate) enum Answer {
     PerToken,
     /// Until the first tokens: all rows are of prompts.
     FirstToken,
+    /// Between two tokens, or at points of prompts until the first; those of a point are alike.
+    Either,
 }
 
 impl Answer {
@@ -53,6 +55,7 @@ impl Answer {
         match self {
             Self::PerToken => "TPOT, ms",
             Self::FirstToken => "TTFT, ms",
+            Self::Either => "TPOT or TTFT, ms",
         }
     }
 
@@ -61,6 +64,7 @@ impl Answer {
         match self {
             Self::PerToken => "time per token",
             Self::FirstToken => "time to the first tokens",
+            Self::Either => "time per token, or of prompts to the first tokens",
         }
     }
 }
@@ -152,8 +156,12 @@ impl<'a> Space<'a> {
             .into_iter()
             .map(|(idx, rows)| Point { idx, at: position(&dims, rows[0]), rows })
             .collect();
-        let is_of_prompts = firsts.iter().all(|row| row.phase == "prefill");
-        let answer = if is_of_prompts && !rows.is_empty() { Answer::FirstToken } else { Answer::PerToken };
+        let n_of_prompts = firsts.iter().filter(|row| row.phase == "prefill").count();
+        let answer = match n_of_prompts {
+            0 => Answer::PerToken,
+            n if n == firsts.len() => Answer::FirstToken,
+            _ => Answer::Either,
+        };
         Self { dims, points, answer }
     }
 
@@ -200,7 +208,7 @@ fn position(dims: &[Dim], row: &RowJson) -> Vec<usize> {
     dims.iter().map(find).collect()
 }
 
-/// The row with the smallest TPOT; among equals the first.
+/// The row with the smallest TPOT, or of prompts TTFT; among equals the first.
 pub(crate) fn fastest<'a>(rows: impl IntoIterator<Item = &'a RowJson>) -> Option<&'a RowJson> {
     rows.into_iter()
         .filter_map(|row| Some((row.answer_us()?, row)))

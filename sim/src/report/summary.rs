@@ -248,6 +248,18 @@ mod tests {
     }
 
     #[test]
+    fn a_sweep_over_phases_says_that_its_times_are_of_two_kinds() {
+        let prompts = RowJson {
+            phase: "prefill".to_owned(),
+            tpot_us: None,
+            ttft_us: Some(9.0),
+            ..hand_made(1, "12:4", 9.0)
+        };
+        let text = sweep(&[hand_made(0, "12:4", 900.0), prompts], Dress::Plain);
+        assert!(text.contains("TPOT or TTFT, ms"), "{text}");
+    }
+
+    #[test]
     fn a_run_prints_its_figures_and_accounts() {
         let row = &sweep_rows()[4];
         let text = run(row, Dress::Lines);

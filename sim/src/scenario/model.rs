@@ -23,6 +23,8 @@ pub struct ModelSpec {
     pub dtype: Dtypes,
     /// Keys that the source of the card does not state.
     pub assumed: Vec<String>,
+    /// Keys of which the source states another value, because what it states is not modelled.
+    pub simplified: Vec<String>,
 }
 
 /// Attention with `n_heads` query heads that share `n_kv_heads` key/value heads, or one latent.

@@ -39,6 +39,9 @@ pub struct ModelFile {
     /// Keys that the source of the card does not state.
     #[serde(default)]
     pub assumed: Vec<String>,
+    /// Keys of which the source states another value, because what it states is not modelled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub simplified: Vec<String>,
 }
 
 impl ModelFile {

@@ -67,10 +67,12 @@ impl RequestTrace {
 pub(super) fn read_trace(source: &SourceText, columns: &TraceFile) -> Result<RequestTrace, InputError> {
     let mut table =
         Table { columns: [&columns.prompt, &columns.output], requests: Vec::new(), problems: Vec::new() };
-    if source.text.trim_start().starts_with('{') {
-        table.read_json_lines(&source.text);
+    // Some editors begin a file with a byte order mark.
+    let text = source.text.strip_prefix('\u{feff}').unwrap_or(&source.text);
+    if text.trim_start().starts_with('{') {
+        table.read_json_lines(text);
     } else {
-        table.read_csv(&source.text);
+        table.read_csv(text);
     }
     if table.problems.is_empty() && table.requests.is_empty() {
         table.wrong(1, "there is no request; expected one on each line");
@@ -102,7 +104,7 @@ impl Table<'_> {
         let [prompt, output] = self.columns.map(|name| header.iter().position(|found| found == name));
         let (Some(prompt), Some(output)) = (prompt, output) else {
             let names: Vec<&str> = header.iter().collect();
-            return self.lacks_columns(&names);
+            return self.lacks_columns(1, &names);
         };
         for record in reader.records() {
             match record {
@@ -120,6 +122,9 @@ impl Table<'_> {
 
     fn read_json_lines(&mut self, text: &str) {
         for (line, row) in (1..).zip(text.lines()).filter(|(_, row)| !row.trim().is_empty()) {
+            if self.problems.len() >= N_PROBLEMS_MAX {
+                return;
+            }
             let cells: BTreeMap<String, serde_json::Value> = match serde_json::from_str(row) {
                 Ok(cells) => cells,
                 Err(error) => {
@@ -130,7 +135,8 @@ impl Table<'_> {
             let [prompt, output] = self.columns.map(|name| cells.get(name).map(ToString::to_string));
             let (Some(prompt), Some(output)) = (prompt, output) else {
                 let names: Vec<&str> = cells.keys().map(String::as_str).collect();
-                return self.lacks_columns(&names);
+                self.lacks_columns(line, &names);
+                continue;
             };
             self.request(line, [prompt, output]);
         }
@@ -158,14 +164,14 @@ impl Table<'_> {
         self.requests.push((prompt, output));
     }
 
-    fn lacks_columns(&mut self, names: &[&str]) {
+    fn lacks_columns(&mut self, line: u64, names: &[&str]) {
         for name in self.columns.into_iter().filter(|name| !names.contains(name)) {
             let message = format!("there is no column `{name}`; there are {}", names.join(", "));
             let hint = did_you_mean(name, names.iter().copied());
             let what_to_do = "name the columns: context_len: { kind: trace, path, prompt: ..., output: ... }";
             self.problems.push(Problem {
                 hint: Some(hint.unwrap_or_else(|| what_to_do.to_owned())),
-                ..at(1, message)
+                ..at(line, message)
             });
         }
     }
@@ -203,6 +209,13 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_order_mark_is_no_part_of_the_table() {
+        for text in ["prompt,output\n10,4\n", "{\"prompt\": 10, \"output\": 4}\n"] {
+            assert_eq!(read(&format!("\u{feff}{text}")).map(|trace| trace.n_steps()), Ok(3));
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_said_with_its_line() {
         let whole = "expected a whole number from 1 to 16777216";
         for (text, expected) in [
@@ -223,6 +236,12 @@ mod tests {
             (
                 "{\"prompt\": 5, \"output\": 2}\n{\"prompt\": \"x\", \"output\": 2}\n",
                 format!("t.csv:2:1: `prompt` is `\"x\"`; {whole}"),
+            ),
+            (
+                "{\"prompt\": 5, \"output\": 2}\n{\"prompt\": 5}\n\n{\"output\": 2}\n",
+                "t.csv:2:1: there is no column `output`; there are prompt\n\
+                 t.csv:4:1: there is no column `prompt`; there are output"
+                    .to_owned(),
             ),
             (
                 "prompt,output\n16777216,2\n",

@@ -12,7 +12,7 @@ use crate::metrics::{Metrics, measure, network_use};
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::run::{RunError, run_once, run_plan};
-use crate::scenario::{Scenario, Workload};
+use crate::scenario::{Launch, Scenario, Workload};
 use crate::search::{Found, routing_of, run_prompts, search};
 
 /// Finds the best plan of one scenario and measures it; an inference by its mean decode step, then its prompts.
@@ -63,7 +63,9 @@ pub fn network_of(scenario: &Scenario, found: &Found, pool: &RoutingPool) -> Net
 /// The prompts of an inference as a scenario of their own.
 fn of_prompts(inference: &Scenario) -> Scenario {
     let workload = inference.workload.prompts().expect("an inference has prompts");
-    Scenario { workload, ..inference.clone() }
+    // Graphs are captured for decode steps, whose shapes return: a host launches the kernels of prompts one by one.
+    let launch = if inference.host_overhead.is_some() { Launch::Eager } else { inference.launch };
+    Scenario { workload, launch, ..inference.clone() }
 }
 
 /// Runs every row, `n_threads` at a time.
@@ -92,7 +94,7 @@ pub fn simulate_row<'a>(place: &'a SweepRow, pool: &RoutingPool) -> (RowJson, Op
         Ok(alternatives) => alternatives,
         Err(error) => return (failed_row(place, error), None),
     };
-    let column = place.best_of.as_deref().unwrap_or(if is_prefill(place) { "ttft_us" } else { "tpot_us" });
+    let column = place.best_of.as_deref().unwrap_or("tpot_us");
     let runs = alternatives.iter().map(|scenario| {
         let outcome = simulate(scenario, pool);
         let row = row(place, scenario, &outcome);
@@ -100,12 +102,6 @@ pub fn simulate_row<'a>(place: &'a SweepRow, pool: &RoutingPool) -> (RowJson, Op
     });
     let best = runs.reduce(|best, next| if is_better(&next.0, &best.0, column) { next } else { best });
     best.unwrap_or_else(|| (failed_row(place, "no strategy to run"), None))
-}
-
-/// Whether the row is of prompts, which have no time per token.
-fn is_prefill(place: &SweepRow) -> bool {
-    let first = place.alternatives.as_ref().ok().and_then(|all| all.first());
-    first.is_some_and(|scenario| matches!(scenario.workload, Workload::Prefill { .. }))
 }
 
 /// Whether `a` beats `b`; equals do not, so that the first stays.
@@ -119,7 +115,8 @@ fn is_better(a: &RowJson, b: &RowJson, column: &str) -> bool {
 /// A column as a figure of which less is better.
 fn figure(row: &RowJson, column: &str) -> Option<f64> {
     match column {
-        "tpot_us" => row.tpot_us,
+        // Prompts have no time per token; what they are compared by is the time to the first.
+        "tpot_us" => row.answer_us(),
         "step_time_us" => row.step_time_us,
         "ttft_us" => row.ttft_us,
         "makespan_us" => row.makespan_us,
@@ -127,5 +124,23 @@ fn figure(row: &RowJson, column: &str) -> Option<f64> {
         "tokens_per_sec" => row.tokens_per_sec.map(|rate| -rate),
         "tokens_per_sec_per_gpu" => row.tokens_per_sec_per_gpu.map(|rate| -rate),
         _ => unreachable!("input validation admits the columns of `BEST_OF` alone"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(tpot_us: Option<f64>, ttft_us: Option<f64>) -> RowJson {
+        RowJson { tpot_us, ttft_us, ..RowJson::default() }
+    }
+
+    #[test]
+    fn prompts_are_compared_by_their_first_tokens() {
+        assert!(is_better(&row(None, Some(1.0)), &row(None, Some(2.0)), "tpot_us"));
+        assert!(!is_better(&row(None, Some(2.0)), &row(None, Some(1.0)), "tpot_us"));
+        assert!(is_better(&row(None, Some(2.0)), &row(None, None), "tpot_us"));
+        // Whole requests have both, and are compared by the time per token.
+        assert!(is_better(&row(Some(1.0), Some(9.0)), &row(Some(2.0), Some(8.0)), "tpot_us"));
     }
 }

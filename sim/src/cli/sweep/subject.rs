@@ -27,7 +27,7 @@ pub(super) fn memory_gib(rows: &[SweepRow]) -> BTreeMap<String, f64> {
     smallest
 }
 
-/// What the cards and clusters of the rows list under `assumed`, each once.
+/// What the cards and clusters of the rows list under `assumed` and `simplified`, each once.
 pub(super) fn assumptions(rows: &[SweepRow]) -> Vec<Assumption> {
     let mut found = BTreeSet::new();
     let mut seen = BTreeSet::new();
@@ -36,9 +36,13 @@ pub(super) fn assumptions(rows: &[SweepRow]) -> Vec<Assumption> {
         // Thousands of rows share a few inputs.
         if seen.insert((std::ptr::from_ref(model), std::ptr::from_ref(cluster))) {
             let of = |root: &str, file: &str, key: &String, value: Option<String>| {
-                (format!("{root}.{key}"), file.to_owned(), value)
+                (format!("{root}.{key}"), file.to_owned(), value, "does not state it")
             };
             found.extend(model.assumed.iter().map(|key| of("model", &model.name, key, of_model(model, key))));
+            found.extend(model.simplified.iter().map(|key| {
+                let (what, file, value, _) = of("model", &model.name, key, of_model(model, key));
+                (what, file, value, "states another value, which is not modelled")
+            }));
             found.extend(
                 cluster.assumed.iter().map(|key| of("cluster", &cluster.name, key, of_cluster(cluster, key))),
             );
@@ -49,10 +53,10 @@ pub(super) fn assumptions(rows: &[SweepRow]) -> Vec<Assumption> {
             }
         }
     }
-    let assumption = |(what, file, value): (String, String, Option<String>)| Assumption {
+    let assumption = |(what, file, value, why): (String, String, Option<String>, &str)| Assumption {
         what,
         value: value.unwrap_or_else(|| format!("as in {file}")),
-        why: format!("the source of {file} does not state it"),
+        why: format!("the source of {file} {why}"),
     };
     found.into_iter().map(assumption).collect()
 }
@@ -72,6 +76,8 @@ fn of_model(model: &ModelSpec, key: &str) -> Option<String> {
             let (FfnSpec::Dense { gated, .. } | FfnSpec::Moe(MoeSpec { gated, .. })) = model.ffn;
             gated.to_string()
         }
+        // Cards with others are refused.
+        "ffn.n_dense_layers" => "0".to_owned(),
         "dtype" => {
             let all = [dtype.weights, dtype.activations, dtype.kv, dtype.dispatch, dtype.combine];
             let names: BTreeSet<_> = all.into_iter().map(Dtype::name).collect();

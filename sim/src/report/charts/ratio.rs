@@ -63,6 +63,7 @@ fn figure(space: &Space<'_>, points: &[&Point<'_>], name: &str) -> Figure {
     let words = match space.answer {
         Answer::PerToken => "Time per token",
         Answer::FirstToken => "Time to the first tokens",
+        Answer::Either => "Time per token, or of prompts to the first tokens,",
     };
     let title = format!("{words} against the ratio: {name}");
     let all = curves.iter().flat_map(|curves| {

@@ -31,7 +31,7 @@ pub(in crate::scenario) fn model_of(file: &ModelFile) -> Result<ModelSpec, Vec<P
     if let Some(vocab) = file.vocab {
         findings.count("vocab", vocab, VOCAB_MAX);
     }
-    check_assumed(file, &mut findings);
+    check_paths(file, &mut findings);
     let dtype = file.dtype;
     findings.into_result(ModelSpec {
         name: file.name.clone(),
@@ -52,6 +52,7 @@ pub(in crate::scenario) fn model_of(file: &ModelFile) -> Result<ModelSpec, Vec<P
             combine: dtype.combine,
         },
         assumed: file.assumed.clone(),
+        simplified: file.simplified.clone(),
     })
 }
 
@@ -151,12 +152,15 @@ fn check_moe(moe: MoeFile, findings: &mut Findings) {
     }
 }
 
-fn check_assumed(file: &ModelFile, findings: &mut Findings) {
+/// Keys that the card says something of must be there.
+fn check_paths(file: &ModelFile, findings: &mut Findings) {
     let tree = Tree::of(file);
-    for (idx, path) in file.assumed.iter().enumerate() {
-        let found = path.split('.').try_fold(&tree, |tree, key| tree.get(key));
-        if found.is_none() {
-            findings.add(&format!("assumed[{idx}]"), format_args!("the card has no key `{path}`"));
+    for (list, paths) in [("assumed", &file.assumed), ("simplified", &file.simplified)] {
+        for (idx, path) in paths.iter().enumerate() {
+            let found = path.split('.').try_fold(&tree, |tree, key| tree.get(key));
+            if found.is_none() {
+                findings.add(&format!("{list}[{idx}]"), format_args!("the card has no key `{path}`"));
+            }
         }
     }
 }

@@ -28,8 +28,9 @@ const BEFORE_0_3: &str = "{ per_launch: 20 us, per_step: 1.4 ms, per_sequence: 1
 pub(super) fn keys_of(stack: &str, is_decode: bool) -> String {
     let stack = stack.to_ascii_lowercase();
     let Some(rest) = stack.split("vllm").nth(1) else { return String::new() };
-    let version = rest.trim_start().trim_start_matches('v');
-    let mut numbers = version.split('.').map(|number| number.parse::<u32>().ok());
+    // Between the name and its version stand `-`, `==` and the like; a letter or a comma begins something else.
+    let version = rest.trim_start_matches([' ', '-', '=', '_', '@', ':', '/', '(']).trim_start_matches('v');
+    let mut numbers = version.split(|it: char| !it.is_ascii_digit()).map(|number| number.parse::<u32>().ok());
     let is_since_0_3 = match (numbers.next().flatten(), numbers.next().flatten()) {
         (Some(major), minor) => (major, minor.unwrap_or(0)) >= (0, 3),
         (None, _) => false,
@@ -54,6 +55,11 @@ mod tests {
             ("vLLM 0.2.7", "eager"),
             ("vLLM 0.14.0", "graph"),
             ("vllm v1.0", "graph"),
+            ("vllm-0.14.0", "graph"),
+            ("vLLM==0.5.4", "graph"),
+            ("vllm:v0.5rc1", "graph"),
+            ("vllm==0.2.7", "eager"),
+            ("vLLM, CUDA 12.1", "eager"),
         ] {
             assert!(keys_of(stack, true).contains(launch), "{stack}");
         }
