@@ -119,36 +119,37 @@ fn every_token_passes_the_shared_experts() {
     }
 }
 
-/// What a GPU needs beside weights, cache and messages.
+/// What the first GPU needs beside weights, cache and messages.
 fn activations(workload: &str, strategy: &str, vocabulary: &str) -> u64 {
     let scenario = scenario(&format!(
         "cluster: a100-4x4\nmodel: deepseek-v2-lite\nworkload: {{ {workload} }}\nstrategy: {{ {strategy} }}\n{vocabulary}"
     ));
-    let memory = memory(&scenario, &only_plan(&scenario));
-    memory.iter().map(|(_, held)| held.activations.0).max().unwrap()
+    memory(&scenario, &only_plan(&scenario))[0].1.activations.0
 }
 
-/// One prompt on each GPU, in chunks of 1 of 4096: a residual stream twice, 2 x 2048; of the token 16 x (192 + 128) numbers of
-/// queries and outputs, 576 that are kept and 2048 of the projection; keys and values of 4096 tokens, 16 x (128 + 128) each.
+/// One prompt on each GPU. Of each token under way: the residual stream twice, 2 x 2048; 16 x (192 + 128) numbers of queries and outputs,
+/// 576 that are kept and 2048 of the projection. Of each token of the prompt: keys and values, 16 x (128 + 128).
 #[test]
 fn prompts_hold_the_keys_and_values_that_are_expanded() {
+    let of_a_token = 2 * 2048 + 16 * (192 + 128) + 576 + 2048;
     let strategy = "kind: tp_pp, tp: 1, pp: 1, dp: 16, n_in_flight: 1";
-    let found = activations("phase: prefill, batch: 16, prompt_len: 4096, chunk_len: 1", strategy, "");
-    assert_eq!(found, 2 * (2 * 2048 + 16 * (192 + 128) + 576 + 2048 + 4096 * 16 * (128 + 128)));
-    let colocated = "kind: dp_ep, dp: 16, ep: 16, tp: 1, n_overlapped: 1";
-    let found = activations("phase: prefill, batch: 16, prompt_len: 4096, chunk_len: 4096", colocated, "");
-    let of_a_token = 2 * 2048 + 16 * (192 + 128) + 576 + 2048 + 16 * (128 + 128);
-    assert_eq!(found, 2 * 4096 * of_a_token);
+    let found = activations("phase: prefill, batch: 16, prompt_len: 64, chunk_len: 1", strategy, "");
+    assert_eq!(found, 2 * (of_a_token + 64 * 16 * (128 + 128)));
+    let separated = "kind: ma_separation, n_attention_gpus: 8, n_expert_gpus: 8, n_micro_batches: 1, \
+        attention: { heads: 1, sequences: 1 }, experts: { ep: 8 }";
+    let found = activations("phase: prefill, batch: 8, prompt_len: 4096", separated, "");
+    assert_eq!(found, 2 * 4096 * (of_a_token + 16 * (128 + 128)));
 }
 
-/// 256 sequences on 4 GPUs: a residual stream twice, and scores of 102400 / 4 words, or besides of all of them.
+/// 256 sequences on 4 GPUs: a residual stream twice, and scores of 102400 / 4 words and of all of them. Without those of all, the
+/// 6 experts of each token need more: rows of 2048 twice and of 1408 / 4 thrice.
 #[test]
 fn scores_count_where_they_are_gathered() {
     let strategy = "kind: tp_pp, tp: 4, pp: 1, dp: 4, n_in_flight: 1";
-    let scores =
-        |vocabulary| activations("phase: decode, batch: 1024, context_len: 64", strategy, vocabulary);
-    assert_eq!(scores("vocabulary: { logits: gathered }\n"), 2 * 256 * (2 * 2048 + 102_400 / 4 + 102_400));
-    assert_eq!(scores(""), 2 * 256 * (2 * 2048 + 102_400 / 4));
+    let found = |vocabulary| activations("phase: decode, batch: 1024, context_len: 64", strategy, vocabulary);
+    let gathered = found("vocabulary: { logits: gathered }\n");
+    assert_eq!(gathered, 2 * 256 * (2 * 2048 + 102_400 / 4 + 102_400));
+    assert_eq!(found(""), 2 * 256 * (2 * 2048 + 6 * (2 * 2048 + 3 * 352)));
 }
 
 /// Weights of the shared experts: 3 x 2048 x 2816 x 2 B = 34.6 MB a layer on each GPU that has a residual stream.
