@@ -203,8 +203,8 @@ fn shape(shape: &OpShape) -> String {
             format!("{rows} rows over {n_activated} experts x [{k}, {n}]")
         }
         OpShape::BatchedGemm { n_batches, m, n, k } => format!("{n_batches} x [{m}, {k}] x [{k}, {n}]"),
-        OpShape::DecodeAttention { batch, kv_tokens, heads, .. } => {
-            format!("{batch} sequences, {kv_tokens} cached tokens, {}", heads_of(heads))
+        OpShape::DecodeAttention { batch, kv_tokens, kv_len_max, heads } => {
+            format!("{batch} sequences, {kv_tokens} cached tokens, at most {kv_len_max}, {}", heads_of(heads))
         }
         OpShape::PrefillAttention { batch, q_len, kv_len, heads } => {
             format!("{batch} x {q_len} of {kv_len} tokens, {}", heads_of(heads))

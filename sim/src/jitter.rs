@@ -82,11 +82,14 @@ impl Variation {
         if time > 0.0 { squares.sqrt() / time } else { 0.0 }
     }
 
+    /// What a group does together is as wide as on the card among all of the cluster's that varies most.
     fn width_of_transfer(&self, info: &TaskInfo) -> f64 {
-        // What a group does together belongs to no GPU; all have the same profile then, or nothing is known.
-        let gpu = info.gpu.map_or(0, |gpu| gpu.0 as usize);
         let family = info.basis.regime.map(|regime| regime.family);
-        self.widths[gpu][family.unwrap_or_else(|| family_of_transfer(info.activity)) as usize]
+        let family = family.unwrap_or_else(|| family_of_transfer(info.activity)) as usize;
+        match info.gpu {
+            Some(gpu) => self.widths[gpu.0 as usize][family],
+            None => self.widths.iter().map(|widths| widths[family]).fold(0.0, f64::max),
+        }
     }
 }
 

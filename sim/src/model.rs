@@ -16,6 +16,9 @@ use masim_units::{Bytes, Flops};
 use crate::scenario::Dtypes;
 use crate::topology::Dtype;
 
+/// Bytes that say which token a GPU would choose from its share of the vocabulary: a score (fp32) and an id.
+pub const CANDIDATE_BYTES: u64 = 8;
+
 /// What an operation is for; the unit in which times are explained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OpKind {

@@ -95,6 +95,16 @@ fn experts_begin_with_the_tokens_that_have_arrived() {
     }
 }
 
+/// Where tokens travel before a gate has seen them, all of them go at once; only what returns is cut. All four are
+/// rows of the two experts, so that attention (3 + 2 us), D, the first products (4 us), then half of the columns in 1 us each.
+#[test]
+fn broadcast_tokens_travel_whole() {
+    let strategy = SEPARATED.replace("n_micro_batches", "dispatch: broadcast, n_micro_batches");
+    let (whole, half) = (100 + 4_000 / 4, 100 + 2_000 / 4);
+    let cut = layer_ns(4, 4, &strategy, "{ kind: chunks, n_chunks: 2 }");
+    assert_eq!(cut, 5_000 + whole + 4_000 + 2_000 + half);
+}
+
 /// Literally: a quarter of every communication takes time, and nothing else changes.
 #[test]
 fn the_paper_counts_a_quarter() {

@@ -326,3 +326,12 @@ fn chunks_and_shares_have_ranges() {
         "x.yaml:8:36: `overlap.exposed`: 0.0 is out of range; expected 0.001 to 1",
     );
 }
+
+#[test]
+fn compressed_sums_have_no_chunks() {
+    check(
+        "\nload:",
+        "\noverlap: { kind: chunks, n_chunks: 2 }\ncollectives: { compressed: int8 }\nload:",
+        "x.yaml:9:28: `collectives.compressed`: `int8` is not modelled in chunks yet; expected `none`, or `overlap: { kind: none }`",
+    );
+}

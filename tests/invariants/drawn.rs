@@ -64,7 +64,13 @@ pub(crate) fn drawn(seed: u64) -> (Scenario, String) {
         "{ kind: chunks, n_chunks: 3 }",
         "{ kind: literal, exposed: 0.25 }",
     ];
-    changes.push(("overlap".to_owned(), one_of(&mut rng, &overlaps)));
+    let overlap = one_of(&mut rng, &overlaps);
+    // Compressed sums are not modelled in chunks.
+    let compressed =
+        if overlap.contains("chunks") { "none".to_owned() } else { one_of(&mut rng, &["none", "int8"]) };
+    changes.push(("overlap".to_owned(), overlap));
+    changes.push(("collectives.compressed".to_owned(), compressed));
+    changes.push(("vocabulary.logits".to_owned(), one_of(&mut rng, &["local", "gathered"])));
     let changes: Vec<(&str, &str)> =
         changes.iter().map(|(path, value)| (path.as_str(), value.as_str())).collect();
     (decode(&changes), format!("seed {seed}: {changes:?}"))
@@ -155,6 +161,8 @@ fn the_set_has_everything() {
         "n_chunks: 2",
         "n_chunks: 3",
         "literal",
+        "int8",
+        "gathered",
     ];
     for feature in features {
         assert!(all.iter().any(|what| what.contains(feature)), "no scenario with `{feature}`");

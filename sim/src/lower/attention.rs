@@ -180,13 +180,6 @@ impl AttentionBlock<'_, '_> {
         Ok(task)
     }
 
-    /// Turns the waiting kernels of a member into the tasks that the chunks of a collective follow.
-    fn flush_in_chunks(&mut self, member: &mut Pending) -> Result<Vec<TaskId>, TooLong> {
-        let what = (Activity::Attention, self.place);
-        let ops = std::mem::take(&mut member.ops);
-        self.step.compute_in_chunks(self.lowering, what, member.gpu, &ops, &member.after)
-    }
-
     /// A collective of the residual stream in every head group; nothing where heads are not split.
     fn over_heads(
         &mut self,
@@ -203,16 +196,12 @@ impl AttentionBlock<'_, '_> {
         for (group, &n_tokens) in members.chunks_mut(heads).zip(tokens) {
             let gpus: Vec<GpuIdx> = group.iter().map(|member| member.gpu).collect();
             let bytes = Bytes(n_tokens * row);
-            let follows_product = group[0].ops.iter().any(Op::is_product);
-            let done = if follows_product {
-                let flush = |member: &mut Pending| self.flush_in_chunks(member);
-                let after = group.iter_mut().map(flush).collect::<Result<Vec<_>, _>>()?;
-                self.step.collective_in_chunks(self.lowering, kind, self.place, &gpus, bytes, &after)
-            } else {
-                let after =
-                    group.iter_mut().map(|member| self.flush(member)).collect::<Result<Vec<_>, _>>()?;
-                self.step.collective(self.lowering, kind, self.place, &gpus, bytes, &after)
-            }?;
+            let work: Vec<_> = group
+                .iter_mut()
+                .map(|member| (std::mem::take(&mut member.ops), std::mem::take(&mut member.after)))
+                .collect();
+            let what = ((Activity::Attention, self.place), kind);
+            let done = self.step.compute_and_share(self.lowering, what, &gpus, bytes, &work)?;
             for member in group {
                 member.after = vec![done];
             }

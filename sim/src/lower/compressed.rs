@@ -13,8 +13,7 @@ impl Step {
     /// The sum of `bytes` on every GPU of `group`: each quantises its buffer, all exchange shards, each adds up its own in
     /// fp32 and quantises the sum, all gather the sums, and each expands them.
     ///
-    /// `after` is what each member waits for, or where it has another length, what all wait for. The result is the
-    /// point at which all have the sum.
+    /// `after` holds the task that makes the buffer of each member. The result is the point at which all have the sum.
     pub(super) fn compressed_all_reduce(
         &mut self,
         lowering: &mut Lowering,
@@ -26,8 +25,8 @@ impl Step {
         let value_bytes = lowering.scenario.model.dtype.activations.bytes();
         let buffers = Quantised::new(bytes, value_bytes, group.len() as u64);
         let [quantise, reduce, expand] = buffers.traffic();
-        let after: Vec<&[TaskId]> =
-            if after.len() == group.len() { after.chunks(1).collect() } else { vec![after; group.len()] };
+        assert_eq!(after.len(), group.len(), "every member has a buffer of its own");
+        let after: Vec<&[TaskId]> = after.chunks(1).collect();
         let quantised = self.kernels(lowering, place, group, quantise, &after)?;
         let all = buffers.all;
         let exchanged = self.collective(lowering, CollectiveKind::AllToAll, place, group, all, &quantised)?;

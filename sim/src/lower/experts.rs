@@ -21,7 +21,7 @@ impl RoutedStep<'_, '_> {
     /// The result is by chunk and member of the expert pool.
     pub(super) fn dispatch(&mut self, place: Place, traffic: &Traffic, posts: &[TaskId]) -> Vec<Arrivals> {
         let members: Vec<(u32, GpuIdx)> = self.plan.experts.members().collect();
-        let n_chunks = self.lowering.scenario.overlap.n_chunks();
+        let n_chunks = self.dispatch_overlap().n_chunks();
         let mut arrivals = vec![vec![Vec::new(); members.len()]; n_chunks as usize];
         let counted = self.counted(place, posts);
         for (owner, (&post, &known)) in posts.iter().zip(&counted).enumerate() {
@@ -108,14 +108,7 @@ impl RoutedStep<'_, '_> {
         let tokens = self.owned_tokens(place.micro_batch, owner);
         let (routing, map) = (&self.routing[place.layer as usize], self.plan.experts.map(place.layer));
         let rows = match (self.plan.dispatch, groups, &traffic.pieces) {
-            // Nobody knows yet which expert a token needs: all of them go first.
-            (Dispatch::Broadcast, ..) => {
-                if chunk == 0 {
-                    n_tokens(&tokens)
-                } else {
-                    0
-                }
-            }
+            (Dispatch::Broadcast, ..) => n_tokens(&tokens),
             (Dispatch::M2n, [group], None) => traffic.rows(owner, *group),
             (Dispatch::M2n, [group], Some(pieces)) => pieces.rows(owner, *group, chunk),
             (Dispatch::M2n, groups, None) => rows_to_any(&tokens, routing, map, groups),

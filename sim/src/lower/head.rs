@@ -7,13 +7,10 @@ use super::Lowering;
 use super::step::{Activity, Place, Step};
 use crate::collective::CollectiveKind;
 use crate::cost::TooLong;
-use crate::model::Op;
+use crate::model::{CANDIDATE_BYTES, Op};
 use crate::plan::share;
 use crate::scenario::Logits;
 use crate::topology::GpuIdx;
-
-/// Bytes that say which token a rank would choose: its score (fp32) and its id.
-const CANDIDATE_BYTES: u64 = 8;
 
 /// How the residual stream lies over the group before the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -151,13 +151,13 @@ impl Passage<'_, '_> {
             .zip(after)
             .map(|((width, shared), after)| {
                 let mut all = vec![ops.residual_norm(n_tokens)];
+                all.extend(ops.shared_experts(n_tokens, shared));
                 all.extend(ops.gate(n_tokens));
                 all.extend(ops.permute(rows));
                 all.extend(ops.experts(group_rows, width));
                 if moe.has_gate() {
                     all.push(ops.combine_sum(rows, n_tokens));
                 }
-                all.extend(ops.shared_experts(n_tokens, shared));
                 (all, after)
             })
             .collect();
@@ -176,13 +176,8 @@ impl Passage<'_, '_> {
         if let ([gpu], [(ops, after)]) = (&stage.gpus[..], &work[..]) {
             return Ok(vec![vec![self.step.compute(self.lowering, what, *gpu, ops, after)?]]);
         }
-        let mut chunks = Vec::with_capacity(work.len());
-        for (&gpu, (ops, after)) in stage.gpus.iter().zip(work) {
-            chunks.push(self.step.compute_in_chunks(self.lowering, what, gpu, ops, after)?);
-        }
         let (kind, bytes) = (CollectiveKind::AllReduce, self.stream_bytes());
-        let done =
-            self.step.collective_in_chunks(self.lowering, kind, what.1, &stage.gpus, bytes, &chunks)?;
+        let done = self.step.compute_and_share(self.lowering, (what, kind), &stage.gpus, bytes, work)?;
         Ok(vec![vec![done]; stage.gpus.len()])
     }
 

@@ -16,7 +16,7 @@ use crate::cost::TooLong;
 use crate::load::StepRouting;
 use crate::model::Op;
 use crate::plan::RoutedPlan;
-use crate::scenario::{Dispatch, Schedule, Workload};
+use crate::scenario::{Dispatch, Overlap, Schedule, Workload};
 use crate::topology::GpuIdx;
 
 /// A step under construction.
@@ -266,8 +266,16 @@ impl RoutedStep<'_, '_> {
             (0..self.owners.len()).map(|owner| self.owned_tokens(place.micro_batch, owner)).collect();
         let map = self.plan.experts.map(place.layer);
         let n_groups = self.plan.experts.groups.len();
-        let overlap = self.lowering.scenario.overlap;
+        let overlap = self.dispatch_overlap();
         Traffic::count(&owners, &self.routing[place.layer as usize], map, n_groups, overlap)
+    }
+
+    /// The pieces in which tokens travel to their experts: one where they travel before anybody knows which expert needs them.
+    pub(super) fn dispatch_overlap(&self) -> Overlap {
+        match self.plan.dispatch {
+            Dispatch::M2n => self.lowering.scenario.overlap,
+            Dispatch::Broadcast => Overlap::None,
+        }
     }
 
     /// The tokens of `owner` in a micro-batch.

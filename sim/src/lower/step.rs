@@ -219,10 +219,7 @@ impl Step {
         Ok(self.push(&streams, &[after, &[launched]].concat(), work, info))
     }
 
-    /// As [`Step::compute`], the last product and what follows it cut by columns of their output into the chunks of
-    /// the scenario: one task for each.
-    ///
-    /// Every piece reads its own share of the weights, so that cutting costs launches and the inputs again.
+    /// As [`Step::compute`], cut into the chunks of the scenario: one task for each.
     pub(super) fn compute_in_chunks(
         &mut self,
         lowering: &Lowering,
@@ -232,15 +229,37 @@ impl Step {
         after: &[TaskId],
     ) -> Result<Vec<TaskId>, TooLong> {
         let overlap = lowering.scenario.overlap;
-        let at = ops.iter().rposition(Op::is_product).unwrap_or(ops.len());
-        let chunk = |idx| ops[at..].iter().map(move |op| op.with_columns(|n| overlap.share(n, idx)));
-        let first: Vec<Op> = ops[..at].iter().copied().chain(chunk(0)).collect();
-        let mut tasks = vec![self.compute(lowering, what, gpu, &first, after)?];
-        for idx in 1..overlap.n_chunks() {
-            let ops: Vec<Op> = chunk(idx).collect();
-            tasks.push(self.compute(lowering, what, gpu, &ops, &[])?);
+        let chunks = 0..overlap.n_chunks();
+        let chunk = |idx| self.compute(lowering, what, gpu, &chunk_of(ops, overlap, idx), waits(after, idx));
+        chunks.map(chunk).collect()
+    }
+
+    /// The kernels and predecessors `work` of each member of `group`, then `kind` of the `bytes` that they computed.
+    ///
+    /// In the chunks of the scenario, each piece of communication follows its pieces of computation. The collectives
+    /// of a GPU run one after the other, so that the result is the end of all of them.
+    pub(super) fn compute_and_share(
+        &mut self,
+        lowering: &mut Lowering,
+        (what, kind): ((Activity, Place), CollectiveKind),
+        group: &[GpuIdx],
+        bytes: Bytes,
+        work: &[(Vec<Op>, Vec<TaskId>)],
+    ) -> Result<TaskId, TooLong> {
+        let follows_product = work.iter().all(|(ops, _)| ops.iter().any(Op::is_product));
+        // Pieces of what no product precedes would all be there at once.
+        let overlap = if follows_product { lowering.scenario.overlap } else { Overlap::None };
+        let mut end = None;
+        for idx in 0..overlap.n_chunks() {
+            let mut computed = Vec::with_capacity(group.len());
+            for (&gpu, (ops, after)) in group.iter().zip(work) {
+                let ops = chunk_of(ops, overlap, idx);
+                computed.push(self.compute(lowering, what, gpu, &ops, waits(after, idx))?);
+            }
+            let share = Bytes(overlap.share(bytes.0, idx));
+            end = Some(self.collective(lowering, kind, what.1, group, share, &computed)?);
         }
-        Ok(tasks)
+        Ok(end.expect("at least one chunk"))
     }
 
     /// The host of `gpu` at work for `time`.
@@ -307,29 +326,25 @@ impl Step {
         Ok(last[0])
     }
 
-    /// As [`Step::collective`], in the chunks of the scenario: each begins with its own of `after[member][chunk]`.
-    ///
-    /// The collectives of a GPU run one after the other, so that the result is the end of all of them.
-    pub(super) fn collective_in_chunks(
-        &mut self,
-        lowering: &mut Lowering,
-        kind: CollectiveKind,
-        place: Place,
-        group: &[GpuIdx],
-        bytes: Bytes,
-        after: &[Vec<TaskId>],
-    ) -> Result<TaskId, TooLong> {
-        let overlap = lowering.scenario.overlap;
-        let mut ends = Vec::new();
-        for idx in 0..overlap.n_chunks() {
-            let after: Vec<TaskId> = after.iter().map(|tasks| tasks[idx as usize]).collect();
-            let share = Bytes(overlap.share(bytes.0, idx));
-            ends.push(self.collective(lowering, kind, place, group, share, &after)?);
-        }
-        Ok(*ends.last().expect("at least one chunk"))
-    }
-
     fn n_parts(&self) -> u32 {
         u32::try_from(self.parts.len()).expect("fewer than 2^32 kernels in a step")
     }
+}
+
+/// Chunk `idx` of `ops`: the last product and what follows it by columns of their output, the first chunk with all before it.
+///
+/// Every chunk reads its own share of the weights, so that cutting costs launches and the inputs again.
+fn chunk_of(ops: &[Op], overlap: Overlap, idx: u32) -> Vec<Op> {
+    if overlap.n_chunks() == 1 {
+        return ops.to_vec();
+    }
+    let at = ops.iter().rposition(Op::is_product).unwrap_or(ops.len());
+    let before = if idx == 0 { &ops[..at] } else { &[] };
+    let pieces = ops[at..].iter().map(|op| op.with_columns(|n| overlap.share(n, idx)));
+    before.iter().copied().chain(pieces).collect()
+}
+
+/// What chunk `idx` waits for: the first for everything, the others follow on their stream.
+fn waits(after: &[TaskId], idx: u32) -> &[TaskId] {
+    if idx == 0 { after } else { &[] }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use masim_engine::{Hop, LinkId};
-use masim_units::{Bandwidth, SimTime};
+use masim_units::{Bandwidth, Bytes, SimTime};
 
 use crate::replay::{FlowBeyondTime, Notes, Sent, incast, replay};
 
@@ -17,8 +17,10 @@ pub struct Traffic {
     pub paths: Vec<Vec<Hop>>,
     /// From which to which GPU the bytes of each path go: one pair, or each step of a ring or tree.
     pub steps: Vec<Vec<(u32, u32)>>,
-    /// What was sent.
+    /// What was sent, as long as it took.
     pub flows: Vec<Sent>,
+    /// The bytes of each flow; a flow that varies takes as long as more or fewer would.
+    pub bytes: Vec<Bytes>,
     /// To which kind of transfer each flow belongs.
     pub kinds: Vec<&'static str>,
     /// What counts; flows outside count for nothing, those across its borders in part.
@@ -92,7 +94,7 @@ impl NetworkUse {
         let mut kinds = BTreeMap::<&'static str, Kind>::new();
         for (idx, (flow, &end)) in traffic.flows.iter().zip(&replay.ends).enumerate() {
             let share = share_inside((flow.start, end), traffic.window);
-            let inside = share * flow.bytes.0 as f64;
+            let inside = share * traffic.bytes[idx].0 as f64;
             if inside <= 0.0 {
                 continue;
             }
@@ -188,8 +190,6 @@ fn senders(traffic: &Traffic, ends: &[SimTime]) -> BTreeMap<u32, u32> {
 
 #[cfg(test)]
 mod tests {
-    use masim_units::Bytes;
-
     use super::*;
 
     /// Two senders of 1 MB each over links of 1 GB/s (0 and 1) into one of 1 GB/s (2): 0.5 GB/s each, 2 ms. The links
@@ -204,6 +204,7 @@ mod tests {
             paths: vec![path([0, 2]), path([1, 2])],
             steps: vec![vec![(0, 9)], vec![(1, 9)]],
             flows: vec![sent(0), sent(1)],
+            bytes: vec![Bytes(1_000_000); 2],
             kinds: vec!["incast"; 2],
             window: (ms(0), ms(2)),
         };

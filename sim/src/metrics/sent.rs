@@ -45,7 +45,7 @@ fn traffic(
     cost: &dyn CostModel,
 ) -> Traffic {
     let mut lowering = Lowering::new(scenario, plan, cost);
-    let (mut flows, mut kinds) = (Vec::new(), Vec::new());
+    let (mut flows, mut bytes, mut kinds) = (Vec::new(), Vec::new(), Vec::new());
     let variation = Variation::of(scenario);
     let mut same: Option<Arc<Lowered>> = None;
     for (idx, step) in (0..).zip(&run.steps) {
@@ -58,6 +58,10 @@ fn traffic(
         };
         let varied = variation.as_ref().map(|it| it.vary(idx, &step.infos, &lowered.0, &lowered.1).0);
         let works = varied.as_ref().unwrap_or(&lowered.0);
+        for work in &lowered.0 {
+            let Work::Transfer { flows: sent, .. } = work else { continue };
+            bytes.extend(sent.iter().map(|flow| flow.bytes));
+        }
         for ((work, info), span) in works.iter().zip(step.infos.iter()).zip(&step.trace.spans) {
             let Work::Transfer { flows: sent, .. } = work else { continue };
             for flow in sent {
@@ -75,6 +79,7 @@ fn traffic(
         paths: wires.paths().to_vec(),
         steps: wires.steps(),
         flows,
+        bytes,
         kinds,
         window: (from, to.max(from)),
     }

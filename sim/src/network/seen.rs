@@ -20,6 +20,7 @@ pub fn seen(case: &Case) -> Result<NetworkUse, FlowBeyondTime> {
         paths: Vec::new(),
         steps: Vec::new(),
         flows: Vec::new(),
+        bytes: case.flows.iter().map(|flow| flow.bytes).collect(),
         kinds: vec!["flow"; case.flows.len()],
         window: (SimTime::ZERO, SimTime::ZERO),
     };

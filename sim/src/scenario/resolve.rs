@@ -16,8 +16,8 @@ use super::count_file::CountFile;
 use super::file::{LaunchFile, ScenarioFile};
 use super::overlap_file::OverlapFile;
 use super::{
-    Choice, EmbeddingTable, HostOverhead, Launch, ModelSpec, Overlap, Profiles, RequestTrace, Scenario,
-    Strategy, Vocabulary,
+    Choice, CollectiveRules, Compression, EmbeddingTable, HostOverhead, Launch, ModelSpec, Overlap, Profiles,
+    RequestTrace, Scenario, Strategy, Vocabulary,
 };
 use crate::input::Problem;
 use crate::topology::Cluster;
@@ -96,6 +96,8 @@ pub(super) fn scenario_of(file: &ScenarioFile, named: Named) -> Result<Scenario,
     let strategy = strategy::strategy_of(&file.strategy, cluster, model, &workload, &mut findings);
     let load = workload::load_of(&file.load, model, &mut findings);
     let overlap = overlap_of(file.overlap, model, &mut findings);
+    let collectives = CollectiveRules::from(file.collectives);
+    check_chunks(overlap, collectives, &mut findings);
     let jitter = jitter::jitter_of(&file.jitter, profiles, &mut findings);
     let vocabulary = Vocabulary::from(file.vocabulary);
     check_modelled((host_overhead.as_ref(), vocabulary), &strategy, &mut findings);
@@ -120,7 +122,7 @@ pub(super) fn scenario_of(file: &ScenarioFile, named: Named) -> Result<Scenario,
         strategy,
         load,
         launch,
-        collectives: file.collectives.into(),
+        collectives,
         vocabulary,
         overlap,
         host_overhead,
@@ -152,6 +154,16 @@ fn overlap_of(file: OverlapFile, model: &ModelSpec, findings: &mut Findings) -> 
             }
             Overlap::Literal { exposed }
         }
+    }
+}
+
+/// The kernels of a compressed sum would stand between the chunks of the product that it follows.
+fn check_chunks(overlap: Overlap, collectives: CollectiveRules, findings: &mut Findings) {
+    if overlap.n_chunks() > 1 && collectives.compressed == Compression::Int8 {
+        findings.add(
+            "collectives.compressed",
+            "`int8` is not modelled in chunks yet; expected `none`, or `overlap: { kind: none }`",
+        );
     }
 }
 

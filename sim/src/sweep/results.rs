@@ -10,7 +10,7 @@ use crate::load::context_lens;
 use crate::memory::GpuMemory;
 use crate::metrics::{Account, GpuMetrics, Metrics};
 use crate::plan::Plan;
-use crate::provenance::Regime;
+use crate::provenance::{Provenance, Regime};
 use crate::run::Steady;
 use crate::scenario::{
     Choice, ContextLen, Dispatch, ExpertLoad, Forward, Launch, Overlap, Placement, Scenario, Schedule,
@@ -182,7 +182,12 @@ fn fill_figures(row: &mut RowJson, scenario: &Scenario, found: &Found, metrics: 
     row.comm_overlap = metrics.comm_overlap;
     row.wait_mean_us = Some(metrics.wait_mean_us);
     row.memory_max_gib = found.memory.iter().map(|(_, memory)| memory.total()).max().map(Bytes::as_gib);
-    row.provenance = Some(metrics.critical_path.provenance().name().to_owned());
+    let provenance = match scenario.overlap {
+        // What is left out of the path rests on the assumption too.
+        Overlap::Literal { .. } => Provenance::Assumed,
+        Overlap::None | Overlap::Chunks { .. } => metrics.critical_path.provenance(),
+    };
+    row.provenance = Some(provenance.name().to_owned());
     let (steady, warning) = steady_in_words(found.run.steady, metrics.n_steps);
     row.steady = Some(steady);
     row.warnings.extend(warning);

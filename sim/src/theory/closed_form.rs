@@ -7,12 +7,12 @@ use masim_engine::Flow;
 use masim_units::{Bytes, SimDuration};
 
 use super::expected::group_loads;
-use crate::collective::{CollectiveKind, Collectives, compressed};
+use crate::collective::{CollectiveKind, Collectives, Quantised};
 use crate::comm::{CommModel, capacities};
 use crate::cost::{CostModel, TooLong};
-use crate::model::{GroupRows, LayerOps, Op};
+use crate::model::{CANDIDATE_BYTES, GroupRows, LayerOps, Op};
 use crate::plan::{PipelinePlan, Plan, RoutedPlan};
-use crate::scenario::{Compression, Dispatch, Launch, Scenario, Workload};
+use crate::scenario::{Compression, Dispatch, Launch, Logits, Scenario, Workload};
 use crate::topology::GpuIdx;
 use crate::wires::Wires;
 
@@ -148,7 +148,7 @@ impl<'a> ClosedForm<'a> {
         let combine =
             self.m2n(&owners, plan, &shares(false), width * model.dtype.combine.bytes() as f64, Leg::Back);
         let n_next = u64::from(replica.div_ceil(sequences));
-        let head = self.head(n_next, heads, plan.attention.replicas[0].head_group(0, heads))?;
+        let head = self.head((n_next, true), heads, plan.attention.replicas[0].head_group(0, heads))?;
         Ok(BlockTimes { attention, attention_collectives, dispatch, experts, combine, head })
     }
 
@@ -213,9 +213,11 @@ impl<'a> ClosedForm<'a> {
                 all
             }
             Workload::Prefill { .. } => {
-                let q_len = u64::from(self.scenario.workload.tokens_at_once().div_ceil(n_ranks));
-                // A zig-zag of short pieces meets half of the chunk and all before it.
-                let kv_len = self.mean_kv_len().max(q_len);
+                let chunk = u64::from(self.scenario.workload.tokens_at_once());
+                let q_len = chunk.div_ceil(u64::from(n_ranks));
+                // A zig-zag of short pieces meets half of the chunk and all before it, as the queries at the end
+                // of this many tokens do.
+                let kv_len = (self.mean_kv_len() + q_len / 2).saturating_sub(chunk / 2).max(q_len);
                 let mut all = ops.prefill_queries(n_tokens, n_heads, n_kv_heads);
                 all.extend(ops.prefill_attention(batch, (q_len, kv_len), n_heads, n_kv_heads));
                 all.push(ops.output_projection(n_tokens, n_heads));
@@ -288,14 +290,29 @@ impl<'a> ClosedForm<'a> {
         self.scenario.overlap.exposed_of(self.wires.time_alone(&flows))
     }
 
-    fn head(&mut self, tokens: u64, n_ranks: u32, group: &[GpuIdx]) -> Result<SimDuration, TooLong> {
+    /// The head over a group; where the residual stream is sharded over it, its rows are gathered first.
+    fn head(
+        &mut self,
+        (tokens, is_sharded): (u64, bool),
+        n_ranks: u32,
+        group: &[GpuIdx],
+    ) -> Result<SimDuration, TooLong> {
         let model = &self.scenario.model;
         let Some(vocab) = model.vocab else { return Ok(SimDuration::ZERO) };
         let (share, logits) = (u64::from(vocab.div_ceil(n_ranks)), self.scenario.vocabulary.logits);
-        let kernels = [self.ops.lm_head(tokens, share), self.ops.sampling(tokens, share, logits)];
-        let stream = Bytes(tokens * u64::from(model.hidden) * model.dtype.activations.bytes());
-        let gather = self.collective(CollectiveKind::AllGather, group, stream);
-        Ok(sum([self.time(&kernels, group[0])?, gather]))
+        let (searched, known) = match logits {
+            Logits::Local => (share, CANDIDATE_BYTES * u64::from(n_ranks)),
+            Logits::Gathered => (u64::from(vocab), u64::from(vocab) * model.dtype.activations.bytes()),
+        };
+        let kernels = [self.ops.lm_head(tokens, share), self.ops.sampling(tokens, searched, logits)];
+        let row = u64::from(model.hidden) * model.dtype.activations.bytes();
+        let gathered = if is_sharded { row } else { 0 };
+        let mut gather = |bytes| match bytes {
+            0 => SimDuration::ZERO,
+            bytes => self.collective(CollectiveKind::AllGather, group, Bytes(tokens * bytes)),
+        };
+        let gathers = [gather(gathered), gather(known)];
+        Ok(sum([self.time(&kernels, group[0])?, sum(gathers)]))
     }
 
     /// With `m` micro-batches in flight, the slowest stage busy with all of them, or one of them on its way
@@ -309,8 +326,11 @@ impl<'a> ClosedForm<'a> {
             let (kernels, communication) =
                 self.layers(plan, &stage.gpus, u64::from(sequences), &stage.layers)?;
             let is_last = idx + 1 == copy.stages.len();
-            let head =
-                if is_last { self.head(u64::from(sequences), tp, &stage.gpus)? } else { SimDuration::ZERO };
+            let head = if is_last {
+                self.head((u64::from(sequences), false), tp, &stage.gpus)?
+            } else {
+                SimDuration::ZERO
+            };
             slowest = slowest.max(sum([kernels, head]));
             passage = sum([passage, kernels, communication, head]);
         }
@@ -351,7 +371,7 @@ impl<'a> ClosedForm<'a> {
                 all.extend(ops.decode_outputs(sequences, n_heads));
                 (sequences, all)
             }
-            // In chunks or at once, the products are the same.
+            // In chunks or at once, the products are the same, but that each chunk expands latents anew.
             Workload::Prefill { prompt_len, .. } => {
                 let len = u64::from(prompt_len);
                 let mut all = ops.prefill_queries(sequences * len, n_heads, n_kv_heads);
@@ -395,9 +415,12 @@ impl<'a> ClosedForm<'a> {
         let launch = self.cost.launch(&self.scenario.cluster.gpu(group[0]).card);
         let is_compressed = self.scenario.collectives.compressed == Compression::Int8;
         if kind == CollectiveKind::AllReduce && is_compressed {
-            let values = (bytes, self.scenario.model.dtype.activations.bytes());
-            let found = compressed(&self.collectives, group, values, launch, &mut self.wires);
-            return self.scenario.overlap.exposed_of(found.expect("every group can exchange").time);
+            let value_bytes = self.scenario.model.dtype.activations.bytes();
+            let buffers = Quantised::new(bytes, value_bytes, group.len() as u64);
+            let kernels = buffers.traffic().map(|bytes| self.ops.quantise(bytes));
+            let kernels = self.time(&kernels, group[0]).unwrap_or(SimDuration::from_ps(u64::MAX));
+            let exchange = self.collective(CollectiveKind::AllToAll, group, buffers.all);
+            return sum([kernels, exchange, self.collective(CollectiveKind::AllGather, group, buffers.all)]);
         }
         let time = self.collectives.choose(kind, group, bytes, &mut self.wires).time_with(launch);
         self.scenario.overlap.exposed_of(time)

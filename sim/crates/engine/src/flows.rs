@@ -62,13 +62,3 @@ impl<'a> IntoIterator for &'a Flows {
         self.iter()
     }
 }
-
-impl FromIterator<Flow> for Flows {
-    fn from_iter<I: IntoIterator<Item = Flow>>(flows: I) -> Self {
-        let mut flows = flows.into_iter();
-        match (flows.next(), flows.next()) {
-            (Some(only), None) => Self::One(only),
-            (first, second) => Self::Many(first.into_iter().chain(second).chain(flows).collect()),
-        }
-    }
-}

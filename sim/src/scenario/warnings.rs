@@ -1,0 +1,37 @@
+//! What to check before trusting the results of a scenario.
+
+use super::{Compression, EmbeddingTable, Launch, Logits, Scenario, Strategy, Vocabulary};
+
+impl Scenario {
+    /// What profiles warn of, what does not vary though it is asked to, and keys that change nothing here.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut all = self.profiles.warnings.clone();
+        all.extend(self.still_families());
+        all.extend(self.idle_keys());
+        all
+    }
+
+    /// Keys that are set, and have nothing to act upon.
+    fn idle_keys(&self) -> Vec<String> {
+        let tp = match &self.strategy {
+            Strategy::TpPp(spec) => spec.tp,
+            Strategy::MaSeparation(_) | Strategy::DpEp(_) => 1,
+        };
+        let is_compressed = self.collectives.compressed == Compression::Int8;
+        let Vocabulary { embedding, logits } = self.vocabulary;
+        let chooses = embedding == EmbeddingTable::Sharded || logits == Logits::Gathered;
+        let fills_graphs = self.host_overhead.is_some_and(|host| host.graph_batch.is_some());
+        let idle = [
+            (is_compressed && tp == 1, "`collectives.compressed`: there is no all-reduce to compress"),
+            (chooses && self.model.vocab.is_none(), "`vocabulary`: the model has none"),
+            (
+                fills_graphs && self.launch == Launch::Eager,
+                "`host_overhead.graph_batch`: there are no graphs with `launch: eager`",
+            ),
+        ];
+        idle.into_iter()
+            .filter(|(is_idle, _)| *is_idle)
+            .map(|(_, what)| format!("{what}; it changes nothing"))
+            .collect()
+    }
+}
