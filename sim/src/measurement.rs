@@ -20,9 +20,9 @@ pub use kernel::{
 };
 pub use machine::{Machine, ScaleUp};
 pub use read::{RawSet, read_set};
-pub use table::{Family, Row, Table, Work};
+pub use table::{Family, Mistake, Row, Table, Work};
 pub use whole::{Measured, WholeFamily, WholeRow, WholeSet, WholeTable, read_whole};
-pub use work::{Fields, Mistake};
+pub use work::Fields;
 
 use std::sync::Arc;
 

@@ -1,7 +1,6 @@
 //! How much work a line may describe.
 
-use super::table::Work;
-use super::work::Mistake;
+use super::table::{Mistake, Work};
 
 /// Multiply-adds, or elements, of one operation: an A100 that reads as many elements is busy for two weeks.
 const EFFORT_MAX: u64 = 1 << 60;

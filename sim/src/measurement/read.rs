@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 
 use super::file::SetFile;
 use super::machine::Machine;
-use super::table::{Family, Row, Table, Work};
-use super::work::{Fields, Mistake, time_us};
+use super::table::{Family, Mistake, Row, Table, Work};
+use super::work::{Fields, time_us};
 use super::{MeasurementSet, Site};
 use crate::input::{InputError, Library, Problem, RefKind, SourceText, did_you_mean, parse_yaml};
 use crate::topology::{ClusterFile, GpuCard, Place, ReferenceFile, load_gpu, read_cluster};

@@ -4,6 +4,9 @@ use super::communication::{CollectiveWork, PairsWork};
 use super::kernel::{DecodeWork, ElementwiseWork, GemmWork, MoeWork, PrefillWork};
 use crate::topology::Dtype;
 
+/// A column and what is wrong with its field.
+pub type Mistake = (&'static str, String);
+
 /// A kind of work that is measured and modelled by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Family {

@@ -2,7 +2,8 @@
 
 use super::MeasurementSet;
 use super::read::{Cells, Columns, malformed, problem_at};
-use super::work::{Fields as _, Mistake};
+use super::table::Mistake;
+use super::work::Fields as _;
 use crate::input::{InputError, SourceText};
 
 /// Errors beyond this many in one table are not shown.

@@ -6,16 +6,13 @@ use super::kernel::{
     DecodeWork, Distribution, ElementwiseKind, ElementwiseWork, GemmWork, MoeWork, PrefillWork,
 };
 use super::machine::Machine;
-use super::table::{Family, Work};
+use super::table::{Family, Mistake, Work};
 use crate::topology::Dtype;
 
 /// No size of an operand goes beyond this: products of three stay far below what a float holds exactly enough.
 const SIZE_MAX: u64 = 1 << 40;
 /// No buffer is larger.
 const BYTES_MAX: u64 = 1 << 50;
-
-/// A column and what is wrong with its field.
-pub type Mistake = (&'static str, String);
 
 /// Something with named fields: a line of a table or of JSON.
 pub trait Fields {

@@ -1,6 +1,6 @@
 //! What to check before trusting the results of a scenario.
 
-use super::{Compression, EmbeddingTable, Launch, Logits, Scenario, Strategy, Vocabulary};
+use super::{Compression, EmbeddingTable, Launch, Logits, Scenario, Strategy, Vocabulary, Workload};
 
 impl Scenario {
     /// What profiles warn of, what does not vary though it is asked to, and keys that change nothing here.
@@ -8,7 +8,16 @@ impl Scenario {
         let mut all = self.profiles.warnings.clone();
         all.extend(self.still_families());
         all.extend(self.idle_keys());
+        all.extend(self.replayed_prompts());
         all
+    }
+
+    /// Serving stacks replay steps alone; whole requests are simulated like that, prompts by themselves as they are asked for.
+    fn replayed_prompts(&self) -> Option<String> {
+        let is_replayed = self.host_overhead.is_some() && self.launch == Launch::Graph;
+        (matches!(self.workload, Workload::Prefill { .. }) && is_replayed).then(|| {
+            "`launch: graph`: prompts are replayed from graphs here, which serving stacks do for steps alone".to_owned()
+        })
     }
 
     /// Keys that are set, and have nothing to act upon.

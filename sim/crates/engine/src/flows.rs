@@ -2,7 +2,24 @@
 
 use std::ops::{Deref, DerefMut};
 
-use crate::graph::Flow;
+use masim_units::{Bandwidth, Bytes, SimDuration};
+
+/// A registered sequence of links; flows of equal path have equal rates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PathId(pub u32);
+
+/// Data under way over a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flow {
+    /// The links it crosses.
+    pub path: PathId,
+    /// How much data; zero ends when the latency has passed.
+    pub bytes: Bytes,
+    /// Time from the task's start to the first byte on the wire.
+    pub latency: SimDuration,
+    /// A rate that this flow never exceeds, whatever its links would give.
+    pub rate_cap: Option<Bandwidth>,
+}
 
 /// Flows that start together; a single one, as most transfers have, needs no memory of its own.
 #[derive(Clone, Debug)]

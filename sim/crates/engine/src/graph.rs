@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use masim_units::{Bandwidth, Bytes, SimDuration};
+use masim_units::SimDuration;
 use petgraph::algo::toposort;
 use petgraph::graph::{DiGraph, NodeIndex};
 
@@ -16,10 +16,6 @@ pub struct StreamId(pub u32);
 /// A shared resource that flows cross.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(pub u32);
-
-/// A registered sequence of links; flows of equal path have equal rates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PathId(pub u32);
 
 /// Position of a task in its graph, in order of creation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,19 +41,6 @@ pub struct Hop {
     pub link: LinkId,
     /// Crossings per byte; at least 1.
     pub multiplicity: u32,
-}
-
-/// Data under way over a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Flow {
-    /// The links it crosses.
-    pub path: PathId,
-    /// How much data; zero ends when the latency has passed.
-    pub bytes: Bytes,
-    /// Time from the task's start to the first byte on the wire.
-    pub latency: SimDuration,
-    /// A rate that this flow never exceeds, whatever its links would give.
-    pub rate_cap: Option<Bandwidth>,
 }
 
 /// What a task does once it starts.

@@ -21,10 +21,9 @@ mod tests;
 
 pub use engine::{Cancelled, Engine, Limits, Pause, Resource, Resources, run_graph};
 pub use error::EngineError;
-pub use flows::Flows;
+pub use flows::{Flow, Flows, PathId};
 pub use graph::{
-    Flow, Graph, GraphId, Hop, LinkId, PathId, Shape, ShapeBuilder, ShapeError, Slowdown, StreamId, TaskId,
-    TaskRef, Work,
+    Graph, GraphId, Hop, LinkId, Shape, ShapeBuilder, ShapeError, Slowdown, StreamId, TaskId, TaskRef, Work,
 };
 pub use network::{EndBeyondTime, Limit, LinkLoad, Network};
 pub use speed::Speed;

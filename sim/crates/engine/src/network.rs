@@ -23,7 +23,8 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use masim_units::{Bandwidth, Bytes, SimDuration, SimTime};
 
-use crate::graph::{Hop, LinkId, PathId};
+use crate::flows::PathId;
+use crate::graph::{Hop, LinkId};
 use crate::network::end_queue::EndQueue;
 use crate::network::rate::{UNLIMITED, rate_at, rate_of, served, service_of, time_for};
 use crate::network::solver::Solver;

@@ -6,7 +6,8 @@ use crate::engine::Engine;
 use crate::engine::event::{Event, TaskKey};
 use crate::engine::run::{Run, TaskState, count};
 use crate::error::EngineError;
-use crate::graph::{Flow, TaskId, TaskRef, Work};
+use crate::flows::Flow;
+use crate::graph::{TaskId, TaskRef, Work};
 
 impl TaskKey {
     /// The task as the network names it.
