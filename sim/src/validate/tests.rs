@@ -50,6 +50,19 @@ fn a_slower_laboratory_shows_as_bias() {
     assert!((all.bias + 0.5).abs() < 0.03 && (all.mape + all.bias).abs() < 1e-12, "{all:?}");
 }
 
+/// An A100 multiplies no fp8: that row is missing, and the roofline's error is of the other.
+#[test]
+fn the_roofline_is_judged_on_the_rows_that_have_a_prediction() {
+    let text = |text: &str| SourceText { path: "products".to_owned(), text: text.to_owned() };
+    let description = text("gpu: a100-sxm4-80gb\nstack: s\nsource: s\nlicence: none\n");
+    let table = text("dtype,m,n,k,time_us\nfp8,64,4096,4096,30\nbf16,64,4096,4096,30\n");
+    let raw = RawSet { name: "products".to_owned(), description, tables: vec![(Family::Gemm, table)] };
+    let found = validate(&[read_set(&raw, &Shipped).unwrap()], &CardModels::default(), Rows::All);
+    let all = &found[0];
+    assert_eq!((all.n_missing, all.accuracy.map(|is| is.n)), (1, Some(1)));
+    assert_eq!(all.roofline_mape, all.accuracy.map(|is| is.mape));
+}
+
 #[test]
 fn families_without_a_model_are_counted_as_missing() {
     let mut profile = calibrate("p", &[set("own", 1.0)], None).unwrap();
