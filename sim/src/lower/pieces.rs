@@ -21,16 +21,17 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    /// Counts the choices of the tokens of each owner.
+    /// Counts the tokens of each owner by pieces; `counts[group, expert]` are the rows that each expert gets.
     pub(super) fn count(
         owners: &[Range<u32>],
         routing: &LayerRouting,
         map: &ExpertMap,
-        n_groups: usize,
+        counts: &[u64],
         overlap: Overlap,
     ) -> Self {
         let n_chunks = overlap.n_chunks() as usize;
         let n_experts = map.hosts().len();
+        let n_groups = counts.len() / n_experts;
         let mut pieces = Self {
             n_groups,
             n_chunks,
@@ -38,7 +39,6 @@ impl Pieces {
             rows: vec![0; owners.len() * n_groups * n_chunks],
             group_rows: Vec::with_capacity(n_groups * n_chunks),
         };
-        let mut counts = vec![0_u64; n_groups * n_experts];
         let mut tokens_of = vec![0_u64; n_groups * n_chunks];
         for (owner, tokens) in owners.iter().enumerate() {
             for token in tokens.clone() {
@@ -48,10 +48,6 @@ impl Pieces {
                     if seen.replace(group) != Some(group) {
                         pieces.rows[(owner * n_groups + group) * n_chunks + piece] += 1;
                     }
-                }
-                for &expert in routing.experts_of(token) {
-                    let group = map.group(expert, token) as usize;
-                    counts[group * n_experts + usize::from(expert)] += 1;
                 }
             }
         }
@@ -136,14 +132,14 @@ mod tests {
         let owners = [0..2, 2..4];
         let map = ExpertMap::contiguous(4, 2);
         let overlap = Overlap::Chunks { n: 2 };
-        let pieces = Pieces::count(&owners, &routing, &map, 2, overlap);
+        let whole = Traffic::count(&owners, &routing, &map, 2, overlap);
+        let pieces = whole.pieces.as_ref().unwrap();
         let rows = |owner| [0, 1].map(|group| [0, 1].map(|piece| pieces.rows(owner, group, piece)));
         assert_eq!(rows(0), [[1, 1], [1, 0]]);
         assert_eq!(rows(1), [[1, 0], [1, 1]]);
         let loads = [0, 1].map(|group| [0, 1].map(|piece| pieces.group_rows(group, piece).rows));
         assert_eq!(loads, [[2, 2], [2, 2]]);
 
-        let whole = Traffic::count(&owners, &routing, &map, 2, overlap);
         for (owner, group) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
             let sum: u64 = (0..2).map(|piece| pieces.rows(owner, group, piece)).sum();
             assert_eq!(sum, whole.rows(owner, group), "pieces add up to the whole");

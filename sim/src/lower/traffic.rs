@@ -33,14 +33,13 @@ impl Traffic {
         n_groups: usize,
         overlap: Overlap,
     ) -> Self {
-        let is_cut = overlap.n_chunks() > 1;
         let mut traffic = Self {
             n_groups,
             rows: vec![0; owners.len() * n_groups],
             tokens: vec![0; n_groups],
             choices: vec![0; n_groups],
             group_rows: Vec::with_capacity(n_groups),
-            pieces: is_cut.then(|| Pieces::count(owners, routing, map, n_groups, overlap)),
+            pieces: None,
         };
         let n_experts = map.hosts().len();
         let mut counts = vec![0_u64; n_experts * n_groups];
@@ -58,6 +57,8 @@ impl Traffic {
                 }
             }
         }
+        let is_cut = overlap.n_chunks() > 1;
+        traffic.pieces = is_cut.then(|| Pieces::count(owners, routing, map, &counts, overlap));
         for (group, counts) in counts.chunks(n_experts).enumerate() {
             let is_here = |(hosts, _): &(&Vec<u32>, &u64)| hosts.iter().any(|&host| host as usize == group);
             let here = map.hosts().iter().zip(counts).filter(is_here).map(|(_, &count)| count);
