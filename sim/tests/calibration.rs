@@ -6,22 +6,12 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
+#[path = "common/command.rs"]
+mod command;
+
+use command::{expect, root};
 use serde_json::Value;
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
-}
-
-/// Runs, expects `code`, and returns standard output and standard error.
-#[track_caller]
-fn expect(code: i32, args: &[&str]) -> (String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_masim")).args(args).current_dir(root()).output().unwrap();
-    let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
-    assert_eq!(output.status.code(), Some(code), "masim {}\n{out}\n{err}", args.join(" "));
-    (out, err)
-}
 
 /// A set of sends between pairs in a folder that vanishes with the returned value.
 fn set() -> (tempfile::TempDir, String) {

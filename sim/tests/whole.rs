@@ -4,20 +4,12 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
+#[path = "common/command.rs"]
+mod command;
+
+use command::expect;
 use serde_json::Value;
-
-/// Runs at the top of the project, expects `code`, and returns standard output and standard error.
-#[track_caller]
-fn expect(code: i32, args: &[&str]) -> (String, String) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_masim")).args(args).current_dir(root).output().unwrap();
-    let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
-    assert_eq!(output.status.code(), Some(code), "masim {}\n{out}\n{err}", args.join(" "));
-    (out, err)
-}
 
 fn json(args: &[&str]) -> (Value, String) {
     let (out, err) = expect(0, args);
