@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use masim::topology::read_cluster;
+use masim_core::inputs::topology::read_cluster;
 use masim_fuzz::{Shipped, source};
 
 fuzz_target!(|data: &[u8]| {

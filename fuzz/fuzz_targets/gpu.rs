@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use masim::input::parse_yaml;
-use masim::topology::{GpuFile, Place, card_from_file};
+use masim_core::inputs::text::parse_yaml;
+use masim_core::inputs::topology::{GpuFile, Place, card_from_file};
 use masim_fuzz::source;
 
 fuzz_target!(|data: &[u8]| {

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use masim::scenario::read_model;
+use masim_core::scenario::read_model;
 use masim_fuzz::source;
 
 fuzz_target!(|data: &[u8]| {

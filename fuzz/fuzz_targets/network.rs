@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use masim::network::read_cases;
+use masim_core::judging::network::read_cases;
 use masim_fuzz::{Shipped, source};
 
 fuzz_target!(|data: &[u8]| {

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use masim::scenario::load_scenario;
+use masim_core::scenario::load_scenario;
 use masim_fuzz::{Shipped, source};
 
 fuzz_target!(|data: &[u8]| {

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use masim::sweep::load_sweep;
+use masim_core::judging::sweep::load_sweep;
 use masim_fuzz::{Shipped, source};
 
 fuzz_target!(|data: &[u8]| {

@@ -1,7 +1,7 @@
 //! What the fuzz targets share: bytes as a file, and shipped files for its references.
 #![forbid(unsafe_code)]
 
-use masim::input::{Library, RefKind, SourceText};
+use masim_core::inputs::text::{Library, RefKind, SourceText};
 
 /// The shipped files that the default scenario names, compiled in.
 pub struct Shipped;

@@ -1,49 +1,22 @@
 //! How many points of a sweep are simulated in a second, and what a point is made of.
 
-use std::fs;
 use std::hint::black_box;
-use std::path::Path;
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use masim::cost::RooflineCost;
-use masim::input::{Library, RefKind, SourceText};
-use masim::load::{RoutingPool, StepRouting};
-use masim::lower::{Lowering, Step, n_streams};
-use masim::plan::Plan;
-use masim::scenario::{ExpertLoad, Scenario, load_scenario};
-use masim::search::{candidates, routing_of};
-use masim::sweep::simulate;
-use masim::theory::ClosedForm;
+use masim_core::judging::sweep::simulate;
+use masim_core::plan::Plan;
+use masim_core::running::lower::{Lowering, Step, n_streams};
+use masim_core::scenario::{ExpertLoad, Scenario};
+use masim_core::search::theory::ClosedForm;
+use masim_core::search::{candidates, routing_of};
+use masim_core::work::cost::RooflineCost;
+use masim_core::work::routing::{RoutingPool, StepRouting};
 use masim_engine::{Graph, Resources, Trace, run_graph};
-
-/// The shipped files.
-struct Shipped;
-
-impl Library for Shipped {
-    fn load(&self, kind: RefKind, reference: &str, _from: &str) -> Result<SourceText, String> {
-        let folder = match kind {
-            RefKind::Cluster => "topologies",
-            RefKind::Gpu => "topologies/gpus",
-            RefKind::Model => "scenarios/models",
-            RefKind::Profile => "topologies/profiles",
-            RefKind::Scenario | RefKind::Trace => "scenarios",
-        };
-        text(&format!("{folder}/{reference}.yaml"))
-    }
-}
-
-fn text(path: &str) -> Result<SourceText, String> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
-    let text = fs::read_to_string(file).map_err(|error| format!("failed to read `{path}`: {error}"))?;
-    Ok(SourceText { path: path.to_owned(), text })
-}
 
 /// 12 attention and 4 expert GPUs, batch 1024, context 2048: the paper's model and cluster.
 fn decode(load: ExpertLoad) -> Scenario {
-    let source = text("scenarios/decode.yaml").expect("it is shipped");
-    let scenario = load_scenario(&source, &Shipped).expect("shipped files are valid");
-    Scenario { load, ..scenario }
+    Scenario { load, ..masim_tests::decode(&[]) }
 }
 
 fn loads() -> [(&'static str, ExpertLoad); 2] {
@@ -99,9 +72,7 @@ fn steps(criterion: &mut Criterion) {
         let routing = routing_of(&scenario, &RoutingPool::default()).step(0);
         group.bench_function(name, |bencher| bencher.iter(|| step(&scenario, black_box(&plan), &routing)));
     }
-    let source = text("scenarios/decode.yaml").expect("it is shipped");
-    let profiled = format!("profile: a100-sxm4-80gb-generic\n{}", source.text);
-    let scenario = load_scenario(&SourceText { text: profiled, ..source }, &Shipped).expect("it is valid");
+    let scenario = masim_tests::decode(&[("profile", "a100-sxm4-80gb-generic")]);
     let plan = plan(&scenario);
     let routing = routing_of(&scenario, &RoutingPool::default()).step(0);
     group.bench_function("profile", |bencher| bencher.iter(|| step(&scenario, black_box(&plan), &routing)));

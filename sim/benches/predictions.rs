@@ -1,49 +1,25 @@
 //! How many times of operations a cost model says in a second: of shapes that a run has seen, and of new ones.
 
-use std::fs;
 use std::hint::black_box;
-use std::path::Path;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use masim::cost::{CalibratedCost, CostModel, RooflineCost};
-use masim::fitted::CardModels;
-use masim::input::{Library, RefKind, SourceText};
-use masim::measurement::{
+use masim_core::inputs::measurement::{
     CollectiveWork, DecodeWork, Distribution, ElementwiseKind, ElementwiseWork, GemmWork, Machine, MoeWork,
     Operation, PairsWork, PrefillWork, Scope, Site, Work,
 };
-use masim::model::{GroupRows, LayerOps, Op};
-use masim::scenario::{Scenario, load_scenario};
-use masim::topology::Dtype;
+use masim_core::inputs::topology::Dtype;
+use masim_core::scenario::Scenario;
+use masim_core::timing::fitted::CardModels;
+use masim_core::work::cost::{CalibratedCost, CostModel, RooflineCost};
+use masim_core::work::ops::{GroupRows, LayerOps, Op};
 use masim_units::SimDuration;
 
 /// Shapes of each kind of operation: more than most runs have.
 const N_SHAPES: u64 = 200;
 
-/// The shipped files, and the paper's scenario with a profile.
-struct Shipped;
-
-impl Library for Shipped {
-    fn load(&self, kind: RefKind, reference: &str, _from: &str) -> Result<SourceText, String> {
-        let folder = match kind {
-            RefKind::Cluster => "topologies",
-            RefKind::Gpu => "topologies/gpus",
-            RefKind::Model => "scenarios/models",
-            RefKind::Profile => "topologies/profiles",
-            RefKind::Scenario | RefKind::Trace => "scenarios",
-        };
-        let path = format!("{folder}/{reference}.yaml");
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(&path);
-        let text = fs::read_to_string(file).map_err(|error| format!("failed to read `{path}`: {error}"))?;
-        Ok(SourceText { path, text })
-    }
-}
-
+/// The paper's scenario with a profile.
 fn scenario() -> Scenario {
-    let mut source = Shipped.load(RefKind::Scenario, "decode", "").expect("it is shipped");
-    let kept = source.text.lines().filter(|line| !line.starts_with("profile:"));
-    source.text = format!("{}\nprofile: a100-sxm4-80gb-vllm\n", kept.collect::<Vec<_>>().join("\n"));
-    load_scenario(&source, &Shipped).expect("shipped files are valid")
+    masim_tests::decode(&[("profile", "a100-sxm4-80gb-vllm")])
 }
 
 fn cost(scenario: &Scenario) -> CalibratedCost {

@@ -112,7 +112,7 @@ impl Command {
 }
 
 /// Reads the command line, does what it says, and returns the exit code.
-pub fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     stop::install();
     match panic::catch_unwind(AssertUnwindSafe(parse_and_run)) {
         Ok(code) => code,

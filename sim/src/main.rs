@@ -1,8 +1,10 @@
-//! The `masim` command; everything is in the library's `cli` module.
+//! The `masim` command.
 #![forbid(unsafe_code)]
+
+mod cli;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    masim::cli::main()
+    cli::main()
 }

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use masim::collective::{Algorithm, Collective, CollectiveKind, Collectives, collective, compressed};
-use masim::comm::CommModel;
-use masim::cost::cost_of;
-use masim::lower::Activity;
-use masim::run::run_plan;
-use masim::scenario::{CollectiveRules, Launch, Scenario};
-use masim::topology::GpuIdx;
-use masim::wires::Wires;
+use masim_core::fabric::comm::CommModel;
+use masim_core::fabric::wires::Wires;
+use masim_core::inputs::topology::GpuIdx;
+use masim_core::running::collective::{
+    Algorithm, Collective, CollectiveKind, Collectives, collective, compressed,
+};
+use masim_core::running::lower::Activity;
+use masim_core::running::run::run_plan;
+use masim_core::scenario::{CollectiveRules, Launch, Scenario};
+use masim_core::work::cost::cost_of;
 use masim_engine::{Graph, Resources, ShapeBuilder, Work, run_graph};
 use masim_tests::{decode, only_plan, routing};
 use masim_units::{Bytes, SimTime};
@@ -260,7 +262,9 @@ fn a_step_runs_compressed_all_reduces() {
 
     // Whether it pays is the other question: a step is longer by the difference of the two, eight times.
     let plain = run(&decode(&changes("none")));
-    let end = |step: &masim::run::StepRecord| step.trace.spans.iter().map(|span| span.end).max().unwrap();
+    let end = |step: &masim_core::running::run::StepRecord| {
+        step.trace.spans.iter().map(|span| span.end).max().unwrap()
+    };
     let longer = end(&cold).as_us() - end(&plain).as_us();
     let expected = 8.0 * (found.time.as_us() - found.plain_time.as_us());
     assert!((longer - expected).abs() < 1e-3, "{longer} {expected}");

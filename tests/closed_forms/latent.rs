@@ -1,10 +1,10 @@
 //! Latent attention of DeepSeek-V2-Lite: what its cache holds and what its kernels need.
 
-use masim::cost::RooflineCost;
-use masim::memory::memory;
-use masim::model::OpKind;
-use masim::run::run_plan;
-use masim::scenario::Scenario;
+use masim_core::program::memory::memory;
+use masim_core::running::run::run_plan;
+use masim_core::scenario::Scenario;
+use masim_core::work::cost::RooflineCost;
+use masim_core::work::ops::OpKind;
 use masim_tests::{only_plan, routing, scenario};
 
 /// Layers, and elements of a cached token in one of them: a latent of 512 and a rotated key of 64, for all heads.
@@ -158,7 +158,7 @@ fn shared_experts_stand_where_the_residual_stream_is() {
     let held = |n_shared: u32| {
         let patched = decode("kind: dp_ep, dp: 16, ep: 16, tp: 1, n_overlapped: 1");
         let mut model = (*patched.model).clone();
-        let masim::scenario::FfnSpec::Moe(moe) = &mut model.ffn else {
+        let masim_core::scenario::FfnSpec::Moe(moe) = &mut model.ffn else {
             unreachable!("its layers have experts")
         };
         moe.n_shared_experts = n_shared;

@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use masim::collective::{Algorithm, Collective, CollectiveKind, Collectives};
-use masim::comm::{CommModel, capacities, machine_of};
-use masim::fitted::CardModels;
-use masim::input::SourceText;
-use masim::load::RoutingPool;
-use masim::lower::{Activity, TaskInfo};
-use masim::measurement::CollectiveWork;
-use masim::nccl::collective_time;
-use masim::profile::ProfileFile;
-use masim::provenance::Provenance;
-use masim::scenario::{CollectiveRules, HostOverhead, Launch, Profiles, Scenario};
-use masim::search::Found;
-use masim::sweep::simulate;
-use masim::topology::GpuIdx;
-use masim::wires::Wires;
+use masim_core::fabric::comm::{CommModel, capacities, machine_of};
+use masim_core::fabric::wires::Wires;
+use masim_core::inputs::measurement::CollectiveWork;
+use masim_core::inputs::profile::ProfileFile;
+use masim_core::inputs::text::SourceText;
+use masim_core::inputs::topology::GpuIdx;
+use masim_core::judging::sweep::simulate;
+use masim_core::running::collective::{Algorithm, Collective, CollectiveKind, Collectives};
+use masim_core::running::lower::{Activity, TaskInfo};
+use masim_core::scenario::{CollectiveRules, HostOverhead, Launch, Profiles, Scenario};
+use masim_core::search::Found;
+use masim_core::timing::fitted::CardModels;
+use masim_core::timing::nccl_model::collective_time;
+use masim_core::timing::provenance::Provenance;
+use masim_core::work::routing::RoutingPool;
 use masim_engine::{Graph, Resources, ShapeBuilder, Work, run_graph};
 use masim_tests::decode;
 use masim_units::{Bytes, SimDuration, SimTime};

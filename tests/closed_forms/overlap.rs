@@ -1,10 +1,10 @@
 //! Communication in chunks beside computation of known length.
 
-use masim::cost::{Cost, CostModel, TooLong};
-use masim::model::{Op, OpKind, OpShape};
-use masim::provenance::{Basis, Provenance};
-use masim::run::run_plan;
-use masim::topology::GpuCard;
+use masim_core::inputs::topology::GpuCard;
+use masim_core::running::run::run_plan;
+use masim_core::timing::provenance::{Basis, Provenance};
+use masim_core::work::cost::{Cost, CostModel, TooLong};
+use masim_core::work::ops::{Op, OpKind, OpShape};
 use masim_tests::{only_plan, routing, scenario, steady_time};
 use masim_units::SimDuration;
 

@@ -1,7 +1,7 @@
 //! Micro-batches that take turns between one attention and one expert GPU.
 
-use masim::load::RoutingPool;
-use masim::sweep::simulate;
+use masim_core::judging::sweep::simulate;
+use masim_core::work::routing::RoutingPool;
 use masim_tests::{Pair, TwoKernels, cold_time, scenario, steady_time};
 use masim_units::SimDuration;
 
@@ -87,7 +87,7 @@ strategy: {{ kind: ma_separation, n_attention_gpus: 1, n_expert_gpus: 1, n_micro
         ));
         let mut model = (*pair.model).clone();
         model.vocab = None;
-        let pair = masim::scenario::Scenario { model: std::sync::Arc::new(model), ..pair };
+        let pair = masim_core::scenario::Scenario { model: std::sync::Arc::new(model), ..pair };
         let (found, metrics) = simulate(&pair, &RoutingPool::default()).unwrap();
         let ratio = metrics.period_us / found.closed_form_us;
         assert!(

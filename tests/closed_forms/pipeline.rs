@@ -1,6 +1,6 @@
 //! Stages of equal length in a row.
 
-use masim::run::{Run, run_plan};
+use masim_core::running::run::{Run, run_plan};
 use masim_tests::{TwoKernels, cold_time, only_plan, routing, scenario, steady_time};
 use masim_units::SimDuration;
 

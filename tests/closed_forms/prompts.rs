@@ -1,14 +1,14 @@
 //! Prompts and hosts on stages of known length.
 
-use masim::cost::{Cost, CostModel, TooLong};
-use masim::load::RoutingPool;
-use masim::metrics::measure;
-use masim::model::{Op, OpKind, OpShape};
-use masim::provenance::{Basis, Provenance};
-use masim::run::{Run, run_once, run_plan};
-use masim::scenario::Scenario;
-use masim::sweep::{SweepRow, simulate_row};
-use masim::topology::GpuCard;
+use masim_core::inputs::topology::GpuCard;
+use masim_core::judging::metrics::measure;
+use masim_core::judging::sweep::{SweepRow, simulate_row};
+use masim_core::running::run::{Run, run_once, run_plan};
+use masim_core::scenario::Scenario;
+use masim_core::timing::provenance::{Basis, Provenance};
+use masim_core::work::cost::{Cost, CostModel, TooLong};
+use masim_core::work::ops::{Op, OpKind, OpShape};
+use masim_core::work::routing::RoutingPool;
 use masim_tests::{TwoKernels, only_plan, routing, scenario, steady_time};
 use masim_units::SimDuration;
 

@@ -1,7 +1,7 @@
 //! How many tokens an expert-parallel rank sees.
 
-use masim::load::RoutingSource;
-use masim::scenario::{ExpertLoad, MoeSpec};
+use masim_core::scenario::{ExpertLoad, MoeSpec};
+use masim_core::work::routing::RoutingSource;
 
 /// With E experts on N ranks and k choices, a rank gets a token with probability `1 - C(E - E/N, k)/C(E, k)`.
 ///

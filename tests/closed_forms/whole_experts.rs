@@ -1,8 +1,8 @@
 //! Sixteen experts on any number of GPUs.
 
-use masim::cost::RooflineCost;
-use masim::model::OpKind;
-use masim::run::run_plan;
+use masim_core::running::run::run_plan;
+use masim_core::work::cost::RooflineCost;
+use masim_core::work::ops::OpKind;
 use masim_tests::{decode, only_plan, routing};
 
 /// The longest first product of the experts on any GPU, in picoseconds: 16384 tokens, 2048 rows an expert.

@@ -3,8 +3,8 @@
 //! The envelope: 80 % of the memory bandwidth and 75 % of the matrix peak, 20 us for each leg between nodes,
 //! nothing else; the paper's model without vocabulary on 16 GPUs of `a100-4x4`, balanced.
 
-use masim::load::RoutingPool;
-use masim::sweep::simulate;
+use masim_core::judging::sweep::simulate;
+use masim_core::work::routing::RoutingPool;
 use masim_tests::decode;
 
 /// The envelope's leg between nodes, 9 + 9 us beside PCIe's 4 x 0.5 us, and kernels that cost nothing to launch.

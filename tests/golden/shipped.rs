@@ -2,9 +2,9 @@
 //!
 //! The arithmetic beside them is at 80 % of 2039 GB/s = 1631.2 GB/s, with 1.5 us for each kernel.
 
-use masim::load::RoutingPool;
-use masim::scenario::load_scenario;
-use masim::sweep::{RowJson, SweepRow, load_sweep, simulate_row};
+use masim_core::judging::sweep::{RowJson, SweepRow, load_sweep, simulate_row};
+use masim_core::scenario::load_scenario;
+use masim_core::work::routing::RoutingPool;
 use masim_tests::{Shipped, decode};
 
 fn assert_times(row: &RowJson, expected: [&str; 3]) {
@@ -98,7 +98,7 @@ fn work_bound_of_a_large_batch_is_memory() {
 fn inference_of_bloom() {
     let shipped = Shipped::default();
     let source = shipped.text("scenarios/inference-bloom.yaml").unwrap();
-    let scenario = masim::scenario::load_scenario(&source, &shipped).unwrap();
+    let scenario = masim_core::scenario::load_scenario(&source, &shipped).unwrap();
     let row = simulate_row(&SweepRow::alone(scenario), &RoutingPool::default()).0;
     assert_times(&row, ["37915.108", "37915.108", "22779.799"]);
     let whole = [row.ttft_us, row.makespan_us].map(|us| format!("{:.3}", us.unwrap()));

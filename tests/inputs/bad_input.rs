@@ -1,7 +1,7 @@
 //! What is wrong with a scenario is said with its place, the finding and the expectation.
 
-use masim::input::SourceText;
-use masim::scenario::load_scenario;
+use masim_core::inputs::text::SourceText;
+use masim_core::scenario::load_scenario;
 use masim_tests::Shipped;
 
 const GOOD: &str = "\

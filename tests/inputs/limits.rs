@@ -1,7 +1,7 @@
 //! What is too large to simulate is refused before it takes hours, gigabytes or more than 64 bits.
 
-use masim::input::SourceText;
-use masim::scenario::load_scenario;
+use masim_core::inputs::text::SourceText;
+use masim_core::scenario::load_scenario;
 use masim_tests::Shipped;
 
 const MODEL: &str = "\

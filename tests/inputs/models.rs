@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use masim::input::{SourceText, parse_yaml};
-use masim::scenario::{ModelFile, ModelSpec, read_model};
+use masim_core::inputs::text::{SourceText, parse_yaml};
+use masim_core::scenario::{ModelFile, ModelSpec, read_model};
 use masim_tests::Shipped;
 
 /// Published parameters in billions, where embedding and LM head share their weights once for both.

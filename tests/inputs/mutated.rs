@@ -1,10 +1,10 @@
 //! Files with flipped, lost and repeated bytes are errors or scenarios, but never panics.
 
-use masim::input::{SourceText, parse_yaml};
-use masim::network::read_cases;
-use masim::scenario::{load_scenario, read_model};
-use masim::sweep::load_sweep;
-use masim::topology::{GpuFile, Place, card_from_file, read_cluster};
+use masim_core::inputs::text::{SourceText, parse_yaml};
+use masim_core::inputs::topology::{GpuFile, Place, card_from_file, read_cluster};
+use masim_core::judging::network::read_cases;
+use masim_core::judging::sweep::load_sweep;
+use masim_core::scenario::{load_scenario, read_model};
 use masim_tests::Shipped;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;

@@ -1,7 +1,7 @@
 //! Changes of a scenario in memory.
 
-use masim::input::Tree;
-use masim::scenario::Patcher;
+use masim_core::inputs::text::Tree;
+use masim_core::scenario::Patcher;
 use masim_tests::Shipped;
 
 /// The decode scenario with `path` set to `value`: the new value, or what is wrong.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 fn the_committed_schemas_are_current() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../schemas");
     let bless = std::env::var_os("MASIM_BLESS").is_some();
-    for (name, schema) in masim::schema::schemas() {
+    for (name, schema) in masim_core::judging::schema::schemas() {
         let path = folder.join(format!("{name}.schema.json"));
         if bless {
             std::fs::create_dir_all(&folder).unwrap();

@@ -1,12 +1,12 @@
 //! Every shipped file means something.
 
-use masim::input::Library;
-use masim::input::{RefKind, SourceText, Tree};
-use masim::load::context_lens;
-use masim::scenario::{
+use masim_core::inputs::text::Library;
+use masim_core::inputs::text::{RefKind, SourceText, Tree};
+use masim_core::scenario::{
     Choice, ContextLen, FfnSpec, Loader, Patcher, Strategy, Workload, load_scenario, read_model,
     read_scenario, resolved_yaml, scenario_file_of,
 };
+use masim_core::work::routing::context_lens;
 use masim_tests::Shipped;
 
 #[test]

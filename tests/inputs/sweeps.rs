@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use masim::input::{SourceText, Tree};
-use masim::scenario::{Choice, ContextLen, ExpertLoad, Strategy, Workload};
-use masim::sweep::{Expanded, Sweep, load_sweep};
+use masim_core::inputs::text::{SourceText, Tree};
+use masim_core::judging::sweep::{Expanded, Sweep, load_sweep};
+use masim_core::scenario::{Choice, ContextLen, ExpertLoad, Strategy, Workload};
 use masim_tests::Shipped;
 
 fn load(text: &str) -> Sweep {

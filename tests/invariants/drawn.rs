@@ -4,7 +4,7 @@ use rand::RngExt;
 use rand::seq::IndexedRandom;
 use rand_pcg::Pcg64;
 
-use masim::scenario::Scenario;
+use masim_core::scenario::Scenario;
 use masim_tests::decode;
 
 /// How many there are.

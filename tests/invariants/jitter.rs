@@ -1,13 +1,13 @@
 //! What variation from run to run does, and that it does nothing where there is none.
 
-use masim::metrics::measure;
-use masim::progress::Silent;
-use masim::report::{csv, json};
-use masim::run::{Run, Steady, run_once, run_plan};
-use masim::scenario::{Jitter, Scenario, Width};
-use masim::search::{routing_of, search};
-use masim::sweep::{RowJson, load_sweep, run_sweep};
-use masim::{cost::cost_of, load::RoutingPool};
+use masim_core::judging::metrics::measure;
+use masim_core::judging::progress::Silent;
+use masim_core::judging::sweep::{RowJson, load_sweep, run_sweep};
+use masim_core::running::run::{Run, Steady, run_once, run_plan};
+use masim_core::scenario::{Jitter, Scenario, Width};
+use masim_core::search::{routing_of, search};
+use masim_core::work::{cost::cost_of, routing::RoutingPool};
+use masim_report::{csv, json};
 use masim_tests::{Shipped, only_plan, scenario, steady_time};
 
 use crate::drawn::drawn;

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use masim::cost::{Cost, CostModel, RooflineCost, TooLong, roofline_secs};
-use masim::memory::memory;
-use masim::metrics::{Metrics, measure};
-use masim::model::Op;
-use masim::plan::{Plan, Role};
-use masim::run::{Run, StepRecord, run_plan};
-use masim::scenario::{Dtypes, Scenario};
-use masim::topology::GpuCard;
+use masim_core::inputs::topology::GpuCard;
+use masim_core::judging::metrics::{Metrics, measure};
+use masim_core::plan::{Plan, Role};
+use masim_core::program::memory::memory;
+use masim_core::running::run::{Run, StepRecord, run_plan};
+use masim_core::scenario::{Dtypes, Scenario};
+use masim_core::work::cost::{Cost, CostModel, RooflineCost, TooLong, roofline_secs};
+use masim_core::work::ops::Op;
 use masim_engine::{GraphId, Shape, Span, StreamId, TaskId, TaskRef};
 use masim_tests::{cold_time, only_plan, routing, steady_time};
 use masim_units::SimDuration;

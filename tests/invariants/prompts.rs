@@ -1,16 +1,16 @@
 //! What holds for prompts and whole requests, however they are split.
 
-use masim::load::RoutingPool;
-use masim::lower::Activity;
-use masim::memory::{GpuMemory, memory};
-use masim::metrics::measure;
-use masim::model::OpKind;
-use masim::plan::Role;
-use masim::run::run_once;
-use masim::scenario::Scenario;
-use masim::search::{candidates, routing_of};
-use masim::sweep::{SweepRow, simulate, simulate_plan, simulate_row};
-use masim::theory::step_work;
+use masim_core::judging::metrics::measure;
+use masim_core::judging::sweep::{SweepRow, simulate, simulate_plan, simulate_row};
+use masim_core::plan::Role;
+use masim_core::program::memory::{GpuMemory, memory};
+use masim_core::running::lower::Activity;
+use masim_core::running::run::run_once;
+use masim_core::scenario::Scenario;
+use masim_core::search::theory::step_work;
+use masim_core::search::{candidates, routing_of};
+use masim_core::work::ops::OpKind;
+use masim_core::work::routing::RoutingPool;
 use masim_tests::{decode, only_plan};
 use masim_units::{Bytes, SimDuration};
 
@@ -63,7 +63,8 @@ fn accounts_of_prompts_add_up_to_the_makespan_and_no_split_beats_the_bound() {
         .map(|(idx, of)| (by("paper-4l", &workload(idx), &of), format!("{of} {}", workload(idx))));
     for (scenario, what) in pipelines.chain(routed) {
         let (plan, routing) = (only_plan(&scenario), routing_of(&scenario, &RoutingPool::default()));
-        let cost = masim::cost::RooflineCost { dtypes: scenario.model.dtype, launch: scenario.launch };
+        let cost =
+            masim_core::work::cost::RooflineCost { dtypes: scenario.model.dtype, launch: scenario.launch };
         let run = run_once(&scenario, &plan, &routing, &cost).unwrap();
         let metrics = measure(&scenario, &plan, &run, &routing);
         let makespan = run.measured().1.since(run.measured().0);
@@ -118,7 +119,8 @@ fn every_sequence_rank_expands_the_latents_that_it_meets() {
         let workload = "{ phase: prefill, batch: 8, prompt_len: 96 }";
         let scenario = by("deepseek-v2-lite", workload, &strategy);
         let routing = routing_of(&scenario, &RoutingPool::default());
-        let cost = masim::cost::RooflineCost { dtypes: scenario.model.dtype, launch: scenario.launch };
+        let cost =
+            masim_core::work::cost::RooflineCost { dtypes: scenario.model.dtype, launch: scenario.launch };
         let run = run_once(&scenario, &only_plan(&scenario), &routing, &cost).unwrap();
         let expand = run.cold.parts.iter().filter(|part| part.kind == OpKind::Expand);
         expand.map(|part| part.flops).sum()
@@ -208,7 +210,10 @@ fn every_way_to_split_prompts_multiplies_as_much_as_the_whole() {
         for strategy in routed().into_iter().chain([pipeline]) {
             let scenario = by("paper-4l", &workload, &strategy);
             let (plan, routing) = (only_plan(&scenario), routing_of(&scenario, &RoutingPool::default()));
-            let cost = masim::cost::RooflineCost { dtypes: scenario.model.dtype, launch: scenario.launch };
+            let cost = masim_core::work::cost::RooflineCost {
+                dtypes: scenario.model.dtype,
+                launch: scenario.launch,
+            };
             let run = run_once(&scenario, &plan, &routing, &cost).unwrap();
             let done: f64 = run.cold.parts.iter().map(|part| part.flops as f64).sum();
             let whole = step_work(&scenario, &routing.step(0)).flops.0;
@@ -231,7 +236,8 @@ fn three_to_one_does_not_balance_prompts() {
         );
         let scenario = decode(&[("workload", prompts), ("strategy", &strategy)]);
         let (plan, routing) = (only_plan(&scenario), routing_of(&scenario, &RoutingPool::default()));
-        let cost = masim::cost::RooflineCost { dtypes: scenario.model.dtype, launch: scenario.launch };
+        let cost =
+            masim_core::work::cost::RooflineCost { dtypes: scenario.model.dtype, launch: scenario.launch };
         let run = run_once(&scenario, &plan, &routing, &cost).unwrap();
         let metrics = measure(&scenario, &plan, &run, &routing);
         (run, metrics)

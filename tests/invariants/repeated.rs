@@ -1,12 +1,12 @@
 //! Equal inputs give equal outputs.
 
-use masim::cost::RooflineCost;
-use masim::input::SourceText;
-use masim::load::RoutingPool;
-use masim::progress::Silent;
-use masim::report::{csv, json};
-use masim::run::{Run, run_plan};
-use masim::sweep::{RowJson, SweepRow, load_sweep, run_sweep, simulate_row};
+use masim_core::inputs::text::SourceText;
+use masim_core::judging::progress::Silent;
+use masim_core::judging::sweep::{RowJson, SweepRow, load_sweep, run_sweep, simulate_row};
+use masim_core::running::run::{Run, run_plan};
+use masim_core::work::cost::RooflineCost;
+use masim_core::work::routing::RoutingPool;
+use masim_report::{csv, json};
 use masim_tests::{Shipped, only_plan, routing};
 
 use crate::drawn::drawn;

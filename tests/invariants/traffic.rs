@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use masim::load::RoutingSource;
-use masim::lower::Activity;
-use masim::plan::RoutedPlan;
-use masim::run::Run;
-use masim::scenario::{Dispatch, Forward, Scenario};
-use masim::topology::GpuIdx;
+use masim_core::inputs::topology::GpuIdx;
+use masim_core::plan::RoutedPlan;
+use masim_core::running::lower::Activity;
+use masim_core::running::run::Run;
+use masim_core::scenario::{Dispatch, Forward, Scenario};
+use masim_core::work::routing::RoutingSource;
 
 /// Counts by hand the rows that leave and return in each layer of the first steps.
 ///
@@ -25,8 +25,9 @@ pub(crate) fn assert_bytes_are_those_of_the_routing(
         let routing = routing.step(idx);
         for layer in 0..scenario.model.n_layers {
             let bytes = |activity| {
-                let of_layer =
-                    |info: &&masim::lower::TaskInfo| info.activity == activity && info.place.layer == layer;
+                let of_layer = |info: &&masim_core::running::lower::TaskInfo| {
+                    info.activity == activity && info.place.layer == layer
+                };
                 step.infos.iter().filter(of_layer).map(|info| info.bytes.0).sum::<u64>()
             };
             let (mut n_out, mut n_back) = (0, 0);

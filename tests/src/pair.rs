@@ -1,11 +1,11 @@
 //! The smallest separation: one GPU for attention, one for experts, and times that are chosen.
 
-use masim::cost::{Cost, CostModel, TooLong};
-use masim::model::{Op, OpKind};
-use masim::provenance::{Basis, Provenance};
-use masim::run::{Run, run_plan};
-use masim::scenario::Scenario;
-use masim::topology::GpuCard;
+use masim_core::inputs::topology::GpuCard;
+use masim_core::running::run::{Run, run_plan};
+use masim_core::scenario::Scenario;
+use masim_core::timing::provenance::{Basis, Provenance};
+use masim_core::work::cost::{Cost, CostModel, TooLong};
+use masim_core::work::ops::{Op, OpKind};
 use masim_units::{Bytes, SimDuration};
 
 use crate::{only_plan, routing, scenario};

@@ -1,7 +1,7 @@
 //! Scenarios made in memory.
 
-use masim::input::{SourceText, Tree};
-use masim::scenario::{Loader, Patcher, Scenario, load_scenario, scenario_file_of};
+use masim_core::inputs::text::{SourceText, Tree};
+use masim_core::scenario::{Loader, Patcher, Scenario, load_scenario, scenario_file_of};
 
 use crate::Shipped;
 

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use masim::input::{Library, RefKind, SourceText};
+use masim_core::inputs::text::{Library, RefKind, SourceText};
+use masim_core::inputs::topology::{Cluster, read_cluster};
 
 /// Finds references in `topologies/` and `scenarios/` of this repository.
 #[derive(Debug, Default)]
@@ -26,6 +28,20 @@ impl Shipped {
             std::fs::read_to_string(root.join(path)).map_err(|_| format!("there is no file `{path}`"))?
         };
         Ok(SourceText { path: path.to_owned(), text })
+    }
+
+    /// The cluster `name` of `topologies/`, with `changes` made to its text.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such cluster, a change finds nothing to replace, or the outcome is not valid.
+    pub fn cluster(&self, name: &str, changes: &[(&str, &str)]) -> Arc<Cluster> {
+        let mut source = self.text(&format!("topologies/{name}.yaml")).expect("the cluster is shipped");
+        for (from, to) in changes {
+            assert!(source.text.contains(from), "{name} has no `{from}`");
+            source.text = source.text.replace(from, to);
+        }
+        read_cluster(&source, self).unwrap_or_else(|error| panic!("{error:?}"))
     }
 }
 

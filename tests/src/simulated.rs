@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use masim::load::{RoutingPool, RoutingSource};
-use masim::plan::Plan;
-use masim::run::Run;
-use masim::scenario::Scenario;
-use masim::search::{candidates, routing_of};
+use masim_core::plan::Plan;
+use masim_core::running::run::Run;
+use masim_core::scenario::Scenario;
+use masim_core::search::{candidates, routing_of};
+use masim_core::work::routing::{RoutingPool, RoutingSource};
 use masim_units::{SimDuration, SimTime};
 
 /// The plan of a scenario that leaves nothing open.

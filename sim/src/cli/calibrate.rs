@@ -9,10 +9,10 @@ use super::library::Folders;
 use super::measurements::{card_of, read_profile, read_sets};
 use super::table::Plain;
 use super::{clock, files, terminal};
-use crate::calibrate::{calibrate, calibrate_predictor, simulated_set};
-use crate::measurement::MeasurementSet;
-use crate::profile::{AccuracyFile, ProfileFile, generic_of};
-use crate::scenario::load_scenario;
+use masim_core::inputs::measurement::MeasurementSet;
+use masim_core::inputs::profile::{AccuracyFile, ProfileFile, generic_of};
+use masim_core::judging::calibrate::{calibrate, calibrate_predictor, simulated_set};
+use masim_core::scenario::load_scenario;
 
 pub(super) const AFTER_HELP: &str = "\
 A set is a folder with `set.yaml` and a CSV for each family. Families that no set has stay as they are in PROFILE.

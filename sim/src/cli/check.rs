@@ -7,10 +7,10 @@ use clap::Args;
 use super::exit::CliError;
 use super::library::Folders;
 use super::{files, terminal};
-use crate::input::{InputError, Problem, SourceText, Tree, parse_yaml};
-use crate::scenario::{Loader, read_model, resolved_yaml, scenario_file_of};
-use crate::sweep::load_sweep;
-use crate::topology::{GpuFile, Place, card_from_file, read_cluster};
+use masim_core::inputs::text::{InputError, Problem, SourceText, Tree, parse_yaml};
+use masim_core::inputs::topology::{GpuFile, Place, card_from_file, read_cluster};
+use masim_core::judging::sweep::load_sweep;
+use masim_core::scenario::{Loader, read_model, resolved_yaml, scenario_file_of};
 
 pub(super) const AFTER_HELP: &str = "\
 Standard output is YAML: each scenario with every default filled in, and a comment for every other file.

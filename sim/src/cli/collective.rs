@@ -8,12 +8,12 @@ use super::exit::CliError;
 use super::measurements::read_profile;
 use super::table::Plain;
 use super::{terminal, topology};
-use crate::collective::{Algorithm, Collective, CollectiveKind, Compressed};
-use crate::comm::CommModel;
-use crate::fitted::CardModels;
-use crate::scenario::Launch;
-use crate::survey::{Answer, Question, survey, survey_compressed};
-use crate::topology::{Cluster, GpuIdx};
+use masim_core::fabric::comm::CommModel;
+use masim_core::inputs::topology::{Cluster, GpuIdx};
+use masim_core::judging::survey::{Answer, Question, survey, survey_compressed};
+use masim_core::running::collective::{Algorithm, Collective, CollectiveKind, Compressed};
+use masim_core::scenario::Launch;
+use masim_core::timing::fitted::CardModels;
 
 /// Buffers beyond this are taken for mistakes.
 const BYTES_MAX: u64 = 1 << 50;

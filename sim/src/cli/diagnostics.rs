@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::exit::CliError;
 use super::terminal;
-use crate::input::{InputError, Problem, SourceText};
+use masim_core::inputs::text::{InputError, Problem, SourceText};
 
 /// Characters of a line that are shown; a line of a flow set may have a hundred thousand.
 const WIDTH: usize = 110;

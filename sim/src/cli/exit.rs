@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::input::InputError;
+use masim_core::inputs::text::InputError;
 
 /// A command did what was asked.
 pub(crate) const DONE: u8 = 0;

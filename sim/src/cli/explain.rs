@@ -9,13 +9,13 @@ use super::library::Folders;
 use super::set::{self, Setting};
 use super::table::Plain;
 use super::{files, terminal};
-use crate::cost::cost_of;
-use crate::explain::{Explanation, JitterJson, ModelJson, explain};
-use crate::load::RoutingPool;
-use crate::report::number::sig;
-use crate::scenario::{Loader, Scenario, scenario_file_of};
-use crate::search::routing_of;
-use crate::sweep::simulate;
+use masim_core::judging::explain::{Explanation, JitterJson, ModelJson, explain};
+use masim_core::judging::sweep::simulate;
+use masim_core::scenario::{Loader, Scenario, scenario_file_of};
+use masim_core::search::routing_of;
+use masim_core::work::cost::cost_of;
+use masim_core::work::routing::RoutingPool;
+use masim_report::number::sig;
 
 pub(super) const AFTER_HELP: &str = "\
 Every kernel of a step in its shape: how often, how long, between which two times with 90 % confidence, and from which model. Then every

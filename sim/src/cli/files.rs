@@ -8,7 +8,7 @@ use std::process;
 
 use super::exit::CliError;
 use super::stop;
-use crate::input::SourceText;
+use masim_core::inputs::text::SourceText;
 
 /// The first bytes of everything that gzip wrote.
 const GZIP: [u8; 2] = [0x1f, 0x8b];

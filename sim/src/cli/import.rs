@@ -8,9 +8,9 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::exit::CliError;
 use super::{files, stop, terminal};
-use crate::import::{Description, Imported, aiconfigurator, nccl_tests, set_files, vidur};
-use crate::input::{InputError, SourceText};
-use crate::measurement::{Family, Machine, Operation};
+use masim_core::inputs::import::{Description, Imported, aiconfigurator, nccl_tests, set_files, vidur};
+use masim_core::inputs::measurement::{Family, Machine, Operation};
+use masim_core::inputs::text::{InputError, SourceText};
 
 pub(super) const AFTER_HELP: &str = "\
 A measurement set is a folder with `set.yaml` and a CSV for each family; `masim calibrate` and `masim validate` read it.

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::files;
-use crate::input::{Library, RefKind, SourceText, did_you_mean, parse_yaml};
-use crate::scenario::ModelFile;
+use masim_core::inputs::text::{Library, RefKind, SourceText, did_you_mean, parse_yaml};
+use masim_core::scenario::ModelFile;
 
 /// The folders `topologies/` (with `gpus/` and `profiles/`) and `scenarios/models/`, looked for in the current
 /// folder, then beside the file that refers and in the folders above it.

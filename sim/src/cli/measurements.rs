@@ -6,12 +6,14 @@ use std::sync::Arc;
 use super::exit::CliError;
 use super::library::Folders;
 use super::{files, terminal};
-use crate::fitted::CardModels;
-use crate::input::{InputError, Library, RefKind, SourceText};
-use crate::measurement::{Family, MeasurementSet, RawSet, WholeFamily, WholeSet, read_set, read_whole};
-use crate::predictor::Predictor;
-use crate::profile::{ProfileFile, generic_of};
-use crate::topology::{GpuCard, Place, ReferenceFile, load_gpu};
+use masim_core::inputs::measurement::{
+    Family, MeasurementSet, RawSet, WholeFamily, WholeSet, read_set, read_whole,
+};
+use masim_core::inputs::profile::{ProfileFile, generic_of};
+use masim_core::inputs::text::{InputError, Library, RefKind, SourceText};
+use masim_core::inputs::topology::{GpuCard, Place, ReferenceFile, load_gpu};
+use masim_core::timing::fitted::CardModels;
+use masim_core::timing::predictor::Predictor;
 
 /// Reads every set, says its warnings, and names all files that have problems.
 pub(super) fn read_sets(folders: &[PathBuf]) -> Result<Vec<MeasurementSet>, CliError> {

@@ -11,8 +11,10 @@ use super::exit::CliError;
 use super::library::Folders;
 use super::table::Plain;
 use super::{files, terminal, topology};
-use crate::network::{Case, Comparison, Pattern, Sizes, compare, read_cases, seen, simulate_noting};
-use crate::replay::{FlowBeyondTime, Notes};
+use masim_core::judging::network::{
+    Case, Comparison, Pattern, Sizes, compare, read_cases, seen, simulate_noting,
+};
+use masim_core::running::replay::{FlowBeyondTime, Notes};
 
 pub(super) const AFTER_HELP: &str = "\
 Each line of FILE is a JSON object with `case`, `topology` (`name`, `nodes`, `hosts` and directed `links` with

@@ -9,12 +9,12 @@ use serde_json::{Map, Value};
 use super::exit::CliError;
 use super::measurements::{card_of, models_of, predictor_of, read_profile};
 use super::{files, terminal};
-use crate::fitted::CardModels;
-use crate::input::did_you_mean;
-use crate::measurement::{Family, Machine, Site};
-use crate::predict::{ListFormat, answer, predict, read_list};
-use crate::profile::ProfileFile;
-use crate::topology::GpuCard;
+use masim_core::inputs::measurement::{Family, Machine, Site};
+use masim_core::inputs::profile::ProfileFile;
+use masim_core::inputs::text::did_you_mean;
+use masim_core::inputs::topology::GpuCard;
+use masim_core::judging::predict::{ListFormat, answer, predict, read_list};
+use masim_core::timing::fitted::CardModels;
 
 pub(super) const AFTER_HELP: &str = "\
 FILE holds JSON lines (.jsonl, .json) or CSV with the columns of a family: gemm (dtype, m, n, k), attention_prefill (dtype, batch,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::terminal;
-use crate::progress::{Progress, Silent};
+use masim_core::judging::progress::{Progress, Silent};
 
 /// A bar on a terminal.
 struct Bar {

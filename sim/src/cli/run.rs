@@ -8,13 +8,12 @@ use super::exit::CliError;
 use super::library::Folders;
 use super::set::{self, Setting};
 use super::{files, progress, terminal};
-use crate::load::RoutingPool;
-use crate::report;
-use crate::report::network::NetworkShown;
-use crate::resimulate::resimulate;
-use crate::scenario::{Loader, Scenario, scenario_file_of};
-use crate::search::Found;
-use crate::sweep::{RowJson, SweepRow, load_sweep, network_of, simulate_row};
+use masim_core::judging::resimulate::resimulate;
+use masim_core::judging::sweep::{RowJson, SweepRow, load_sweep, network_of, simulate_row};
+use masim_core::scenario::{Loader, Scenario, scenario_file_of};
+use masim_core::search::Found;
+use masim_core::work::routing::RoutingPool;
+use masim_report::network::NetworkShown;
 
 pub(super) const AFTER_HELP: &str = "\
 Examples:
@@ -89,8 +88,8 @@ impl RunArgs {
         let (row, best) = simulate_row(&row, &pool);
         if let Some((scenario, found)) = &best {
             if let Some(path) = &self.trace {
-                let trace = report::observed::trace_input(scenario, found);
-                files::write(path, report::perfetto::perfetto(&trace).as_bytes())?;
+                let trace = masim_report::observed::trace_input(scenario, found);
+                files::write(path, masim_report::perfetto::perfetto(&trace).as_bytes())?;
             }
             if let Some((path, format)) = dag {
                 files::write(path, dag_text(scenario, found, format).as_bytes())?;
@@ -154,9 +153,9 @@ impl RunArgs {
 
     fn text(&self, row: &RowJson) -> String {
         if self.json {
-            report::json::json(std::slice::from_ref(row))
+            masim_report::json::json(std::slice::from_ref(row))
         } else {
-            format!("{}\n", report::summary::run(row, terminal::dress()))
+            format!("{}\n", masim_report::summary::run(row, terminal::dress()))
         }
     }
 }
@@ -215,9 +214,9 @@ fn dag_format(path: &Path) -> Result<DagFormat, CliError> {
 }
 
 fn dag_text(scenario: &Scenario, found: &Found, format: DagFormat) -> String {
-    let tasks = report::observed::dag_tasks(scenario, &found.run);
+    let tasks = masim_report::observed::dag_tasks(scenario, &found.run);
     match format {
-        DagFormat::Dot => report::dag::dot(&tasks),
-        DagFormat::Json => report::dag::json(&tasks),
+        DagFormat::Dot => masim_report::dag::dot(&tasks),
+        DagFormat::Json => masim_report::dag::json(&tasks),
     }
 }

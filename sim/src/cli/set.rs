@@ -1,8 +1,8 @@
 //! `--set path=value`: one change of a scenario.
 
-use crate::input::{InputError, Problem, SourceText, Tree};
-use crate::scenario::Patcher;
-use crate::sweep::Sweep;
+use masim_core::inputs::text::{InputError, Problem, SourceText, Tree};
+use masim_core::judging::sweep::Sweep;
+use masim_core::scenario::Patcher;
 
 use super::library::Folders;
 

@@ -16,10 +16,9 @@ use super::folder::{Folder, MetaJson};
 use super::library::Folders;
 use super::set::{self, Setting};
 use super::{clock, files, progress, run, terminal, version};
-use crate::load::RoutingPool;
-use crate::report;
-use crate::report::network::NetworkShown;
-use crate::sweep::{Expanded, RowJson, Sweep, load_sweep, run_sweep, simulate_row};
+use masim_core::judging::sweep::{Expanded, RowJson, Sweep, load_sweep, run_sweep, simulate_row};
+use masim_core::work::routing::RoutingPool;
+use masim_report::network::NetworkShown;
 
 pub(super) const AFTER_HELP: &str = "\
 The report goes to reports/<name of the sweep>, or to --out: report.html, PNG charts, results.csv, results.json,
@@ -68,9 +67,9 @@ impl SweepArgs {
         let contents = contents(&title, &sweep, &expanded, &rows)?;
         folder.replace(contents, meta(&rows, began))?;
         let text = if self.json {
-            report::json::json(&rows)
+            masim_report::json::json(&rows)
         } else {
-            format!("{}\n", report::summary::sweep(&rows, terminal::dress()))
+            format!("{}\n", masim_report::summary::sweep(&rows, terminal::dress()))
         };
         terminal::print(&text)?;
         if !self.quiet {
@@ -109,7 +108,7 @@ fn contents(
     // Without --out and --threads, on which nothing depends, so that the page is the same wherever it is made.
     let command = format!("masim sweep {title}.yaml");
     let network = shown_network(expanded, rows);
-    let subject = report::Subject {
+    let subject = masim_report::Subject {
         title,
         command: &command,
         rows,
@@ -117,7 +116,7 @@ fn contents(
         assumptions: &assumptions,
         network: network.as_ref(),
     };
-    let artifacts = report::folder(&subject)
+    let artifacts = masim_report::folder(&subject)
         .map_err(|error| CliError::usage(format!("failed to draw the report: {error}"), None))?;
     let mut contents: BTreeMap<_, _> =
         artifacts.into_iter().map(|artifact| (artifact.name, artifact.bytes)).collect();
@@ -127,7 +126,7 @@ fn contents(
 
 /// The network of the row that shows most; it is run once more for that.
 fn shown_network<'a>(expanded: &'a Expanded, rows: &[RowJson]) -> Option<NetworkShown<'a>> {
-    let row = report::network_row(rows)?;
+    let row = masim_report::network_row(rows)?;
     let place = expanded.rows.iter().find(|place| place.row_idx == row.row_idx)?;
     let pool = RoutingPool::default();
     let (_, found) = simulate_row(place, &pool);

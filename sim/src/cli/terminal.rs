@@ -4,7 +4,7 @@ use std::env;
 use std::io::{self, IsTerminal, Write};
 
 use super::exit::CliError;
-use crate::report::summary::Dress;
+use masim_report::summary::Dress;
 
 /// Writes data; what is wrong with the receiver is the user's to know, except that it left early.
 pub(crate) fn print(data: &str) -> Result<(), CliError> {

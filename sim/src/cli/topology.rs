@@ -13,9 +13,9 @@ use super::exit::CliError;
 use super::library::Folders;
 use super::table::Plain;
 use super::{files, terminal};
-use crate::input::{InputError, Library, RefKind, did_you_mean};
-use crate::topology::{Cluster, GpuIdx, read_cluster};
-use crate::topology_picture::topology_svg;
+use masim_core::inputs::text::{InputError, Library, RefKind, did_you_mean};
+use masim_core::inputs::topology::{Cluster, GpuIdx, read_cluster};
+use masim_report::topology_picture::topology_svg;
 
 const AFTER_HELP: &str = "\
 Examples:

@@ -11,9 +11,9 @@ use super::library::Folders;
 use super::measurements::{models_of, predictor_of, read_profile, read_sets, read_whole_sets};
 use super::table::Plain;
 use super::terminal;
-use crate::accuracy::BAND_ALL;
-use crate::fitted::CardModels;
-use crate::validate::{BandAccuracy, Rows, validate, whole};
+use masim_core::judging::validate::{BandAccuracy, Rows, validate, whole};
+use masim_core::timing::accuracy::BAND_ALL;
+use masim_core::timing::fitted::CardModels;
 
 pub(super) const AFTER_HELP: &str = "\
 Only rows count that the profile was not fitted to, unless `--rows all` is given. Errors are predicted / measured - 1;
@@ -142,7 +142,7 @@ fn table(found: &[BandAccuracy]) -> String {
 /// A list of objects; figures of bands without a predicted row are null.
 fn json_of(found: &[BandAccuracy]) -> String {
     let line = |it: &BandAccuracy| {
-        let figure = |of: fn(&crate::profile::AccuracyFile) -> f64| it.accuracy.as_ref().map(of);
+        let figure = |of: fn(&masim_core::inputs::profile::AccuracyFile) -> f64| it.accuracy.as_ref().map(of);
         json!({
             "set": it.set,
             "family": it.family,

@@ -4,8 +4,8 @@ use masim_engine::LinkId;
 use serde_json::json;
 
 use crate::cli::table::Plain;
-use crate::metrics::network::NetworkUse;
-use crate::network::Case;
+use masim_core::judging::metrics::network::NetworkUse;
+use masim_core::judging::network::Case;
 
 /// Rows of each table at most.
 const N_ROWS: usize = 20;

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use masim_engine::LinkId;
 
-use crate::report::Assumption;
-use crate::scenario::{FfnSpec, ModelSpec, MoeSpec, Position, Scenario};
-use crate::sweep::SweepRow;
-use crate::topology::{Cluster, Dtype, GpuCard, VertexKind};
+use masim_core::inputs::topology::{Cluster, Dtype, GpuCard, VertexKind};
+use masim_core::judging::sweep::SweepRow;
+use masim_core::scenario::{FfnSpec, ModelSpec, MoeSpec, Position, Scenario};
+use masim_report::Assumption;
 
 /// Every scenario of the rows, those that make sense.
 fn scenarios(rows: &[SweepRow]) -> impl Iterator<Item = &Scenario> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use masim_engine::LinkId;
 
 use crate::cli::table::Plain;
-use crate::topology::{Cluster, VertexIdx, VertexKind};
+use masim_core::inputs::topology::{Cluster, VertexIdx, VertexKind};
 
 /// Links by what they join, their rate, their latency and their source.
 pub(super) fn table(cluster: &Cluster) -> String {

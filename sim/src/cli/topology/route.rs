@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::cli::table::Plain;
-use crate::topology::{Cluster, GpuIdx};
+use masim_core::inputs::topology::{Cluster, GpuIdx};
 
 /// Each link of the route, and what the whole adds up to.
 pub(super) fn table(cluster: &Cluster, src: GpuIdx, dst: GpuIdx) -> String {

@@ -1,0 +1,86 @@
+//! The flows of a finished run, as they were sent.
+
+use std::sync::Arc;
+
+use masim_engine::Work;
+
+use super::network::{NetworkUse, Traffic};
+use crate::plan::Plan;
+use crate::running::jitter::Variation;
+use crate::running::lower::{Lowering, Part};
+use crate::running::replay::Sent;
+use crate::running::run::{Run, rates};
+use crate::scenario::Scenario;
+use crate::work::cost::CostModel;
+use crate::work::routing::RoutingSource;
+
+/// What the network did in the measured stretch of `run`, a run of `plan`.
+///
+/// A run keeps spans alone; its flows are lowered again and replayed with the starts that they had, which takes about
+/// as long as the run did.
+///
+/// # Panics
+///
+/// When `run` is not a run of this plan.
+pub fn network_use(
+    scenario: &Scenario,
+    plan: &Plan,
+    run: &Run,
+    routing: &RoutingSource,
+    cost: &dyn CostModel,
+) -> NetworkUse {
+    NetworkUse::of(&traffic(scenario, plan, run, routing, cost))
+        .expect("a run that has ended can be replayed")
+}
+
+/// What the tasks of a step do, and their kernels.
+type Lowered = (Vec<Work>, Vec<Part>);
+
+/// All flows of all steps of `run`.
+fn traffic(
+    scenario: &Scenario,
+    plan: &Plan,
+    run: &Run,
+    routing: &RoutingSource,
+    cost: &dyn CostModel,
+) -> Traffic {
+    let mut lowering = Lowering::new(scenario, plan, cost);
+    let (mut flows, mut bytes, mut kinds) = (Vec::new(), Vec::new(), Vec::new());
+    let variation = Variation::of(scenario);
+    let mut same: Option<Arc<Lowered>> = None;
+    for (idx, step) in (0..).zip(&run.steps) {
+        let lowered = match &same {
+            Some(same) if routing.is_constant() => Arc::clone(same),
+            _ => {
+                let step = lowering.step(&routing.step(idx)).expect("it was lowered for the run");
+                Arc::clone(same.insert(Arc::new((step.works, step.parts))))
+            }
+        };
+        let varied = variation.as_ref().map(|it| it.vary(idx, &step.infos, &lowered.0, &lowered.1).0);
+        let works = varied.as_ref().unwrap_or(&lowered.0);
+        for work in &lowered.0 {
+            let Work::Transfer { flows: sent, .. } = work else { continue };
+            bytes.extend(sent.iter().map(|flow| flow.bytes));
+        }
+        for ((work, info), span) in works.iter().zip(step.infos.iter()).zip(&step.trace.spans) {
+            let Work::Transfer { flows: sent, .. } = work else { continue };
+            for flow in sent {
+                let start = span.start.checked_add(flow.latency).expect("its task ends later");
+                let (path, bytes, rate_cap) = (flow.path.0, flow.bytes, flow.rate_cap);
+                flows.push(Sent { start, path, bytes, rate_cap });
+                kinds.push(info.activity.name());
+            }
+        }
+    }
+    let (from, to) = run.measured();
+    let wires = lowering.wires();
+    Traffic {
+        rates: rates(scenario),
+        paths: wires.paths().to_vec(),
+        steps: wires.steps(),
+        flows,
+        bytes,
+        kinds,
+        window: (from, to.max(from)),
+    }
+}

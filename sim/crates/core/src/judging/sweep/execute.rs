@@ -1,0 +1,146 @@
+//! Runs the rows of a sweep, on as many threads as there are; results do not depend on their number.
+
+use rayon::prelude::*;
+
+use super::expand::SweepRow;
+use super::results::{Outcome, failed_row, row};
+use super::row::RowJson;
+use crate::judging::metrics::network::NetworkUse;
+use crate::judging::metrics::{Metrics, measure, network_use};
+use crate::judging::progress::Progress;
+use crate::plan::Plan;
+use crate::running::run::{RunError, run_once, run_plan};
+use crate::scenario::{Launch, Scenario, Workload};
+use crate::search::{Found, routing_of, run_prompts, search};
+use crate::work::cost::cost_of;
+use crate::work::routing::RoutingPool;
+
+/// Finds the best plan of one scenario and measures it; an inference by its mean decode step, then its prompts.
+///
+/// # Errors
+///
+/// [`crate::search::SearchError`] when no plan is possible, none fits, or a run fails.
+pub fn simulate(scenario: &Scenario, pool: &RoutingPool) -> Outcome {
+    let routing = routing_of(scenario, pool);
+    let cost = cost_of(scenario);
+    let found = search(scenario, &routing, &*cost)?;
+    let metrics = measure(scenario, &found.plan, &found.run, &routing);
+    let Workload::Inference { batch, output_len, .. } = scenario.workload else {
+        return Ok((found, metrics));
+    };
+    let prompts = of_prompts(scenario);
+    let routing = routing_of(&prompts, pool);
+    let (plan, run) = run_prompts((scenario, &prompts), &found.plan, &routing, &*cost)?;
+    let first = measure(&prompts, &plan, &run, &routing);
+    Ok((found, metrics.with_prompts(&first, batch, output_len)))
+}
+
+/// Measures one plan, without asking whether it fits or whether another is faster.
+///
+/// # Errors
+///
+/// [`RunError`] when simulated time cannot hold the run.
+pub fn simulate_plan(scenario: &Scenario, plan: &Plan, pool: &RoutingPool) -> Result<Metrics, RunError> {
+    let (routing, cost) = (routing_of(scenario, pool), cost_of(scenario));
+    let run = match scenario.workload {
+        Workload::Prefill { .. } => run_once(scenario, plan, &routing, &*cost)?,
+        Workload::Decode { .. } | Workload::Inference { .. } => run_plan(scenario, plan, &routing, &*cost)?,
+    };
+    let metrics = measure(scenario, plan, &run, &routing);
+    let Workload::Inference { batch, output_len, .. } = scenario.workload else { return Ok(metrics) };
+    let prompts = of_prompts(scenario);
+    let routing = routing_of(&prompts, pool);
+    let run = run_once(&prompts, plan, &routing, &*cost)?;
+    Ok(metrics.with_prompts(&measure(&prompts, plan, &run, &routing), batch, output_len))
+}
+
+/// What the network did while `found`'s plan was measured.
+pub fn network_of(scenario: &Scenario, found: &Found, pool: &RoutingPool) -> NetworkUse {
+    let (routing, cost) = (routing_of(scenario, pool), cost_of(scenario));
+    network_use(scenario, &found.plan, &found.run, &routing, &*cost)
+}
+
+/// The prompts of an inference as a scenario of their own.
+fn of_prompts(inference: &Scenario) -> Scenario {
+    let workload = inference.workload.prompts().expect("an inference has prompts");
+    // Graphs are captured for decode steps, whose shapes return: a host launches the kernels of prompts one by one.
+    let launch = if inference.host_overhead.is_some() { Launch::Eager } else { inference.launch };
+    Scenario { workload, launch, ..inference.clone() }
+}
+
+/// Runs every row, `n_threads` at a time.
+///
+/// # Panics
+///
+/// When the system refuses to start threads.
+pub fn run_sweep(rows: &[SweepRow], n_threads: usize, progress: &dyn Progress) -> Vec<RowJson> {
+    progress.start(rows.len());
+    let pool = RoutingPool::default();
+    let threads = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().expect("threads start");
+    let run = |place: &SweepRow| {
+        let (row, _) = simulate_row(place, &pool);
+        progress.finish_one();
+        row
+    };
+    // One by one, since rows differ a hundredfold in cost.
+    threads.install(|| rows.par_iter().with_max_len(1).map(run).collect())
+}
+
+/// Runs the alternatives of one row; one that fails loses against any that does not.
+///
+/// The result is the best one's row, and what was found for it.
+pub fn simulate_row<'a>(place: &'a SweepRow, pool: &RoutingPool) -> (RowJson, Option<(&'a Scenario, Found)>) {
+    let alternatives = match &place.alternatives {
+        Ok(alternatives) => alternatives,
+        Err(error) => return (failed_row(place, error), None),
+    };
+    let column = place.best_of.as_deref().unwrap_or("tpot_us");
+    let runs = alternatives.iter().map(|scenario| {
+        let outcome = simulate(scenario, pool);
+        let row = row(place, scenario, &outcome);
+        (row, outcome.ok().map(|(found, _)| (scenario, found)))
+    });
+    let best = runs.reduce(|best, next| if is_better(&next.0, &best.0, column) { next } else { best });
+    best.unwrap_or_else(|| (failed_row(place, "no strategy to run"), None))
+}
+
+/// Whether `a` beats `b`; equals do not, so that the first stays.
+fn is_better(a: &RowJson, b: &RowJson, column: &str) -> bool {
+    match (figure(a, column), figure(b, column)) {
+        (Some(a), Some(b)) => a < b,
+        (a, b) => a.is_some() && b.is_none(),
+    }
+}
+
+/// A column as a figure of which less is better.
+fn figure(row: &RowJson, column: &str) -> Option<f64> {
+    match column {
+        // Prompts have no time per token; what they are compared by is the time to the first.
+        "tpot_us" => row.answer_us(),
+        "step_time_us" => row.step_time_us,
+        "ttft_us" => row.ttft_us,
+        "makespan_us" => row.makespan_us,
+        "energy_per_token_j" => row.energy_per_token_j,
+        "tokens_per_sec" => row.tokens_per_sec.map(|rate| -rate),
+        "tokens_per_sec_per_gpu" => row.tokens_per_sec_per_gpu.map(|rate| -rate),
+        _ => unreachable!("input validation admits the columns of `BEST_OF` alone"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(tpot_us: Option<f64>, ttft_us: Option<f64>) -> RowJson {
+        RowJson { tpot_us, ttft_us, ..RowJson::default() }
+    }
+
+    #[test]
+    fn prompts_are_compared_by_their_first_tokens() {
+        assert!(is_better(&row(None, Some(1.0)), &row(None, Some(2.0)), "tpot_us"));
+        assert!(!is_better(&row(None, Some(2.0)), &row(None, Some(1.0)), "tpot_us"));
+        assert!(is_better(&row(None, Some(2.0)), &row(None, None), "tpot_us"));
+        // Whole requests have both, and are compared by the time per token.
+        assert!(is_better(&row(Some(1.0), Some(9.0)), &row(Some(2.0), Some(8.0)), "tpot_us"));
+    }
+}

@@ -1,0 +1,7 @@
+//! Steps under contention: collectives as flows, tasks with durations, and the loop over steps.
+
+pub mod replay;
+pub mod collective;
+pub mod lower;
+pub mod jitter;
+pub mod run;

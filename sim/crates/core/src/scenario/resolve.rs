@@ -1,0 +1,216 @@
+//! From what a scenario's file says to what it means, with everything that is wrong with it.
+
+mod model;
+mod workload;
+mod jitter;
+mod size;
+mod strategy;
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+pub(super) use model::model_of;
+use size::Size;
+
+use super::count_file::CountFile;
+use super::file::{LaunchFile, ScenarioFile};
+use super::overlap_file::OverlapFile;
+use super::{
+    Choice, CollectiveRules, Compression, EmbeddingTable, HostOverhead, Launch, ModelSpec, Overlap, Profiles,
+    RequestTrace, Scenario, Strategy, Vocabulary,
+};
+use crate::inputs::text::Problem;
+use crate::inputs::topology::Cluster;
+
+/// Every step is kept until the end; a mean that so many do not settle has no meaning.
+const N_STEPS_MAX: u32 = 1_000;
+
+/// Beyond so many pieces every one is a launch and little else.
+const N_CHUNKS_MAX: u32 = 64;
+/// Links of a thousand times their bandwidth are as good as free.
+const EXPOSED_MIN: f64 = 0.001;
+
+/// Everything that is wrong with a file, in the order of its keys.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    problems: Vec<Problem>,
+}
+
+impl Findings {
+    /// Notes that the value under `key` is wrong.
+    fn add(&mut self, key: &str, message: impl Display) {
+        self.problems.push(Problem::new(key, message));
+    }
+
+    /// Notes that the value under `key` is wrong, and what to do.
+    fn add_with_hint(&mut self, key: &str, message: impl Display, hint: impl Display) {
+        self.problems.push(Problem { hint: Some(hint.to_string()), ..Problem::new(key, message) });
+    }
+
+    /// Notes a count that is not between 1 and `max`.
+    fn count(&mut self, key: &str, n: u32, max: u32) {
+        if n < 1 || max < n {
+            self.add(key, format_args!("{n} is out of range; expected 1 to {max}"));
+        }
+    }
+
+    /// Notes a format that this version does not read.
+    fn schema(&mut self, schema: Option<u32>) {
+        if let Some(found) = schema.filter(|found| *found != 1) {
+            self.add("schema", format_args!("this version reads schema 1, found {found}"));
+        }
+    }
+
+    fn choice(&mut self, key: &str, count: CountFile, max: u32) -> Choice {
+        match count {
+            CountFile::Auto => Choice::Auto,
+            CountFile::Fixed(n) => {
+                self.count(key, n, max);
+                Choice::Fixed(n)
+            }
+        }
+    }
+
+    /// `value`, unless something was found.
+    pub(super) fn into_result<T>(self, value: T) -> Result<T, Vec<Problem>> {
+        if self.problems.is_empty() { Ok(value) } else { Err(self.problems) }
+    }
+}
+
+/// What a scenario's file names.
+pub(super) struct Named {
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) model: Arc<ModelSpec>,
+    pub(super) profiles: Arc<Profiles>,
+    pub(super) trace: Option<Arc<RequestTrace>>,
+}
+
+/// The scenario that `file` describes with what it names.
+pub(super) fn scenario_of(file: &ScenarioFile, named: Named) -> Result<Scenario, Vec<Problem>> {
+    let (cluster, model, profiles) = (&named.cluster, &named.model, &named.profiles);
+    let mut findings = Findings::default();
+    findings.schema(file.schema);
+    check_dtypes(cluster, model, &mut findings);
+    let workload = workload::workload_of(&file.workload, named.trace.as_ref(), &mut findings);
+    let host_overhead = workload::host_overhead_of(file.host_overhead.as_ref(), &mut findings);
+    let strategy = strategy::strategy_of(&file.strategy, cluster, model, &workload, &mut findings);
+    let load = workload::load_of(&file.load, model, &mut findings);
+    let overlap = overlap_of(file.overlap, model, &mut findings);
+    let collectives = CollectiveRules::from(file.collectives);
+    check_chunks(overlap, collectives, &mut findings);
+    let jitter = jitter::jitter_of(&file.jitter, profiles, &mut findings);
+    let vocabulary = Vocabulary::from(file.vocabulary);
+    check_modelled((host_overhead.as_ref(), vocabulary), &strategy, &mut findings);
+    if !file.faults.is_empty() {
+        findings.add("faults", "faults are not modelled yet; expected `[]`");
+    }
+    let n_steps = findings.choice("n_steps", file.n_steps, N_STEPS_MAX);
+    // A product of counts that are wrong on their own says nothing.
+    if findings.problems.is_empty() {
+        let size = Size { cluster, model, workload: &workload, strategy: &strategy, load: &load, overlap };
+        size.check(&mut findings);
+    }
+    let launch = match file.launch {
+        LaunchFile::Graph => Launch::Graph,
+        LaunchFile::Eager => Launch::Eager,
+    };
+    findings.into_result(Scenario {
+        cluster: named.cluster,
+        model: named.model,
+        profiles: named.profiles,
+        workload,
+        strategy,
+        load,
+        launch,
+        collectives,
+        vocabulary,
+        overlap,
+        host_overhead,
+        jitter,
+        seed: file.seed,
+        n_steps,
+    })
+}
+
+fn overlap_of(file: OverlapFile, model: &ModelSpec, findings: &mut Findings) -> Overlap {
+    match file {
+        OverlapFile::None => Overlap::None,
+        OverlapFile::Chunks(chunks) => {
+            let (n, max) = (chunks.n_chunks, N_CHUNKS_MAX.min(model.hidden));
+            if !(2..=max).contains(&n) {
+                findings.add_with_hint(
+                    "overlap.n_chunks",
+                    format_args!("{n} is out of range; expected 2 to {max}"),
+                    "`overlap: { kind: none }` cuts nothing",
+                );
+            }
+            Overlap::Chunks { n: n.clamp(1, max.max(1)) }
+        }
+        OverlapFile::Literal(literal) => {
+            let exposed = literal.exposed;
+            if !(EXPOSED_MIN..=1.0).contains(&exposed) {
+                let range = format_args!("{exposed:?} is out of range; expected {EXPOSED_MIN} to 1");
+                findings.add("overlap.exposed", range);
+            }
+            Overlap::Literal { exposed }
+        }
+    }
+}
+
+/// The kernels of a compressed sum would stand between the chunks of the product that it follows.
+fn check_chunks(overlap: Overlap, collectives: CollectiveRules, findings: &mut Findings) {
+    if overlap.n_chunks() > 1 && collectives.compressed == Compression::Int8 {
+        findings.add(
+            "collectives.compressed",
+            "`int8` is not modelled in chunks yet; expected `none`, or `overlap: { kind: none }`",
+        );
+    }
+}
+
+/// Hosts and split embedding tables are modelled for pipelines; what is not must not be ignored.
+fn check_modelled(
+    (host_overhead, vocabulary): (Option<&HostOverhead>, Vocabulary),
+    strategy: &Strategy,
+    findings: &mut Findings,
+) {
+    let kind = match strategy {
+        Strategy::TpPp(_) => return,
+        Strategy::MaSeparation(_) | Strategy::DpEp(_) => strategy.kind(),
+    };
+    if host_overhead.is_some() {
+        findings.add(
+            "host_overhead",
+            format_args!("is not modelled yet for `{kind}`; expected none, or the strategy `tp_pp`"),
+        );
+    }
+    if vocabulary.embedding == EmbeddingTable::Sharded {
+        findings.add(
+            "vocabulary.embedding",
+            format_args!(
+                "`sharded` is not modelled yet for `{kind}`; expected `replicated`, or the strategy `tp_pp`"
+            ),
+        );
+    }
+}
+
+/// Every card must be able to compute in the formats of the model.
+fn check_dtypes(cluster: &Cluster, model: &ModelSpec, findings: &mut Findings) {
+    let mut told = Vec::new();
+    for card in cluster.gpus.iter().map(|gpu| &gpu.card) {
+        for (key, dtype) in [("weights", model.dtype.weights), ("activations", model.dtype.activations)] {
+            let finding = (card.name.as_str(), dtype);
+            if card.peak.contains_key(&dtype) || told.contains(&finding) {
+                continue;
+            }
+            told.push(finding);
+            let has: Vec<&str> = card.peak.keys().map(|dtype| dtype.name()).collect();
+            let (dtype, card, has) = (dtype.name(), &card.name, has.join(", "));
+            findings.add(
+                "model",
+                format_args!(
+                    "its {key} are {dtype}, for which GPU card `{card}` has no peak rate; it has {has}"
+                ),
+            );
+        }
+    }
+}

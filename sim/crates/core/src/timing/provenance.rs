@@ -1,0 +1,56 @@
+//! Where times come from.
+
+use crate::inputs::measurement::Family;
+
+/// Where a time comes from, strong to weak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Provenance {
+    /// Measured in this very shape.
+    Measured,
+    /// From a model fitted to measurements that cover the shape.
+    Fitted,
+    /// From a fitted model outside the range or the machine it was fitted on.
+    Extrapolated,
+    /// From peak rates and assumed efficiencies.
+    Roofline,
+    /// From a figure that no source states.
+    Assumed,
+}
+
+impl Provenance {
+    /// The name in files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Measured => "Measured",
+            Self::Fitted => "Fitted",
+            Self::Extrapolated => "Extrapolated",
+            Self::Roofline => "Roofline",
+            Self::Assumed => "Assumed",
+        }
+    }
+}
+
+/// Work of a family whose times err alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Regime {
+    /// The family.
+    pub family: Family,
+    /// Its name among those of the family.
+    pub name: &'static str,
+}
+
+/// What a time rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Basis {
+    /// How it was computed.
+    pub provenance: Provenance,
+    /// Whose errors it shares; none where nothing is known of them.
+    pub regime: Option<Regime>,
+}
+
+impl Basis {
+    /// A time of whose error nothing is known.
+    pub const fn unjudged(provenance: Provenance) -> Self {
+        Self { provenance, regime: None }
+    }
+}

@@ -1,0 +1,5 @@
+//! The work of a model: operations with their shapes, the experts of each token, and the time of each operation.
+
+pub mod ops;
+pub mod routing;
+pub mod cost;

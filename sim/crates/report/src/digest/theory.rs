@@ -1,0 +1,50 @@
+//! How far the simulated times lie from the closed form and from the work bound.
+
+use crate::number::median;
+use masim_core::judging::sweep::RowJson;
+
+/// The rows of one name beside theory.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Theory {
+    /// The strategy's or baseline's name.
+    pub(crate) name: String,
+    /// Rows that run.
+    pub(crate) n: usize,
+    /// Simulated over closed form, minus 1: least, median, most.
+    pub(crate) closed_form: Option<[f64; 3]>,
+    /// Simulated over work bound, minus 1: least, median, most.
+    pub(crate) work_bound: Option<[f64; 3]>,
+}
+
+/// One entry for each name, in order of appearance.
+pub(crate) fn theory(rows: &[RowJson]) -> Vec<Theory> {
+    let mut names: Vec<&str> = Vec::new();
+    for row in rows.iter().filter(|row| row.answer_us().is_some()) {
+        if !names.contains(&row.name.as_str()) {
+            names.push(&row.name);
+        }
+    }
+    names
+        .into_iter()
+        .map(|name| {
+            let own: Vec<_> =
+                rows.iter().filter(|row| row.name == name && row.answer_us().is_some()).collect();
+            let over = |of: fn(&RowJson) -> Option<f64>| {
+                let over = own.iter().filter_map(|row| Some(row.answer_us()? / of(row)? - 1.0));
+                spread(&over.collect::<Vec<_>>())
+            };
+            Theory {
+                name: name.to_owned(),
+                n: own.len(),
+                closed_form: over(|row| row.closed_form_us),
+                work_bound: over(|row| row.work_bound_us),
+            }
+        })
+        .collect()
+}
+
+fn spread(values: &[f64]) -> Option<[f64; 3]> {
+    let least = values.iter().copied().min_by(f64::total_cmp)?;
+    let most = values.iter().copied().max_by(f64::total_cmp)?;
+    Some([least, median(values)?, most])
+}
