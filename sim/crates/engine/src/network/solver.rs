@@ -126,7 +126,14 @@ impl LeastLevels {
 impl Solver {
     /// Links of these capacities, and no flows.
     pub(super) fn new(capacities: impl Iterator<Item = u64>) -> Self {
-        let link = |capacity| Link { capacity, weight: 0, used: 0, is_dirty: false, members: Vec::new(), pairs: Vec::new() };
+        let link = |capacity| Link {
+            capacity,
+            weight: 0,
+            used: 0,
+            is_dirty: false,
+            members: Vec::new(),
+            pairs: Vec::new(),
+        };
         let links: Vec<_> = capacities.map(link).collect();
         Self {
             levels: vec![UNLIMITED; links.len()],
@@ -160,14 +167,7 @@ impl Solver {
         self.rates.push(0);
         let [first, last] = [hops.first(), hops.last()].map(|hop| hop.map_or(0, |hop| hop.link.0));
         self.ends.push([first, last]);
-        self.classes.push(Class {
-            first_hop,
-            end_hop,
-            n_flows: 0,
-            cap,
-            is_changed: false,
-            active_idx: 0,
-        });
+        self.classes.push(Class { first_hop, end_hop, n_flows: 0, cap, is_changed: false, active_idx: 0 });
         class
     }
 
