@@ -8,7 +8,7 @@ use std::fs;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use masim_core::running::lower::{Lowering, n_streams};
+use masim_core::running::price::{Pricer, n_streams};
 use masim_core::scenario::Scenario;
 use masim_core::work::cost::RooflineCost;
 use masim_engine::{Graph, Resources, Work, run_graph};
@@ -85,11 +85,11 @@ fn measured(name: &str, scenario: &Scenario) {
     let plan = only_plan(scenario);
     let cost = RooflineCost { dtypes: scenario.model.dtype, launch: scenario.launch };
     let routing = routing(scenario);
-    let mut lowering = Lowering::new(scenario, &plan, &cost);
-    let first = lowering.step(&routing.step(0)).expect("its times are representable");
+    let mut pricer = Pricer::new(scenario, &plan, &cost);
+    let first = pricer.step(&routing.step(0)).expect("its times are representable");
     let shape = first.shape.and_then(|shape| shape.build().ok()).expect("the first step has a sound shape");
     let (drawn, draws_s) = timed(|| routing.step(1));
-    let (second, build_s) = timed(|| lowering.step(&drawn).expect("its times are representable"));
+    let (second, build_s) = timed(|| pricer.step(&drawn).expect("its times are representable"));
     let n_tasks = second.works.len();
     let n_flows: usize = second
         .works
@@ -102,12 +102,11 @@ fn measured(name: &str, scenario: &Scenario) {
     let graph = Graph { shape: Arc::new(shape), works: Arc::new(second.works), after: Vec::new() };
     let resources = Resources {
         n_streams: n_streams(scenario.cluster.n_gpus()),
-        links: lowering.wires().capacities().to_vec(),
+        links: pricer.wires().capacities().to_vec(),
     };
     let links = &scenario.cluster.links;
-    let paths = masim_core::fabric::wires::essential(lowering.wires().paths(), |link| {
-        links[link.0 as usize].bandwidth
-    });
+    let paths =
+        masim_core::fabric::wires::essential(pricer.wires().paths(), |link| links[link.0 as usize].bandwidth);
     let (trace, engine_s) =
         timed(|| run_graph(resources, &paths, graph).expect("its times are representable"));
     let end = trace.spans.iter().map(|span| span.end.as_ps()).max().unwrap_or(0);

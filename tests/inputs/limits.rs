@@ -117,7 +117,10 @@ fn more_choices_than_memory_holds_or_a_day_draws_are_refused() {
 
 #[test]
 fn tokens_have_positions_of_32_bits() {
-    let prompts = ("phase: decode, batch: 1024, context_len: 2048", "phase: prefill, batch: 1024, prompt_len: 16777216");
+    let prompts = (
+        "phase: decode, batch: 1024, context_len: 2048",
+        "phase: prefill, batch: 1024, prompt_len: 16777216",
+    );
     check(
         &[prompts],
         "workload.batch: 17179869184 tokens that choose 2 of 16 experts in 4 layers are too many; expected at most 2^31 tokens",
@@ -149,5 +152,8 @@ fn a_long_run_says_so_before_it_begins() {
     };
     let warnings = |n_steps| masim_tests::scenario(&text(n_steps)).warnings();
     assert_eq!(warnings("5"), Vec::<String>::new());
-    assert_eq!(warnings("1000"), ["a step has about 31232 messages: a run takes at least 3 min and up to 1 GiB"]);
+    assert_eq!(
+        warnings("1000"),
+        ["a step has about 31232 messages: a run takes at least 3 min and up to 1 GiB"]
+    );
 }
