@@ -23,13 +23,18 @@ pub struct Account {
     pub wire: SimDuration,
     /// Before the first and after the last task.
     pub fill_drain: SimDuration,
-    /// The share of the waits that ended with data: a communication kernel was resident.
+    /// The share of the waits that ended with data: a communication kernel was resident, once the host had launched it.
     pub resident_wait: SimDuration,
     /// The share of `busy` in which the host was waited for.
     pub host: SimDuration,
 }
 
 impl Account {
+    /// Time in which a compute kernel ran: busy without its host.
+    pub fn kernels(&self) -> SimDuration {
+        self.busy - self.host
+    }
+
     /// All idle time.
     pub fn waits(&self) -> SimDuration {
         self.imbalance + self.dependency + self.wire + self.fill_drain
@@ -112,16 +117,15 @@ impl Ledger<'_> {
     fn explain_gap(&self, gpu: GpuIdx, task: TaskRef, gap: (SimTime, SimTime), account: &mut Account) {
         let mut open = gap.1;
         let mut cause = self.span(task).cause;
+        let (mut ends_with_data, mut host) = (false, SimDuration::ZERO);
         while let Some(at) = cause.filter(|_| open > gap.0) {
             let (info, span) = self.task(at);
             let start = self.clip(span.start).max(gap.0);
             if start < open {
-                if open == gap.1 && info.activity.is_communication() {
-                    account.resident_wait += gap.1.since(gap.0);
-                }
+                ends_with_data |= open == gap.1 && info.activity.is_communication();
                 let time = open.since(start);
                 if info.activity == Activity::Host {
-                    account.host += time;
+                    host += time;
                 }
                 *self.reason(gpu, info, account) += time;
                 open = start;
@@ -129,6 +133,11 @@ impl Ledger<'_> {
             cause = span.cause;
         }
         *self.rest(account) += open.since(gap.0);
+        account.host += host;
+        if ends_with_data {
+            // While a host schedules or launches, no kernel of communication waits on the GPU.
+            account.resident_wait += gap.1.since(gap.0) - host;
+        }
     }
 
     /// The line for idle time in which a GPU waited for no task: before the first and after the last one.

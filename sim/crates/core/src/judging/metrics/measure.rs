@@ -31,6 +31,8 @@ pub struct Metrics {
     pub tokens_per_sec: f64,
     /// Share of the time in which a compute kernel runs, mean over GPUs.
     pub busy_share: f64,
+    /// Time in which the host was waited for, mean over GPUs.
+    pub host_us: f64,
     /// Share in which any kernel is resident, waiting inside a communication kernel included.
     pub resident_share: f64,
     /// Model FLOPs over time x peak of all GPUs.
@@ -94,8 +96,9 @@ pub fn measure(scenario: &Scenario, plan: &Plan, run: &Run, routing: &RoutingSou
         step_time_us: run.cold_end().as_us(),
         work_bound_us: need.bound_secs * 1e6,
         tokens_per_sec: f64::from(batch) / period_secs,
-        busy_share: mean_us(|account| account.busy) / period_us,
-        resident_share: mean_us(|account| account.busy + account.resident_wait) / period_us,
+        busy_share: mean_us(Account::kernels) / period_us,
+        host_us: mean_us(|account| account.host),
+        resident_share: mean_us(|account| account.kernels() + account.resident_wait) / period_us,
         mfu: need.flops / need.peak / period_secs,
         mbu: need.bytes / need.bandwidth / period_secs,
         comm_exposed_us: mean_us(|account| account.wire),
