@@ -192,7 +192,7 @@ fn fill_figures(row: &mut RowJson, scenario: &Scenario, found: &Found, metrics: 
     let (steady, warning) = steady_in_words(found.run.steady, metrics.n_steps);
     row.steady = Some(steady);
     row.warnings.extend(warning);
-    let n = f64::from(metrics.n_steps);
+    let n = f64::from(metrics.n_path_steps);
     let by_work = &metrics.critical_path.by_work;
     row.critical_path = by_work
         .iter()
@@ -220,7 +220,7 @@ fn regimes(scenario: &Scenario, metrics: &Metrics) -> Vec<RegimeTime> {
         Some(RegimeTime {
             family: regime.family.name().to_owned(),
             regime: regime.name.to_owned(),
-            time_us: time.as_us() / f64::from(metrics.n_steps),
+            time_us: time.as_us() / f64::from(metrics.n_path_steps),
             spread: scenario.profiles.spread(regime)?,
         })
     };
