@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use masim_units::{SimDuration, SimTime};
 
-use crate::scenario::Choice;
+use crate::scenario::StepCount;
 
 /// The longest pattern of steps that is recognised as repeating.
 const MAX_CYCLE: usize = 8;
@@ -94,18 +94,25 @@ pub(super) struct Detector {
     is_constant: bool,
     n_warm_up: u32,
     max_steps: u32,
+    /// Whether as many steps are measured, whatever they show.
+    exactly: bool,
     n_seen: u32,
     copies: Vec<Ends>,
 }
 
 impl Detector {
-    pub(super) fn new((is_constant, n_copies): (bool, usize), n_micro_batches: u32, n_steps: Choice) -> Self {
-        let max_steps = match n_steps {
-            Choice::Auto => MAX_STEPS,
-            Choice::Fixed(n) => n,
+    pub(super) fn new(
+        (is_constant, n_copies): (bool, usize),
+        n_micro_batches: u32,
+        n_steps: StepCount,
+    ) -> Self {
+        let (max_steps, exactly) = match n_steps {
+            StepCount::Auto => (MAX_STEPS, false),
+            StepCount::AtMost(n) => (n, false),
+            StepCount::Exactly(n) => (n, true),
         };
         let copies = vec![Ends::default(); n_copies];
-        Self { is_constant, n_warm_up: 2 * n_micro_batches, max_steps, n_seen: 0, copies }
+        Self { is_constant, exactly, n_warm_up: 2 * n_micro_batches, max_steps, n_seen: 0, copies }
     }
 
     /// Steps seen so far.
@@ -115,11 +122,14 @@ impl Detector {
 
     /// The step at whose end the window begins, if it is known before the window closes.
     pub(super) fn first_known(&self) -> Option<u32> {
-        (!self.is_constant).then_some(self.n_warm_up)
+        (self.exactly || !self.is_constant).then_some(self.n_warm_up)
     }
 
     /// A step that the window closes with at the earliest, if its beginning is known.
     pub(super) fn last_known(&self) -> Option<u32> {
+        if self.exactly {
+            return Some(self.n_warm_up + self.max_steps);
+        }
         (!self.is_constant).then_some(self.n_seen)
     }
 
@@ -134,6 +144,9 @@ impl Detector {
         }
         let last = self.n_seen;
         self.n_seen += 1;
+        if self.exactly {
+            return (last == self.n_warm_up + self.max_steps).then(|| self.all_of_them(last));
+        }
         if self.is_constant {
             if let Some(cycle) = (1..=MAX_CYCLE).find(|&cycle| self.repeats(cycle)) {
                 let n_steps = u32::try_from(cycle).expect("at most MAX_CYCLE");
@@ -157,6 +170,15 @@ impl Detector {
             _ => return None,
         };
         Some(self.verdict(window, steady))
+    }
+
+    /// The verdict over as many steps as were asked for.
+    fn all_of_them(&self, last: u32) -> Verdict {
+        let window = Window { first: self.n_warm_up, last };
+        let half_width = self.half_width(window);
+        let is_known = half_width < HALF_WIDTH;
+        let steady = if is_known { Steady::Settled { half_width } } else { Steady::Unsettled { half_width } };
+        self.verdict(window, steady)
     }
 
     fn verdict(&self, window: Window, steady: Steady) -> Verdict {
@@ -229,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_pattern_of_two_steps_is_found() {
-        let mut detector = Detector::new((true, 1), 1, Choice::Auto);
+        let mut detector = Detector::new((true, 1), 1, StepCount::Auto);
         let at = [0, 10, 13, 23, 26];
         let verdicts: Vec<_> = at.iter().map(|&ps| detector.see(vec![ends(&[ps])])).collect();
         assert!(verdicts[..4].iter().all(Option::is_none));
@@ -242,7 +264,7 @@ mod tests {
     /// One copy takes 10 and 3 ps by turns, the other 4 ps: together they repeat after two steps, 13 and 8 ps.
     #[test]
     fn copies_repeat_each_on_its_own_clock() {
-        let mut detector = Detector::new((true, 2), 1, Choice::Auto);
+        let mut detector = Detector::new((true, 2), 1, StepCount::Auto);
         let at = [(0, 5), (10, 9), (13, 13), (23, 17), (26, 21)];
         let verdicts: Vec<_> = at.iter().map(|&(a, b)| detector.see(vec![ends(&[a]), ends(&[b])])).collect();
         assert!(verdicts[..4].iter().all(Option::is_none));
@@ -252,7 +274,7 @@ mod tests {
 
     #[test]
     fn micro_batches_that_drift_apart_do_not_repeat() {
-        let mut detector = Detector::new((true, 1), 2, Choice::Auto);
+        let mut detector = Detector::new((true, 1), 2, StepCount::Auto);
         for step in 0..8 {
             assert_eq!(detector.see(vec![ends(&[10 * step, 11 * step])]), None);
         }
@@ -260,7 +282,7 @@ mod tests {
 
     #[test]
     fn random_steps_end_when_their_mean_is_known() {
-        let mut detector = Detector::new((false, 1), 1, Choice::Auto);
+        let mut detector = Detector::new((false, 1), 1, StepCount::Auto);
         let mut at = 0;
         let verdict = (0_u64..).find_map(|step| {
             at += 1_000_000 + 10_000 * (step * 7 % 5);
@@ -269,6 +291,19 @@ mod tests {
         let Verdict { window, steady, .. } = verdict.unwrap();
         assert_eq!(window.first, 2);
         assert!(matches!(steady, Steady::Settled { half_width } if half_width < 0.005), "{steady:?}");
+    }
+
+    #[test]
+    fn exactly_as_many_steps_are_measured_as_are_asked_for() {
+        for is_constant in [true, false] {
+            let mut detector = Detector::new((is_constant, 1), 2, StepCount::Exactly(40));
+            assert_eq!((detector.first_known(), detector.last_known()), (Some(4), Some(44)));
+            let verdicts: Vec<_> = (0..=44).map(|step| detector.see(vec![ends(&[10 * step])])).collect();
+            assert!(verdicts[..44].iter().all(Option::is_none));
+            let found = verdicts[44].unwrap();
+            assert_eq!(found.window, Window { first: 4, last: 44 });
+            assert_eq!(found.steady, Steady::Settled { half_width: 0.0 });
+        }
     }
 
     #[test]
