@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test whose input cannot be read has failed")]
 
 mod collectives;
+mod copies;
 mod latent;
 mod nccl;
 mod overlap;

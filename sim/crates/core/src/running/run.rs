@@ -6,6 +6,7 @@
 pub mod steady;
 pub mod steps;
 pub mod fold;
+mod copies;
 pub mod watch;
 
 use std::sync::Arc;

@@ -138,6 +138,11 @@ impl CopySteps {
         Self { shape, done, gpus, carries, tasks, position: 0, first, kept, n_bytes: 0, n_folded: 0, ends }
     }
 
+    /// The same, `position` among the copies.
+    pub(super) fn at(self, position: usize) -> Self {
+        Self { position, ..self }
+    }
+
     /// A copy that has one step.
     pub(super) fn alone(shape: Arc<Shape>, done: Vec<TaskId>, gpus: Vec<GpuIdx>, record: StepRecord) -> Self {
         let mut steps = Self::new(shape, done, Vec::new(), None, gpus);

@@ -8,6 +8,7 @@ use masim_engine::{
 };
 use masim_units::SimTime;
 
+use super::copies::copies_of;
 use super::fold::{Fold, Stretch};
 use super::steady::{Detector, Verdict};
 use super::steps::{CopySteps, StepRecord};
@@ -132,8 +133,7 @@ impl<'a, F: Fold + Clone> Watch<'a, F> {
             engine.add_path(path);
         }
         let variation = Variation::of(scenario);
-        let gpus = plan.roles().into_iter().map(|(gpu, _)| gpu).collect();
-        let copies = vec![CopySteps::new(Arc::clone(&shape), done.clone(), carries, None, gpus)];
+        let copies = copies_of(plan, Arc::clone(&shape), &carries, &done);
         let is_constant = routing.is_constant() && variation.is_none();
         let n_micro_batches = u32::try_from(done.len()).expect("few micro-batches");
         let detector = Detector::new((is_constant, copies.len()), n_micro_batches, scenario.n_steps);
