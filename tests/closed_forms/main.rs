@@ -8,6 +8,7 @@ mod latent;
 mod nccl;
 mod overlap;
 mod pingpong;
+mod policies;
 mod pipeline;
 mod prompts;
 mod ranks;

@@ -6,12 +6,13 @@
 pub mod steady;
 pub mod steps;
 pub mod fold;
+pub mod policy;
 mod copies;
 pub mod watch;
 
 use std::sync::Arc;
 
-use masim_engine::{EngineError, Graph, Hop, Resources, Shape, TaskId, Work, run_graph};
+use masim_engine::{EngineError, Graph, Hop, Resources, Shape, TaskId, TaskRef, Work, run_graph};
 use masim_units::{Bandwidth, SimTime};
 
 use crate::fabric::wires::essential;
@@ -22,6 +23,7 @@ use crate::scenario::Scenario;
 use crate::work::cost::{CostModel, TooLong};
 use crate::work::routing::RoutingSource;
 pub use fold::{Fold, Stretch};
+pub use policy::{Change, Ended, Policy};
 pub use steady::{Steady, Verdict, Window};
 pub(crate) use steps::number_of;
 pub use steps::{CopySteps, Records, StepRecord};
@@ -36,6 +38,16 @@ pub enum RunError {
     /// The engine gave up.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// Tasks wait for a stream or link that a policy has stopped.
+    #[error("{n_waiting} tasks wait for ever, the first is task {} of step {step}: a policy has stopped what they need", task.task.0)]
+    Stalled {
+        /// The first of them.
+        task: TaskRef,
+        /// Its step.
+        step: u32,
+        /// All of them.
+        n_waiting: usize,
+    },
 }
 
 /// A finished run.
@@ -143,6 +155,23 @@ pub fn run_plan_with<F: Fold + Clone>(
     watch.finish(verdict)
 }
 
+/// As [`run_plan`]; `policy` decides between steps.
+///
+/// # Errors
+///
+/// [`RunError`] when simulated time cannot hold the run, or the policy stops it.
+pub fn run_under(
+    scenario: &Scenario,
+    plan: &Plan,
+    routing: &RoutingSource,
+    cost: &dyn CostModel,
+    policy: &mut dyn Policy,
+) -> Result<Run, RunError> {
+    let mut watch = Watch::begin_under(scenario, plan, routing, cost, (Holding::ALL, ()), Some(policy))?;
+    let verdict = watch.until_steady()?;
+    watch.finish(verdict).map(|(run, _)| run)
+}
+
 /// Runs one step that follows no other, such as that of prompts.
 ///
 /// # Errors
@@ -157,7 +186,7 @@ pub fn run_once(
     let mut lowering = Lowering::new(scenario, plan, cost);
     let Step { shape, mut works, infos, mut parts, done, .. } = lowering.step(&routing.step(0))?;
     let shape = shape.expect("the first step has the shape").build().expect("lowering makes no cycle");
-    let (resources, paths) = machine(scenario, &lowering);
+    let (resources, paths) = machine(scenario, &lowering, Links::KeepSpeed);
     let shape = Arc::new(shape);
     if let Some(variation) = Variation::of(scenario) {
         (works, parts) = variation.vary(0, &infos, &works, &parts);
@@ -172,12 +201,25 @@ pub fn run_once(
 }
 
 /// The streams and links of the cluster, and the paths that the first step uses.
-fn machine(scenario: &Scenario, lowering: &Lowering) -> (Resources, Vec<Vec<Hop>>) {
+fn machine(scenario: &Scenario, lowering: &Lowering, speeds: Links) -> (Resources, Vec<Vec<Hop>>) {
     let links = &scenario.cluster.links;
     let resources = Resources { n_streams: n_streams(scenario.cluster.n_gpus()), links: rates(scenario) };
-    // Every step uses the paths of the first, and no link changes its speed during a run.
-    let paths = essential(lowering.wires().paths(), |link| links[link.0 as usize].bandwidth);
+    // Every step uses the paths of the first.
+    let paths = lowering.wires().paths();
+    let paths = match speeds {
+        Links::KeepSpeed => essential(paths, |link| links[link.0 as usize].bandwidth),
+        Links::MayChange => paths.to_vec(),
+    };
     (resources, paths)
+}
+
+/// Whether links that others cover can be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Links {
+    /// Each carries the same for the whole run.
+    KeepSpeed,
+    /// A policy may slow any of them.
+    MayChange,
 }
 
 /// What each link carries in a run; more than it can where a share of communication is assumed to be hidden.

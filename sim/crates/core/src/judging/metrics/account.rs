@@ -92,15 +92,15 @@ impl Accounts {
         for ((info, span), task) in record.infos.iter().zip(&record.trace.spans).zip((0..).map(TaskId)) {
             let (Some(gpu), true) = (info.gpu, is_compute(info)) else { continue };
             let (start, end) = (stretch.clip(span.start), stretch.clip(span.end));
-            let Open { mut account, free_since } = self.open.remove(&gpu).expect("every GPU has a role");
-            let free_since = free_since.max(stretch.from);
-            if free_since < start {
-                let task = TaskRef { graph, task };
-                let gap = Gap { gpu, task, from: free_since, to: start, records, stretch };
-                self.explain(&gap, &mut account);
+            let Self { roles, open } = &mut *self;
+            let Open { account, free_since } = open.get_mut(&gpu).expect("every GPU has a role");
+            let from = stretch.from.max(*free_since);
+            if from < start {
+                let gap = Gap { gpu, task: TaskRef { graph, task }, from, to: start, records, stretch };
+                gap.explain(roles, account);
             }
             account.busy += end.since(start);
-            self.open.insert(gpu, Open { account, free_since: free_since.max(end) });
+            *free_since = from.max(end);
         }
     }
 
@@ -112,38 +112,40 @@ impl Accounts {
         assert_eq!(sum, stretch.to.since(stretch.from), "an account covers its window exactly");
         account
     }
+}
 
+impl Gap<'_> {
     /// Walks back from the task behind the gap along what it waited for, until the gap is explained.
-    fn explain(&self, gap: &Gap<'_>, account: &mut Account) {
-        let mut open = gap.to;
-        let mut cause = gap.records.task(gap.task).1.cause;
+    fn explain(&self, roles: &BTreeMap<GpuIdx, Role>, account: &mut Account) {
+        let mut open = self.to;
+        let mut cause = self.records.task(self.task).1.cause;
         let (mut ends_with_data, mut host) = (false, SimDuration::ZERO);
-        while let Some(at) = cause.filter(|_| open > gap.from) {
-            let (info, span) = gap.records.task(at);
-            let start = gap.stretch.clip(span.start).max(gap.from);
+        while let Some(at) = cause.filter(|_| open > self.from) {
+            let (info, span) = self.records.task(at);
+            let start = self.stretch.clip(span.start).max(self.from);
             if start < open {
-                ends_with_data |= open == gap.to && info.activity.is_communication();
+                ends_with_data |= open == self.to && info.activity.is_communication();
                 let time = open.since(start);
                 if info.activity == Activity::Host {
                     host += time;
                 }
-                *self.reason(gap.gpu, info, account) += time;
+                *self.reason(roles, info, account) += time;
                 open = start;
             }
             cause = span.cause;
         }
-        *rest(gap.stretch, account) += open.since(gap.from);
+        *rest(self.stretch, account) += open.since(self.from);
         account.host += host;
         if ends_with_data {
             // While a host schedules or launches, no kernel of communication waits on the GPU.
-            account.resident_wait += gap.to.since(gap.from) - host;
+            account.resident_wait += self.to.since(self.from) - host;
         }
     }
 
     /// The line of the account on which waiting for a task of this kind is entered.
     fn reason<'b>(
         &self,
-        gpu: GpuIdx,
+        roles: &BTreeMap<GpuIdx, Role>,
         waited_for: &TaskInfo,
         account: &'b mut Account,
     ) -> &'b mut SimDuration {
@@ -155,7 +157,7 @@ impl Accounts {
             return &mut account.busy;
         }
         match waited_for.gpu {
-            Some(other) if self.roles[&other] == self.roles[&gpu] => &mut account.imbalance,
+            Some(other) if roles[&other] == roles[&self.gpu] => &mut account.imbalance,
             Some(_) | None => &mut account.dependency,
         }
     }

@@ -10,9 +10,10 @@ use masim_units::SimTime;
 
 use super::copies::copies_of;
 use super::fold::{Fold, Stretch};
+use super::policy::{Change, Ended, Policy};
 use super::steady::{Detector, Verdict};
 use super::steps::{CopySteps, StepRecord};
-use super::{Run, RunError, machine};
+use super::{Links, Run, RunError, machine};
 use crate::plan::Plan;
 use crate::running::jitter::Variation;
 use crate::running::lower::{Lowering, Part, Step, TaskInfo};
@@ -108,6 +109,7 @@ pub struct Watch<'a, F = ()> {
     /// The copy of each graph in the engine, and its step.
     graphs: BTreeMap<GraphId, (usize, u32)>,
     detector: Detector,
+    policy: Option<&'a mut dyn Policy>,
 }
 
 impl<'a, F: Fold + Clone> Watch<'a, F> {
@@ -121,20 +123,37 @@ impl<'a, F: Fold + Clone> Watch<'a, F> {
         plan: &'a Plan,
         routing: &'a RoutingSource,
         cost: &'a dyn CostModel,
+        held: (Holding, F),
+    ) -> Result<Self, RunError> {
+        Self::begin_under(scenario, plan, routing, cost, held, None)
+    }
+
+    /// As [`Watch::begin`], with a policy that decides between steps.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`] when simulated time cannot hold a task.
+    pub fn begin_under(
+        scenario: &'a Scenario,
+        plan: &'a Plan,
+        routing: &'a RoutingSource,
+        cost: &'a dyn CostModel,
         (holding, fold): (Holding, F),
+        policy: Option<&'a mut dyn Policy>,
     ) -> Result<Self, RunError> {
         let mut lowering = Lowering::new(scenario, plan, cost);
         let Step { shape, works, infos, parts, carries, done, .. } = lowering.step(&routing.step(0))?;
         let shape = shape.expect("the first step has the shape").build().expect("lowering makes no cycle");
         let shape = Arc::new(shape);
-        let (resources, paths) = machine(scenario, &lowering);
+        let (resources, paths) =
+            machine(scenario, &lowering, if policy.is_some() { Links::MayChange } else { Links::KeepSpeed });
         let mut engine = Engine::new(resources.clone(), Limits::NONE);
         for path in &paths {
             engine.add_path(path);
         }
         let variation = Variation::of(scenario);
         let copies = copies_of(plan, Arc::clone(&shape), &carries, &done);
-        let is_constant = routing.is_constant() && variation.is_none();
+        let is_constant = routing.is_constant() && variation.is_none() && policy.is_none();
         let n_micro_batches = u32::try_from(done.len()).expect("few micro-batches");
         let detector = Detector::new((is_constant, copies.len()), n_micro_batches, scenario.n_steps);
         let under_way = |steps| UnderWay {
@@ -163,6 +182,7 @@ impl<'a, F: Fold + Clone> Watch<'a, F> {
             copies,
             graphs,
             detector,
+            policy,
         })
     }
 
@@ -223,8 +243,13 @@ impl<'a, F: Fold + Clone> Watch<'a, F> {
                 }
             }
             match self.engine.advance(None)? {
-                Pause::Finished { graph, trace } => self.end(graph, trace),
-                Pause::Reached | Pause::Stalled { .. } => unreachable!("links and streams never stop here"),
+                Pause::Finished { graph, trace } => self.end(graph, trace)?,
+                Pause::Stalled { waiting } => {
+                    let task = *waiting.first().expect("something waits");
+                    let step = self.graphs[&task.graph].1;
+                    return Err(RunError::Stalled { task, step, n_waiting: waiting.len() });
+                }
+                Pause::Reached => unreachable!("steps are under way"),
             }
         }
         Ok(())
@@ -270,7 +295,7 @@ impl<'a, F: Fold + Clone> Watch<'a, F> {
     }
 
     /// Notes that `graph` has ended, and takes steps in that need not be kept.
-    fn end(&mut self, graph: GraphId, trace: Trace) {
+    fn end(&mut self, graph: GraphId, trace: Trace) -> Result<(), RunError> {
         let (copy, step) = self.graphs.remove(&graph).expect("it was submitted");
         let last = self.detector.last_known().map(|last| last + N_BEHIND);
         let under_way = &mut self.copies[copy];
@@ -282,9 +307,18 @@ impl<'a, F: Fold + Clone> Watch<'a, F> {
             under_way
                 .tokens
                 .push_back(under_way.steps.done.iter().map(|&task| trace.span(task).end).collect());
-            under_way.steps.push(lowered.record(trace), last.is_none_or(|last| step <= last));
+            let record = lowered.record(trace);
+            if let Some(policy) = &mut self.policy {
+                let ended =
+                    Ended { copy: &under_way.steps, idx: step, record: &record, at: self.engine.now() };
+                for Change { resource, speed } in policy.decide(&ended) {
+                    self.engine.set_speed(resource, speed)?;
+                }
+            }
+            under_way.steps.push(record, last.is_none_or(|last| step <= last));
         }
         self.fold(copy);
+        Ok(())
     }
 
     /// Takes in and forgets steps of `copy` that are not to be kept.
