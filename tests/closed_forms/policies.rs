@@ -1,7 +1,7 @@
 //! Policies change speeds between steps.
 
 use masim_core::inputs::topology::GpuIdx;
-use masim_core::running::lower::compute_stream;
+use masim_core::running::price::compute_stream;
 use masim_core::running::run::{Change, Ended, Policy, Run, RunError, run_under};
 use masim_core::scenario::Scenario;
 use masim_engine::{Resource, Speed};

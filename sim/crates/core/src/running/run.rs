@@ -18,7 +18,7 @@ use masim_units::{Bandwidth, SimTime};
 use crate::fabric::wires::essential;
 use crate::plan::Plan;
 use crate::running::jitter::Variation;
-use crate::running::lower::{Lowering, Step, n_streams};
+use crate::running::price::{Pricer, Step, n_streams};
 use crate::scenario::Scenario;
 use crate::work::cost::{CostModel, TooLong};
 use crate::work::routing::RoutingSource;
@@ -183,7 +183,7 @@ pub fn run_once(
     routing: &RoutingSource,
     cost: &dyn CostModel,
 ) -> Result<Run, RunError> {
-    let mut lowering = Lowering::new(scenario, plan, cost);
+    let mut lowering = Pricer::new(scenario, plan, cost);
     let Step { shape, mut works, infos, mut parts, done, .. } = lowering.step(&routing.step(0))?;
     let shape = shape.expect("the first step has the shape").build().expect("lowering makes no cycle");
     let (resources, paths) = machine(scenario, &lowering, Links::KeepSpeed);
@@ -201,7 +201,7 @@ pub fn run_once(
 }
 
 /// The streams and links of the cluster, and the paths that the first step uses.
-fn machine(scenario: &Scenario, lowering: &Lowering, speeds: Links) -> (Resources, Vec<Vec<Hop>>) {
+fn machine(scenario: &Scenario, lowering: &Pricer, speeds: Links) -> (Resources, Vec<Vec<Hop>>) {
     let links = &scenario.cluster.links;
     let resources = Resources { n_streams: n_streams(scenario.cluster.n_gpus()), links: rates(scenario) };
     // Every step uses the paths of the first.

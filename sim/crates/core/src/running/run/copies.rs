@@ -7,7 +7,7 @@ use masim_engine::{Shape, ShapeBuilder, StreamId, TaskId};
 use super::steps::CopySteps;
 use crate::inputs::topology::GpuIdx;
 use crate::plan::Plan;
-use crate::running::lower::{compute_stream, stream_owner};
+use crate::running::price::{compute_stream, stream_owner};
 
 /// Tasks of a step that belong together, as disjoint sets.
 struct Sets {

@@ -7,7 +7,7 @@ use masim_engine::{Shape, Span, TaskId, TaskRef, Trace};
 use masim_units::SimTime;
 
 use crate::inputs::topology::GpuIdx;
-use crate::running::lower::{Part, TaskInfo};
+use crate::running::price::{Part, TaskInfo};
 
 /// One step that has run.
 #[derive(Clone, Debug)]

@@ -16,7 +16,7 @@ use super::steps::{CopySteps, StepRecord};
 use super::{Links, Run, RunError, machine};
 use crate::plan::Plan;
 use crate::running::jitter::Variation;
-use crate::running::lower::{Lowering, Part, Step, TaskInfo};
+use crate::running::price::{Part, Pricer, Step, TaskInfo};
 use crate::scenario::Scenario;
 use crate::work::cost::CostModel;
 use crate::work::routing::RoutingSource;
@@ -91,7 +91,7 @@ struct UnderWay<F> {
 
 /// A run under way: its pace becomes known first, the rest on demand.
 pub struct Watch<'a, F = ()> {
-    lowering: Lowering<'a>,
+    lowering: Pricer<'a>,
     routing: &'a RoutingSource,
     holding: Holding,
     resources: Resources,
@@ -141,7 +141,7 @@ impl<'a, F: Fold + Clone> Watch<'a, F> {
         (holding, fold): (Holding, F),
         policy: Option<&'a mut dyn Policy>,
     ) -> Result<Self, RunError> {
-        let mut lowering = Lowering::new(scenario, plan, cost);
+        let mut lowering = Pricer::new(scenario, plan, cost);
         let Step { shape, works, infos, parts, carries, done, .. } = lowering.step(&routing.step(0))?;
         let shape = shape.expect("the first step has the shape").build().expect("lowering makes no cycle");
         let shape = Arc::new(shape);
