@@ -201,7 +201,7 @@ fn found(scenario: &Scenario) -> Found {
 
 /// The communication of a step, with what it does.
 fn communication(found: &Found) -> Vec<(&TaskInfo, &Work)> {
-    let infos = found.run.steps[0].infos.iter().zip(found.run.works.iter());
+    let infos = found.run.cold.infos.iter().zip(found.run.works.iter());
     infos.filter(|(info, work)| info.activity.is_communication() && **work != Work::Barrier).collect()
 }
 
@@ -227,7 +227,7 @@ fn a_profile_shows_in_every_message_of_a_step() {
 /// A forced algorithm is taken where the group has the shape for it, and makes the step slower or leaves it as it is.
 #[test]
 fn algorithms_can_be_forced() {
-    let end = |found: &Found| found.run.end_of(found.run.window.last);
+    let end = |found: &Found| found.run.measured().1;
     let bare = found(&pipeline(&[]));
     for algorithm in ["ring", "leader"] {
         let forced = found(&pipeline(&[("collectives.algorithm", algorithm)]));
@@ -284,7 +284,7 @@ fn a_host_launches_each_collective_once() {
     // One delay for the launches of each block of kernels, of each send, and of a collective on each of its GPUs;
     // scheduling is one more for each passage.
     let n = |activity: fn(Activity) -> bool| {
-        hosted.run.steps[0].infos.iter().filter(|info| activity(info.activity)).count()
+        hosted.run.cold.infos.iter().filter(|info| activity(info.activity)).count()
     };
     let kernels = n(|it| matches!(it, Activity::Attention | Activity::Experts | Activity::Head));
     let sends = n(|it| it == Activity::StageSend);

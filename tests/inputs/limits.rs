@@ -65,6 +65,8 @@ fn each_count_has_a_range() {
     range("n_micro_batches: auto", "n_micro_batches: 0", "strategy.n_micro_batches", 1024);
     range("load: { kind: balanced }", "n_steps: 0", "n_steps", 1000);
     range("load: { kind: balanced }", "n_steps: 4000000000", "n_steps", 1000);
+    let exactly = ("load: { kind: balanced }", "n_steps: { exactly: 1000001 }");
+    check(&[exactly], "n_steps.exactly: 1000001 is out of range; expected 1 to 1000000");
     let heads = ("n_heads: 32, n_kv_heads: 32", "n_heads: 70000, n_kv_heads: 1");
     check(&[heads], "model.attention.n_heads: 70000 is out of range; expected 1 to 4096");
 }

@@ -3,6 +3,7 @@
 
 mod bandwidth;
 mod drawn;
+mod held;
 mod jitter;
 mod physics;
 mod prompts;

@@ -187,6 +187,7 @@ fn finish(row: &mut RowJson, at: &At, cold: f64, roles: &[(&str, u32, f64, GpuMe
                 gpu: format!("n{}.g{}", idx / 4, idx % 4),
                 role: role.to_owned(),
                 steady: account(tpot, lag, waits.0, waits.1, 0.0),
+                host_us: 0.0,
                 cold: account(cold, lag, waits.0, waits.1, (cold - tpot) * 0.8),
                 memory_gib,
             });

@@ -167,6 +167,7 @@ fn figures(row: &RowJson) -> Vec<(&'static str, Option<String>, &'static str)> {
         ("  90 % between", rates.map(|(low, high)| format!("{} to {}", sig(low), sig(high))), "tokens/s"),
         ("throughput per GPU", plain(row.tokens_per_sec_per_gpu), "tokens/s"),
         ("busy", share(row.busy_share), "of time"),
+        ("waiting for hosts", us(row.host_us.filter(|us| *us > 0.0)), "ms per step"),
         ("resident", share(row.resident_share), "of time"),
         ("MFU", share(row.mfu), "of peak"),
         ("MBU", share(row.mbu), "of memory bandwidth"),

@@ -13,6 +13,7 @@ use super::count_file::CountFile;
 use super::jitter_file::JitterFile;
 use super::model_file::ModelFile;
 use super::overlap_file::OverlapFile;
+use super::steps_file::StepsFile;
 use super::strategy_file::StrategyFile;
 use super::vocabulary_file::VocabularyFile;
 use crate::inputs::text::kind::{Kinds, deserialize_kinds, deserialize_names, nothing_else, rest_of};
@@ -63,9 +64,9 @@ pub struct ScenarioFile {
     /// Resources that become slow or fail; none is modelled yet.
     #[serde(default)]
     pub faults: Vec<FaultFile>,
-    /// At most so many measured steps.
+    /// Steps that are measured: at most so many, or exactly.
     #[serde(default)]
-    pub n_steps: CountFile,
+    pub n_steps: StepsFile,
 }
 
 const fn one() -> u64 {

@@ -180,6 +180,7 @@ fn fill_figures(row: &mut RowJson, scenario: &Scenario, found: &Found, metrics: 
     row.comm_exposed_us = Some(metrics.comm_exposed_us);
     row.comm_us = Some(metrics.comm_us);
     row.comm_overlap = metrics.comm_overlap;
+    row.host_us = scenario.host_overhead.map(|_| metrics.host_us);
     row.wait_mean_us = Some(metrics.wait_mean_us);
     row.memory_max_gib = found.memory.iter().map(|(_, memory)| memory.total()).max().map(Bytes::as_gib);
     let provenance = match scenario.overlap {
@@ -191,7 +192,7 @@ fn fill_figures(row: &mut RowJson, scenario: &Scenario, found: &Found, metrics: 
     let (steady, warning) = steady_in_words(found.run.steady, metrics.n_steps);
     row.steady = Some(steady);
     row.warnings.extend(warning);
-    let n = f64::from(metrics.n_steps);
+    let n = f64::from(metrics.n_path_steps);
     let by_work = &metrics.critical_path.by_work;
     row.critical_path = by_work
         .iter()
@@ -219,7 +220,7 @@ fn regimes(scenario: &Scenario, metrics: &Metrics) -> Vec<RegimeTime> {
         Some(RegimeTime {
             family: regime.family.name().to_owned(),
             regime: regime.name.to_owned(),
-            time_us: time.as_us() / f64::from(metrics.n_steps),
+            time_us: time.as_us() / f64::from(metrics.n_path_steps),
             spread: scenario.profiles.spread(regime)?,
         })
     };
@@ -249,6 +250,7 @@ fn gpus(scenario: &Scenario, found: &Found, metrics: &Metrics) -> Vec<GpuJson> {
         gpu: scenario.cluster.gpu(gpu.gpu).name.clone(),
         role: gpu.role.to_string(),
         steady: account(&gpu.window, metrics.n_steps),
+        host_us: gpu.window.host.as_us() / f64::from(metrics.n_steps),
         cold: account(&gpu.cold, 1),
         memory_gib: GpuMemoryJson {
             weights: memory.weights.as_gib(),
