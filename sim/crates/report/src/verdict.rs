@@ -52,10 +52,9 @@ fn is_doubtful(split: &RowJson, baseline: &RowJson) -> bool {
     chance.is_some_and(|chance| 1.0 - SURE < chance && chance < SURE)
 }
 
-/// The paper's own baseline stands under a name that ends in `_literal`: it is shown, but it is not
-/// tuned as the splits are, so that beating it decides nothing.
+/// Whether a row is a baseline that is tuned as the splits are: beating another decides nothing.
 pub(crate) fn is_fair_baseline(row: &RowJson) -> bool {
-    !is_split(row) && !row.name.ends_with("_literal")
+    !is_split(row) && row.tuned
 }
 
 /// Who is faster when the split takes this much longer than the baseline.
@@ -255,7 +254,8 @@ fn short(title: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{hand_made, not_fitting};
+    use crate::fixture::{hand_made, not_fitting, not_tuned, sweep_rows};
+    use masim_core::judging::sweep::Side;
     use masim_core::timing::uncertainty::{RegimeTime, Spread};
 
     fn outcome(rows: &[RowJson]) -> Outcome {
@@ -303,15 +303,47 @@ mod tests {
     }
 
     #[test]
-    fn the_literal_baseline_decides_nothing() {
+    fn a_baseline_that_is_not_tuned_decides_nothing() {
         let rows = [
             hand_made(0, "12:4", 900.0),
             hand_made(0, "tp_pp", 1000.0),
-            hand_made(0, "tp_pp_literal", 500.0),
+            not_tuned(hand_made(0, "dp_ep", 500.0)),
         ];
         assert_eq!(outcome(&rows), Outcome::Split);
-        let rows = [hand_made(0, "12:4", 900.0), hand_made(0, "tp_pp_literal", 1500.0)];
+        let rows = [hand_made(0, "12:4", 900.0), not_tuned(hand_made(0, "tp_pp", 1500.0))];
         assert_eq!(outcome(&rows), Outcome::NoBaseline);
+    }
+
+    /// Names decide nothing, whatever they end in or whomever else they name.
+    #[test]
+    fn other_names_change_no_verdict() {
+        let rows = sweep_rows();
+        let renamed: Vec<_> = rows
+            .iter()
+            .map(|row| {
+                let name = match row.name.as_str() {
+                    "dp_ep" => "dp_ep_literal",
+                    "tp_pp" => "ma_separation",
+                    "tp_pp_literal" => "fair",
+                    own => own,
+                };
+                RowJson { name: name.to_owned(), ..row.clone() }
+            })
+            .collect();
+        let outcomes = |rows| {
+            let verdict = Verdict::new(&Space::new(rows));
+            let duels = verdict.duels.iter().map(|duel| (duel.outcome, duel.margin, duel.is_doubtful));
+            (duels.collect::<Vec<_>>(), verdict.sentence())
+        };
+        assert_eq!(outcomes(&renamed), outcomes(&rows));
+    }
+
+    /// A baseline may split too: it is what the splits are compared with, however it is laid out.
+    #[test]
+    fn a_split_among_the_baselines_is_a_baseline() {
+        let baseline = RowJson { side: Side::Baseline, ..hand_made(0, "8:8", 800.0) };
+        let rows = [hand_made(0, "12:4", 900.0), baseline];
+        assert_eq!(outcome(&rows), Outcome::Baseline);
     }
 
     #[test]

@@ -50,6 +50,8 @@ fn blank(place: &SweepRow) -> RowJson {
         row_idx: place.row_idx,
         point_idx: place.point_idx,
         name: place.name.clone(),
+        side: place.side,
+        tuned: place.tuned,
         profile: "none".to_owned(),
         phase: "decode".to_owned(),
         fits: true,
