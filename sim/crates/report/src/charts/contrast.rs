@@ -1,7 +1,7 @@
 //! The best split against each baseline apart: the verdict depends on whom one compares with.
 
-use super::heat::{KEY_HEIGHT, LINE, color_of, scale};
 use super::Figure;
+use super::heat::{KEY_HEIGHT, LINE, color_of, scale};
 use crate::digest::margin_against;
 use crate::number::{NONE, signed_pct};
 use crate::scene::{Anchor, HEAD, ON_LIGHT, Scene, TEXT, text_width};

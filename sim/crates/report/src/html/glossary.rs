@@ -31,7 +31,10 @@ pub(super) const TERMS: &[(&str, &str)] = &[
         "Baseline: data-parallel attention on every GPU, experts spread over the same GPUs; the best of its variants (half-batches overlapped or not).",
     ),
     ("co-location", "Attention and experts on the same GPUs: every baseline."),
-    ("fair baseline", "A baseline that is tuned as the splits are: every one that the sweep does not mark `tuned: false`."),
+    (
+        "fair baseline",
+        "A baseline that is tuned as the splits are: every one that the sweep does not mark `tuned: false`.",
+    ),
     (
         "heads \u{d7} sequences \u{d7} replicas",
         "How the attention pool is laid out: the heads of a layer over so many GPUs, the cache of one sequence over so many, and so many groups with sequences of their own.",

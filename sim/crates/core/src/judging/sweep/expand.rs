@@ -210,7 +210,8 @@ impl<'a> Expansion<'a> {
         }
         for baseline in &self.sweep.baselines {
             let (name, best_of) = (baseline.name.clone(), baseline.best_of.clone());
-            let drafts = baseline.strategies.iter().map(|strategy| with_strategy(&common, strategy)).collect();
+            let drafts =
+                baseline.strategies.iter().map(|strategy| with_strategy(&common, strategy)).collect();
             let axes = cells(point_axes, point, |path| !names_strategy(path));
             let competitor = Competitor { name, side: Side::Baseline, tuned: baseline.tuned, best_of };
             self.row(competitor, axes, drafts);
