@@ -256,6 +256,7 @@ mod tests {
     use super::*;
     use crate::fixture::{hand_made, not_fitting, not_tuned, sweep_rows};
     use masim_core::judging::sweep::Side;
+    use masim_core::timing::regime::Regime;
     use masim_core::timing::uncertainty::{RegimeTime, Spread};
 
     fn outcome(rows: &[RowJson]) -> Outcome {
@@ -291,14 +292,13 @@ mod tests {
     #[test]
     fn what_errors_could_turn_is_in_doubt() {
         let spread = Spread { q05: -0.2, q25: -0.1, q50: 0.0, q75: 0.1, q95: 0.2 };
-        let with = |regime: &str, name, time_us| {
-            let (family, regime) = ("gemm".to_owned(), regime.to_owned());
-            let regimes = vec![RegimeTime { family, regime, time_us, spread }];
+        let with = |regime, name, time_us| {
+            let regimes = vec![RegimeTime { regime, time_us, spread }];
             RowJson { regimes, ..hand_made(0, name, time_us) }
         };
-        let rows = [with("long", "12:4", 950.0), with("long", "dp_ep", 1000.0)];
+        let rows = [with(Regime::LongGemm, "12:4", 950.0), with(Regime::LongGemm, "dp_ep", 1000.0)];
         assert!(!sentence(&rows).contains("told apart"), "{}", sentence(&rows));
-        let rows = [with("short", "12:4", 950.0), with("long", "dp_ep", 1000.0)];
+        let rows = [with(Regime::ShortGemm, "12:4", 950.0), with(Regime::LongGemm, "dp_ep", 1000.0)];
         assert!(sentence(&rows).contains("At 1 of 1 compared point the two cannot be told apart"));
     }
 

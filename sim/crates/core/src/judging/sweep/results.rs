@@ -15,7 +15,8 @@ use crate::scenario::{
     Strategy, Workload,
 };
 use crate::search::{Found, SearchError};
-use crate::timing::provenance::{Provenance, Regime};
+use crate::timing::provenance::Provenance;
+use crate::timing::regime::Regime;
 use crate::timing::uncertainty::{RegimeTime, interval};
 use crate::work::routing::context_lens;
 
@@ -219,8 +220,7 @@ fn regimes(scenario: &Scenario, metrics: &Metrics) -> Vec<RegimeTime> {
     }
     let of_regime = |(regime, time): (Regime, SimDuration)| {
         Some(RegimeTime {
-            family: regime.family.name().to_owned(),
-            regime: regime.name.to_owned(),
+            regime,
             time_us: time.as_us() / f64::from(metrics.n_steps),
             spread: scenario.profiles.spread(regime)?,
         })
