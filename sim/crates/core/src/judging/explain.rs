@@ -129,7 +129,7 @@ pub fn explain(
         n,
         bytes,
         provenance: basis.provenance.name().to_owned(),
-        family: basis.regime.map(|regime| regime.family.name().to_owned()),
+        family: basis.regime.map(|regime| regime.family().name().to_owned()),
     });
     let communication = communication.collect();
     let (kernels, jitter) = (kernels(scenario, ops), jitter(scenario));
@@ -194,7 +194,7 @@ fn kernels(scenario: &Scenario, ops: Kernels) -> Vec<KernelJson> {
             share: time_us * n as f64 / total,
             interval_us: spread.map(|it| (time_us * (1.0 + it.q05), time_us * (1.0 + it.q95))),
             provenance: cost.basis.provenance.name().to_owned(),
-            family: cost.basis.regime.map(|regime| regime.family.name().to_owned()),
+            family: cost.basis.regime.map(|regime| regime.family().name().to_owned()),
         }
     };
     let mut kernels: Vec<_> = ops.into_iter().map(kernel).collect();
@@ -239,7 +239,7 @@ fn heads_of(heads: CacheHeads) -> String {
 fn models(scenario: &Scenario, bases: impl Iterator<Item = Basis>) -> Vec<ModelJson> {
     let (mut families, mut is_roofline) = (BTreeSet::<Family>::new(), false);
     for basis in bases {
-        families.extend(basis.regime.map(|regime| regime.family));
+        families.extend(basis.regime.map(|regime| regime.family()));
         is_roofline |= basis.provenance == Provenance::Roofline;
     }
     let mut models = Vec::new();

@@ -263,7 +263,7 @@ pub struct ListFile {
 }
 
 /// A file of recorded requests: comma-separated with a header, or one JSON object a line.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TraceFile {
     /// The file, relative to this one, or else to the current folder.
