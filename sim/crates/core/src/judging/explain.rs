@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::inputs::measurement::Family;
 use crate::inputs::topology::GpuCard;
 use crate::plan::Plan;
-use crate::running::lower::Lowering;
+use crate::running::price::Pricer;
 use crate::scenario::{Jitter, JitterOrigin, Scenario};
 use crate::timing::fitted::{FamilyModel, Origin};
 use crate::timing::provenance::{Basis, Provenance};
@@ -133,7 +133,7 @@ pub fn explain(
     cost: &dyn CostModel,
 ) -> Result<Explanation, TooLong> {
     let asked = Asked { inner: cost, ops: Mutex::new(BTreeMap::new()) };
-    let step = Lowering::new(scenario, plan, &asked).step(&routing.step(0))?;
+    let step = Pricer::new(scenario, plan, &asked).step(&routing.step(0))?;
     let mut communication = BTreeMap::<(&str, Basis), (u64, u64)>::new();
     for info in step.infos.iter().filter(|info| info.activity.is_communication()) {
         let (n, bytes) = communication.entry((info.activity.name(), info.basis)).or_default();

@@ -15,9 +15,10 @@ mod ring;
 mod timed;
 mod tree;
 
+pub use crate::work::collectives::CollectiveKind;
 pub use choice::Collectives;
-pub use compressed::{Compressed, Quantised, compressed, quantised};
-pub use kind::{Algorithm, CollectiveKind};
+pub use compressed::{Compressed, compressed};
+pub use kind::Algorithm;
 pub(crate) use timed::{Grain, Timing, timed};
 
 use masim_engine::Flow;

@@ -18,7 +18,7 @@ use masim_units::{Bandwidth, SimDuration, SimTime};
 use crate::fabric::wires::essential;
 use crate::plan::Plan;
 use crate::running::jitter::Variation;
-use crate::running::lower::{Lowering, Part, Step, TaskInfo, n_streams};
+use crate::running::price::{Part, Pricer, Step, TaskInfo, n_streams};
 use crate::scenario::{Choice, Scenario};
 use crate::work::cost::{CostModel, TooLong};
 use crate::work::routing::RoutingSource;
@@ -140,7 +140,7 @@ impl Lowered {
 
 /// A run under way: its pace becomes known first, the rest on demand.
 pub struct Watch<'a> {
-    lowering: Lowering<'a>,
+    lowering: Pricer<'a>,
     routing: &'a RoutingSource,
     resources: Resources,
     paths: Vec<Vec<Hop>>,
@@ -203,7 +203,7 @@ impl<'a> Watch<'a> {
         routing: &'a RoutingSource,
         cost: &'a dyn CostModel,
     ) -> Result<Self, RunError> {
-        let mut lowering = Lowering::new(scenario, plan, cost);
+        let mut lowering = Pricer::new(scenario, plan, cost);
         let Step { shape, works, infos, parts, carries, done, .. } = lowering.step(&routing.step(0))?;
         let shape = shape.expect("the first step has the shape").build().expect("lowering makes no cycle");
         let (resources, paths) = machine(scenario, &lowering);
@@ -338,7 +338,7 @@ pub fn run_once(
     routing: &RoutingSource,
     cost: &dyn CostModel,
 ) -> Result<Run, RunError> {
-    let mut lowering = Lowering::new(scenario, plan, cost);
+    let mut lowering = Pricer::new(scenario, plan, cost);
     let Step { shape, works, infos, parts, done, .. } = lowering.step(&routing.step(0))?;
     let shape = shape.expect("the first step has the shape").build().expect("lowering makes no cycle");
     let (resources, paths) = machine(scenario, &lowering);
@@ -353,7 +353,7 @@ pub fn run_once(
 }
 
 /// The streams and links of the cluster, and the paths that the first step uses.
-fn machine(scenario: &Scenario, lowering: &Lowering) -> (Resources, Vec<Vec<Hop>>) {
+fn machine(scenario: &Scenario, lowering: &Pricer) -> (Resources, Vec<Vec<Hop>>) {
     let links = &scenario.cluster.links;
     let resources = Resources { n_streams: n_streams(scenario.cluster.n_gpus()), links: rates(scenario) };
     // Every step uses the paths of the first, and no link changes its speed during a run.

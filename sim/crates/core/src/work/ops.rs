@@ -223,6 +223,43 @@ impl Op {
         self
     }
 
+    /// The same kernel over `rows` rows.
+    ///
+    /// # Panics
+    ///
+    /// For attention and grouped products, whose rows are of several sequences or experts.
+    #[must_use]
+    pub fn with_rows(mut self, rows: u64) -> Self {
+        match &mut self.shape {
+            OpShape::Gemm { m, .. } | OpShape::BatchedGemm { m, .. } => *m = rows,
+            OpShape::Elementwise { tokens, .. } => *tokens = rows,
+            OpShape::GroupedGemm { .. }
+            | OpShape::DecodeAttention { .. }
+            | OpShape::PrefillAttention { .. } => {
+                unreachable!("its rows are of several sequences or experts")
+            }
+        }
+        self
+    }
+
+    /// The same products over the rows of each expert; a product that has no experts apart takes all rows.
+    ///
+    /// # Panics
+    ///
+    /// For kernels that are no products.
+    #[must_use]
+    pub fn with_group_rows(mut self, group_rows: GroupRows) -> Self {
+        match &mut self.shape {
+            OpShape::GroupedGemm { rows, .. } => *rows = group_rows,
+            OpShape::Gemm { m, .. } => *m = group_rows.rows,
+            OpShape::BatchedGemm { .. }
+            | OpShape::DecodeAttention { .. }
+            | OpShape::PrefillAttention { .. }
+            | OpShape::Elementwise { .. } => unreachable!("no product over experts"),
+        }
+        self
+    }
+
     /// Arithmetic on matrix units; element-wise work counts as free beside its traffic.
     ///
     /// Attention multiplies each query with the key, and its weight with the value, of every token that it meets:

@@ -11,8 +11,9 @@ use crate::fabric::comm::{CommModel, capacities};
 use crate::fabric::wires::Wires;
 use crate::inputs::topology::GpuIdx;
 use crate::plan::{PipelinePlan, Plan, RoutedPlan};
-use crate::running::collective::{CollectiveKind, Collectives, Quantised};
+use crate::running::collective::{CollectiveKind, Collectives};
 use crate::scenario::{Compression, Dispatch, Launch, Logits, Scenario, Workload};
+use crate::work::collectives::Quantised;
 use crate::work::cost::{CostModel, TooLong};
 use crate::work::ops::{CANDIDATE_BYTES, GroupRows, LayerOps, Op};
 

@@ -3,18 +3,19 @@
 use masim_engine::{Flow, Flows, Slowdown, Speed};
 use masim_units::{Bytes, SimDuration};
 
-use super::{Lowering, compute_stream};
+use super::{Pricer, compute_stream};
 use crate::fabric::comm::{kept_launch_us, machine_of};
 use crate::fabric::wires::Wire;
 use crate::inputs::measurement::{Family, PairsWork, Scope};
 use crate::inputs::topology::GpuIdx;
-use crate::running::collective::{Collective, CollectiveKind, Grain, Timing, timed};
+use crate::running::collective::{Collective, Grain, Timing, timed};
 use crate::scenario::{Launch, Overlap};
 use crate::timing::fitted::regime_of_bytes;
 use crate::timing::nccl_model::{
     GroupedSends, TimeAlone, grouped_protocol, grouped_sends_time, n_channels, n_channels_max, pairs_time,
 };
 use crate::timing::provenance::{Basis, Provenance};
+use crate::work::collectives::CollectiveKind;
 
 /// One message.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +68,7 @@ impl Movement {
     }
 }
 
-impl Lowering<'_> {
+impl Pricer<'_> {
     /// The messages of one group of sends, in their order.
     pub(super) fn grouped(&mut self, src: GpuIdx, messages: &[Message]) -> Vec<Movement> {
         let cluster = &self.scenario.cluster;
