@@ -103,10 +103,11 @@ def features():
 
 
 def thinned(text):
-    """A sweep with the long lists of numbers of its axes thinned to first, middle and last, keys of one item alike."""
+    """A sweep with the long lists of numbers of its axes thinned to two or three, keys of one item alike."""
     def thin(match):
         numbers = [number.strip() for number in match[1].split(",")]
-        kept = numbers if len(numbers) < 4 else [numbers[0], numbers[len(numbers) // 2], numbers[-1]]
+        middle = [numbers[len(numbers) // 2]] if len(numbers) > 4 else []
+        kept = numbers if len(numbers) < 4 else [numbers[0], *middle, numbers[-1]]
         return f"[{', '.join(kept)}]"
     return re.sub(r"\[([0-9., ]+)\]", thin, text)
 
