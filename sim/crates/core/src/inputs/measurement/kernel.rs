@@ -70,11 +70,11 @@ pub struct MoeWork {
     pub tp: u64,
     /// Ranks among which experts are divided.
     pub ep: u64,
-    /// How tokens spread over experts.
+    /// Distribution of tokens over experts.
     pub distribution: Distribution,
 }
 
-/// How tokens spread over experts.
+/// Distribution of tokens over experts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Distribution {
     /// Every expert gets as many.
@@ -107,7 +107,7 @@ impl Distribution {
 pub struct ElementwiseWork {
     /// Number format.
     pub dtype: Dtype,
-    /// What is done.
+    /// Kind of the kernel.
     pub kind: ElementwiseKind,
     /// Rows.
     pub tokens: u64,
@@ -115,7 +115,7 @@ pub struct ElementwiseWork {
     pub width: u64,
 }
 
-/// What is done element by element.
+/// Kinds of elementwise kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ElementwiseKind {
     /// Sum with the residual stream.
