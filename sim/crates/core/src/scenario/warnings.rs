@@ -1,9 +1,9 @@
-//! What to check before trusting the results of a scenario.
+//! Warnings to check before trusting the results of a scenario.
 
 use super::{Compression, EmbeddingTable, Launch, Logits, Scenario, Strategy, Vocabulary, Workload};
 
 impl Scenario {
-    /// What profiles warn of, what does not vary though it is asked to, and keys that change nothing here.
+    /// Warnings of profiles, of families that do not vary though they should, and of keys that change nothing here.
     pub fn warnings(&self) -> Vec<String> {
         let mut all = self.profiles.warnings.clone();
         all.extend(self.still_families());

@@ -1,4 +1,4 @@
-//! What a scenario would cost to simulate, and whether its amounts can be counted at all.
+//! Bounds on the cost of simulating a scenario, and on amounts that can be counted at all.
 //!
 //! The bounds of single keys are generous; it is their product that takes hours, gigabytes or more than 64
 //! bits. Far beyond any machine that exists, so that what is refused here is a slip of the keyboard.
