@@ -173,7 +173,7 @@ impl<'a> Timeline<'a> {
         }
     }
 
-    /// How long the compute stream of the task's GPU had been idle before it, and for what.
+    /// Idle time of the compute stream of the task's GPU before the task, and its cause.
     fn wait(&self, task: TaskRef, info: &TaskInfo, span: Span) -> Option<(SimDuration, String)> {
         let gpu = info.gpu.filter(|_| !info.activity.is_communication())?;
         let since = self.busy_until.get(&gpu).copied().unwrap_or(SimTime::ZERO);
@@ -181,7 +181,7 @@ impl<'a> Timeline<'a> {
         (since < span.start).then(|| (span.start.since(since), name(self.scenario, self.run.task(cause).0)))
     }
 
-    /// What let a task start, barriers aside.
+    /// Task whose end let this one start, barriers aside.
     fn visible_cause(&self, task: TaskRef) -> Option<TaskRef> {
         let mut cause = self.run.task(task).1.cause;
         while let Some(at) = cause {
