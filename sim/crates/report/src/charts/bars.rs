@@ -66,7 +66,7 @@ fn breakdown(space: &Space<'_>, point: &Point<'_>, which: &str) -> Option<Figure
         return None;
     }
     let title = format!(
-        "Where the time goes at the point where the best split fares {which}: {}",
+        "Time by cause at the point where the best split fares {which}: {}",
         space.point_name(&point.at)
     );
     let names: Vec<_> = all.iter().map(|(name, _)| name.clone()).collect();
