@@ -135,7 +135,7 @@ fn network_part(shown: &NetworkShown<'_>) -> NetworkPart {
         // Inside a page a picture needs no namespace.
         links: shown.links_svg().replace(" xmlns=\"http://www.w3.org/2000/svg\"", ""),
         volume: shown.volume_svg(),
-        transfers: table("What holds transfers back", transfers, shown.transfers(), &[0, 3]),
+        transfers: table("Bottleneck links", transfers, shown.transfers(), &[0, 3]),
         busiest: table("The ten busiest links", busiest, shown.busiest(), &[0]),
         incast: shown.incast_text(),
     }
