@@ -1,4 +1,4 @@
-//! What is too large to simulate is refused before it takes hours, gigabytes or more than 64 bits.
+//! Scenarios that are too large to simulate are refused before they take hours, gigabytes or more than 64 bits.
 
 use masim_core::inputs::text::SourceText;
 use masim_core::scenario::load_scenario;
@@ -21,7 +21,7 @@ strategy: { kind: ma_separation, n_attention_gpus: 12, n_expert_gpus: 4, n_micro
 load: { kind: balanced }
 ";
 
-/// What is said of the scenario with `changes` made, each `from -> to`.
+/// Messages on the scenario with `changes` made, each `from -> to`.
 fn findings(changes: &[(&str, &str)]) -> Vec<String> {
     let good = format!("{MODEL}{REST}");
     let text = changes.iter().fold(good, |text, (from, to)| {

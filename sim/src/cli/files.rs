@@ -103,7 +103,7 @@ pub(crate) fn beside(path: &Path, purpose: &str) -> io::Result<PathBuf> {
     Ok(path.with_file_name(format!(".{name}.{purpose}-{}", process::id())))
 }
 
-/// Whether a file could be written to `path`, asked before the work whose result it will hold.
+/// Error if no file could be written to `path`, found before the work whose result it will hold.
 pub(crate) fn check_writable(path: &Path) -> Result<(), CliError> {
     let failed = |error: io::Error| CliError::io("write", path, &error);
     match fs::metadata(path) {
@@ -113,7 +113,7 @@ pub(crate) fn check_writable(path: &Path) -> Result<(), CliError> {
     }
 }
 
-/// Whether files could be created in `folder`.
+/// Error if no file could be created in `folder`.
 pub(crate) fn check_folder(folder: &Path) -> Result<(), CliError> {
     probe(&folder.join("report")).map_err(|error| CliError::io("write to", folder, &error))
 }

@@ -55,7 +55,7 @@ pub fn signed_pct(fraction: f64) -> String {
     format!("{sign}{text} %")
 }
 
-/// What a cell shows where there is no number.
+/// Text of a cell without a number.
 pub(crate) const NONE: &str = "\u{2013}";
 
 /// `value` as `how` shows it, or a dash.
@@ -77,7 +77,7 @@ pub fn count(n: usize, singular: &str) -> String {
     format!("{n} {singular}{plural}")
 }
 
-/// Whether a row stands on the side of the splits in the verdict.
+/// True if a row stands on the side of the splits in the verdict.
 pub(crate) fn is_split(row: &RowJson) -> bool {
     row.side == Side::Split
 }
@@ -90,7 +90,7 @@ pub fn ratio(row: &RowJson) -> Option<String> {
     Some(format!("{}:{}", row.n_attention_gpus?, row.n_expert_gpus?))
 }
 
-/// What a row is called in tables and pictures: `12:4 x2` for a split in two micro-batches, else its name.
+/// Name of a row in tables and pictures: `12:4 x2` for a split in two micro-batches, else its name.
 pub fn label(row: &RowJson) -> String {
     match (ratio(row), row.n_micro_batches) {
         (Some(ratio), Some(n)) => format!("{ratio} \u{d7}{n}"),

@@ -1,4 +1,4 @@
-//! What a terminal shows: the verdict and the best of each point, or the account of one row.
+//! Text for a terminal: the verdict and the best of each point, or the account of one row.
 
 use comfy_table::{CellAlignment, Table, presets};
 
@@ -9,7 +9,7 @@ use super::verdict::{Duel, Outcome, Verdict, is_fair_baseline};
 use masim_core::judging::sweep::RowJson;
 use masim_core::scenario::PAPER_OVERLAP;
 
-/// How a table is drawn.
+/// Style of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dress {
     /// Columns apart by spaces, ASCII alone: for pipes.
@@ -184,7 +184,7 @@ fn figures(row: &RowJson) -> Vec<(&'static str, Option<String>, &'static str)> {
     ]
 }
 
-/// What was achieved beside what the paper assumes.
+/// Achieved overlap beside the paper's assumption.
 fn overlap(share: f64) -> String {
     format!("{} (the paper assumes {})", pct(share), pct(PAPER_OVERLAP))
 }

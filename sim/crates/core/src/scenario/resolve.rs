@@ -81,7 +81,7 @@ impl Findings {
     }
 }
 
-/// What a scenario's file names.
+/// Files that a scenario names.
 pub(super) struct Named {
     pub(super) cluster: Arc<Cluster>,
     pub(super) model: Arc<ModelSpec>,

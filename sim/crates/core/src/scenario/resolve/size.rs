@@ -5,7 +5,9 @@
 
 use super::Findings;
 use crate::inputs::topology::Cluster;
-use crate::scenario::{Choice, ContextLen, ExpertLoad, ModelSpec, Overlap, Scenario, StepCount, Strategy, Workload};
+use crate::scenario::{
+    Choice, ContextLen, ExpertLoad, ModelSpec, Overlap, Scenario, StepCount, Strategy, Workload,
+};
 
 /// Weights of a model: 256 TiB are 140 trillion parameters in bf16.
 const WEIGHT_BYTES_MAX: u128 = 1 << 48;
