@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use masim_core::fabric::comm::{CommModel, capacities, machine_of};
-use masim_core::fabric::wires::Wires;
+use masim_core::fabric::Fabric;
+use masim_core::fabric::communication_models::CommModel;
 use masim_core::inputs::measurement::CollectiveWork;
 use masim_core::inputs::profile::ProfileFile;
 use masim_core::inputs::text::SourceText;
@@ -74,16 +74,15 @@ fn gpus(range: std::ops::Range<u32>) -> Vec<GpuIdx> {
 }
 
 struct Net<'a> {
-    wires: Wires<'a>,
+    fabric: Fabric<'a>,
     collectives: Collectives,
 }
 
 impl<'a> Net<'a> {
     fn new(scenario: &'a Scenario) -> Self {
-        let comm = comm();
-        let wires = Wires::with_capacities(&scenario.cluster, capacities(&scenario.cluster, &comm));
-        let collectives = Collectives::new(Arc::new(comm), CollectiveRules::AUTO, Launch::Eager);
-        Self { wires, collectives }
+        let fabric = Fabric::profiled(&scenario.cluster, comm());
+        let collectives = Collectives::new(CollectiveRules::AUTO, Launch::Eager);
+        Self { fabric, collectives }
     }
 
     /// Microseconds until all of `all`, which start together, have ended.
@@ -97,15 +96,15 @@ impl<'a> Net<'a> {
                 works.push(Work::transfer(phase.clone()));
             }
         }
-        let resources = Resources { n_streams: 0, links: self.wires.capacities().to_vec() };
+        let resources = Resources { n_streams: 0, links: self.fabric.rates().to_vec() };
         let graph =
             Graph { shape: Arc::new(shape.build().unwrap()), works: Arc::new(works), after: Vec::new() };
-        let trace = run_graph(resources, self.wires.paths(), graph).unwrap();
+        let trace = run_graph(resources, self.fabric.paths(), graph).unwrap();
         trace.spans.iter().map(|span| span.end).max().unwrap().since(SimTime::ZERO).as_us()
     }
 
     fn choose(&mut self, kind: CollectiveKind, group: &[GpuIdx], bytes: u64) -> Arc<Collective> {
-        self.collectives.choose(kind, group, Bytes(bytes), &mut self.wires)
+        self.collectives.choose(kind, group, Bytes(bytes), &mut self.fabric)
     }
 }
 
@@ -127,7 +126,7 @@ fn alone_a_collective_takes_what_the_model_says() {
         let model = comm.of(CARD).unwrap();
         for n in sizes {
             let group = gpus(0..n);
-            let machine = machine_of(&scenario.cluster, &group);
+            let machine = net.fabric.machine_of(&group);
             for kind in kinds {
                 for bytes in (0..22).map(|step| 512u64 << step) {
                     let work = CollectiveWork {

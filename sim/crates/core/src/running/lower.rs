@@ -29,8 +29,7 @@ use std::sync::Arc;
 use masim_engine::{ShapeBuilder, StreamId};
 use masim_units::{Bytes, SimDuration};
 
-use crate::fabric::comm::{CommModel, capacities};
-use crate::fabric::wires::Wires;
+use crate::fabric::Fabric;
 use crate::inputs::measurement::Machine;
 use crate::inputs::topology::GpuIdx;
 use crate::plan::Plan;
@@ -79,9 +78,7 @@ pub struct Lowering<'a> {
     plan: &'a Plan,
     cost: &'a dyn CostModel,
     ops: LayerOps<'a>,
-    wires: Wires<'a>,
-    /// What profiles say of communication.
-    comm: Arc<CommModel>,
+    fabric: Fabric<'a>,
     collectives: Collectives,
     /// The machine of sends from a GPU that leave its node for another, or do not.
     machines: BTreeMap<(GpuIdx, Option<GpuIdx>), Machine>,
@@ -108,15 +105,13 @@ impl<'a> Lowering<'a> {
             sum += u64::from(len);
             cached_before.push(sum);
         }
-        let comm = Arc::new(CommModel::of_profiles(&scenario.profiles));
         Self {
             scenario,
             plan,
             cost,
             ops: LayerOps::new(&scenario.model),
-            wires: Wires::with_capacities(&scenario.cluster, capacities(&scenario.cluster, &comm)),
-            comm: Arc::clone(&comm),
-            collectives: Collectives::new(comm, scenario.collectives, scenario.device_launch()),
+            fabric: Fabric::of_scenario(scenario),
+            collectives: Collectives::new(scenario.collectives, scenario.device_launch()),
             machines: BTreeMap::new(),
             cached_before,
             contexts,
@@ -125,9 +120,9 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// The paths that the steps lowered so far use.
-    pub fn wires(&self) -> &Wires<'a> {
-        &self.wires
+    /// The fabric, with the paths that the steps lowered so far use.
+    pub fn fabric(&self) -> &Fabric<'a> {
+        &self.fabric
     }
 
     /// One step in which tokens choose experts as `routing` says.
@@ -150,7 +145,7 @@ impl<'a> Lowering<'a> {
 
     /// How `group` does `kind`.
     fn choose(&mut self, kind: CollectiveKind, group: &[GpuIdx], bytes: Bytes) -> Arc<Collective> {
-        self.collectives.choose(kind, group, bytes, &mut self.wires)
+        self.collectives.choose(kind, group, bytes, &mut self.fabric)
     }
 
     /// Cached tokens of the sequences in `tokens`: of all together, and of the one that has most.

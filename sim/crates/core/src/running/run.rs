@@ -13,9 +13,8 @@ use masim_engine::{
     Engine, EngineError, Graph, GraphId, Hop, Limits, Pause, Resources, Shape, Span, TaskId, TaskRef, Trace,
     Work, run_graph,
 };
-use masim_units::{Bandwidth, SimDuration, SimTime};
+use masim_units::{SimDuration, SimTime};
 
-use crate::fabric::wires::essential;
 use crate::plan::Plan;
 use crate::running::jitter::Variation;
 use crate::running::lower::{Lowering, Part, Step, TaskInfo, n_streams};
@@ -300,7 +299,7 @@ impl<'a> Watch<'a> {
         }
         let Step { works, infos, parts, .. } = self.lowering.step(&self.routing.step(step))?;
         assert_eq!(works.len(), self.shape.n_tasks() as usize, "all steps have the same tasks");
-        assert_eq!(self.lowering.wires().paths().len(), self.paths.len(), "all steps have the same paths");
+        assert_eq!(self.lowering.fabric().paths().len(), self.paths.len(), "all steps have the same paths");
         Ok((Lowered { infos: Arc::new(infos), parts: Arc::new(parts) }, Arc::new(works)))
     }
 
@@ -354,16 +353,11 @@ pub fn run_once(
 
 /// The streams and links of the cluster, and the paths that the first step uses.
 fn machine(scenario: &Scenario, lowering: &Lowering) -> (Resources, Vec<Vec<Hop>>) {
-    let links = &scenario.cluster.links;
-    let resources = Resources { n_streams: n_streams(scenario.cluster.n_gpus()), links: rates(scenario) };
+    let fabric = lowering.fabric();
+    let links = fabric.rates_in_run();
+    let resources = Resources { n_streams: n_streams(scenario.cluster.n_gpus()), links };
     // Every step uses the paths of the first, and no link changes its speed during a run.
-    let paths = essential(lowering.wires().paths(), |link| links[link.0 as usize].bandwidth);
-    (resources, paths)
-}
-
-/// What each link carries in a run; more than it can where a share of communication is assumed to be hidden.
-pub(crate) fn rates(scenario: &Scenario) -> Vec<Bandwidth> {
-    scenario.cluster.links.iter().map(|link| scenario.overlap.rate(link.bandwidth)).collect()
+    (resources, fabric.essential_paths())
 }
 
 /// When the last of `done` ended.

@@ -97,7 +97,7 @@ pub fn measure(scenario: &Scenario, plan: &Plan, run: &Run, routing: &RoutingSou
         busy_share: mean_us(|account| account.busy) / period_us,
         resident_share: mean_us(|account| account.busy + account.resident_wait) / period_us,
         mfu: need.flops / need.peak / period_secs,
-        mbu: need.bytes / need.bandwidth / period_secs,
+        mbu: need.bytes / need.memory_bandwidth / period_secs,
         comm_exposed_us: mean_us(|account| account.wire),
         comm_us: communication.total.as_us() / (gpus.len() as f64 * f64::from(n_steps)),
         comm_overlap: match scenario.overlap {
@@ -151,7 +151,7 @@ struct Need {
     bytes: f64,
     bound_secs: f64,
     peak: f64,
-    bandwidth: f64,
+    memory_bandwidth: f64,
 }
 
 impl Need {
@@ -163,7 +163,7 @@ impl Need {
             bytes: 0.0,
             bound_secs: 0.0,
             peak: cards().map(|card| card.peak[&dtype].per_sec()).sum(),
-            bandwidth: cards().map(|card| card.memory_bandwidth.bytes_per_sec() as f64).sum(),
+            memory_bandwidth: cards().map(|card| card.memory_bandwidth.bytes_per_sec() as f64).sum(),
         };
         let steps = run.measured_steps();
         // Constant work is the same in all steps: one of them is their mean.

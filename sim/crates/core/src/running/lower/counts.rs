@@ -24,7 +24,7 @@ impl RoutedStep<'_, '_> {
         let card = &scenario.cluster.gpu(self.owners[0]).card;
         let is_free = match (self.plan.dispatch, scenario.launch) {
             (Dispatch::Broadcast, _) | (_, Launch::Graph) => true,
-            (Dispatch::M2n, Launch::Eager) => self.lowering.comm.of(&card.name).is_none(),
+            (Dispatch::M2n, Launch::Eager) => self.lowering.fabric.calibrated(self.owners[0]).is_none(),
         };
         if is_free {
             return posts.to_vec();

@@ -4,8 +4,8 @@ use masim_engine::{Flow, Flows, Slowdown, Speed};
 use masim_units::{Bytes, SimDuration};
 
 use super::{Lowering, compute_stream};
-use crate::fabric::comm::{kept_launch_us, machine_of};
-use crate::fabric::wires::Wire;
+use crate::fabric::FabricPath;
+use crate::fabric::communication_models::kept_launch_us;
 use crate::inputs::measurement::{Family, PairsWork, Scope};
 use crate::inputs::topology::GpuIdx;
 use crate::running::collective::{Collective, CollectiveKind, Grain, Timing, timed};
@@ -37,13 +37,13 @@ pub(super) struct Movement {
 
 impl Movement {
     /// One flow whose time the wires alone decide; rates of links come from datasheets, as peak rates do.
-    fn on_wires(wire: Wire, bytes: Bytes, launch: SimDuration) -> Self {
+    fn on_wires(wire: FabricPath, bytes: Bytes, launch: SimDuration) -> Self {
         let flow = Flow { path: wire.path, bytes, latency: wire.latency + launch, rate_cap: None };
         Self { flows: flow.into(), basis: Basis::unjudged(Provenance::Roofline), slows: Vec::new() }
     }
 
     /// What of it takes time: where a share of communication is assumed to be hidden, latencies are shorter, rates
-    /// higher (see `run::rates`) and nothing is taken from computation; bytes stay.
+    /// higher (see `Fabric::rates_in_run`) and nothing is taken from computation; bytes stay.
     pub(super) fn exposed(mut self, overlap: Overlap) -> Self {
         let Overlap::Literal { .. } = overlap else { return self };
         for flow in self.flows.iter_mut() {
@@ -71,16 +71,16 @@ impl Lowering<'_> {
     /// The messages of one group of sends, in their order.
     pub(super) fn grouped(&mut self, src: GpuIdx, messages: &[Message]) -> Vec<Movement> {
         let cluster = &self.scenario.cluster;
-        if self.comm.of(&cluster.gpu(src).card.name).is_none() {
+        if self.fabric.calibrated(src).is_none() {
             let launch = self.launch(src);
-            let wires = &mut self.wires;
-            let ideal = |it: &Message| Movement::on_wires(wires.pair(src, it.dst), it.bytes, launch);
+            let fabric = &mut self.fabric;
+            let ideal = |it: &Message| Movement::on_wires(fabric.pair(src, it.dst), it.bytes, launch);
             return messages.iter().map(ideal).collect();
         }
         let sizes: Vec<u64> = messages.iter().map(|it| it.bytes.0).filter(|&bytes| bytes > 0).collect();
         if sizes.is_empty() {
             let bare =
-                |it: &Message| Movement::on_wires(self.wires.pair(src, it.dst), it.bytes, SimDuration::ZERO);
+                |it: &Message| Movement::on_wires(self.fabric.pair(src, it.dst), it.bytes, SimDuration::ZERO);
             return messages.iter().map(bare).collect();
         }
         let time = self.grouped_time(src, messages, &sizes);
@@ -91,7 +91,7 @@ impl Lowering<'_> {
         let protocol = grouped_protocol(mean);
         let n_sent = u32::try_from(sizes.len()).expect("fewer than 2^32 messages");
         let movement = |it: &Message| {
-            let wire = self.wires.pair(src, it.dst);
+            let wire = self.fabric.pair(src, it.dst);
             let stays = cluster.gpu(it.dst).node_idx == cluster.gpu(src).node_idx;
             // The model counts no flags on the way between nodes.
             let bytes = if stays { Bytes(protocol.on_wire(it.bytes.0)) } else { it.bytes };
@@ -115,7 +115,7 @@ impl Lowering<'_> {
         let far = messages.iter().find(leaves).map(|it| it.dst);
         let group = [src].into_iter().chain(far);
         let known = self.machines.entry((src, far));
-        let machine = *known.or_insert_with(|| machine_of(cluster, &group.collect::<Vec<_>>()));
+        let machine = *known.or_insert_with(|| self.fabric.machine_of(&group.collect::<Vec<_>>()));
         // Where only the NIC is used, the NIC alone says how fast it goes.
         let n = u32::try_from(inside).expect("few messages");
         let reach = if n == 0 { machine.nvlink } else { machine.reach(n + 1) };
@@ -126,28 +126,27 @@ impl Lowering<'_> {
             reach_share: reach / machine.nvlink,
             nic: machine.nic,
         };
-        let model = self.comm.of(&cluster.gpu(src).card.name).expect("a profile says how long sends take");
+        let model = self.fabric.calibrated(src).expect("a profile says how long sends take");
         grouped_sends_time(&model.params, model.version, &sends)
     }
 
     /// One message by itself.
     pub(super) fn single_send(&mut self, src: GpuIdx, message: Message) -> Movement {
         let cluster = &self.scenario.cluster;
-        let known = self.comm.of(&cluster.gpu(src).card.name);
-        let pairs = known.and_then(|model| Some((model, model.pairs?)));
+        let pairs = self.fabric.calibrated(src).and_then(|model| model.pairs);
         // A replayed graph, or a host that is modelled by itself, hides the way from the host's call to the kernel, which is most of what pairs were measured to take.
-        let (Some((model, pairs)), Launch::Eager) = (pairs, self.scenario.device_launch()) else {
+        let (Some(pairs), Launch::Eager) = (pairs, self.scenario.device_launch()) else {
             return self.grouped(src, &[message]).remove(0);
         };
-        let wire = self.wires.pair(src, message.dst);
+        let wire = self.fabric.pair(src, message.dst);
         let crosses = cluster.gpu(src).node_idx != cluster.gpu(message.dst).node_idx;
         let scope = if crosses { Scope::InterNode } else { Scope::IntraNode };
         let work = PairsWork { scope, bytes_per_pair: message.bytes.0, n_pairs: 1 };
-        let machine = machine_of(cluster, &[src, message.dst]);
+        let machine = self.fabric.machine_of(&[src, message.dst]);
         let time = pairs_time(&pairs, &work, &machine);
         let timing = Timing::from_us(time.total_us(), time.transfer_us);
         let flow = Flow { path: wire.path, bytes: message.bytes, latency: SimDuration::ZERO, rate_cap: None };
-        let is_covered = model.covers_pairs(&work, &machine);
+        let is_covered = self.fabric.calibrated(src).is_some_and(|model| model.covers_pairs(&work, &machine));
         let blocks = n_channels(message.bytes.0 as f64);
         Movement {
             flows: timed(flow, timing, Grain::Coarse).into(),

@@ -1,14 +1,12 @@
 //! Steady time per token from a handful of block times, nothing contending, nothing random, nothing cut into chunks.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use masim_engine::Flow;
 use masim_units::{Bytes, SimDuration};
 
 use super::expected::group_loads;
-use crate::fabric::comm::{CommModel, capacities};
-use crate::fabric::wires::Wires;
+use crate::fabric::Fabric;
 use crate::inputs::topology::GpuIdx;
 use crate::plan::{PipelinePlan, Plan, RoutedPlan};
 use crate::running::collective::{CollectiveKind, Collectives, Quantised};
@@ -21,7 +19,7 @@ pub struct ClosedForm<'a> {
     scenario: &'a Scenario,
     cost: &'a dyn CostModel,
     ops: LayerOps<'a>,
-    wires: Wires<'a>,
+    fabric: Fabric<'a>,
     collectives: Collectives,
     batch: u32,
     /// Mean over the sequences.
@@ -49,13 +47,12 @@ impl<'a> ClosedForm<'a> {
     /// Prepares to estimate plans of `scenario`; `mean_context` is that of its sequences.
     pub fn new(scenario: &'a Scenario, cost: &'a dyn CostModel, mean_context: f64) -> Self {
         let batch = scenario.workload.batch();
-        let comm = Arc::new(CommModel::of_profiles(&scenario.profiles));
         Self {
             scenario,
             cost,
             ops: LayerOps::new(&scenario.model),
-            wires: Wires::with_capacities(&scenario.cluster, capacities(&scenario.cluster, &comm)),
-            collectives: Collectives::new(comm, scenario.collectives, scenario.device_launch()),
+            fabric: Fabric::of_scenario(scenario),
+            collectives: Collectives::new(scenario.collectives, scenario.device_launch()),
             batch,
             context: mean_context,
         }
@@ -281,13 +278,13 @@ impl<'a> ClosedForm<'a> {
                     Leg::Out => (owner, gpu),
                     Leg::Back => (gpu, owner),
                 };
-                let wire = self.wires.pair(src, dst);
+                let wire = self.fabric.pair(src, dst);
                 let latency = wire.latency + self.cost.launch(&self.scenario.cluster.gpu(src).card);
                 let bytes = Bytes(rounded(bytes * shares[group as usize]));
                 flows.push(Flow { path: wire.path, bytes, latency, rate_cap: None });
             }
         }
-        self.scenario.overlap.exposed_of(self.wires.time_alone(&flows))
+        self.scenario.overlap.exposed_of(self.fabric.time_alone(&flows))
     }
 
     /// The head over a group; where the residual stream is sharded over it, its rows are gathered first.
@@ -422,7 +419,7 @@ impl<'a> ClosedForm<'a> {
             let exchange = self.collective(CollectiveKind::AllToAll, group, buffers.all);
             return sum([kernels, exchange, self.collective(CollectiveKind::AllGather, group, buffers.all)]);
         }
-        let time = self.collectives.choose(kind, group, bytes, &mut self.wires).time_with(launch);
+        let time = self.collectives.choose(kind, group, bytes, &mut self.fabric).time_with(launch);
         self.scenario.overlap.exposed_of(time)
     }
 }

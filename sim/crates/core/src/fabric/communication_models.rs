@@ -1,8 +1,4 @@
-//! How long communication takes: by wires alone, or as profiles of the cards say.
-
-mod machine;
-
-pub use machine::{capacities, machine_of};
+//! Models of communication, by the card that it starts on: fitted ones of profiles, or none.
 
 use std::collections::BTreeMap;
 

@@ -2,23 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use masim_units::Bandwidth;
-
-use super::CommModel;
+use super::rates::bottleneck;
 use crate::inputs::measurement::{Machine, ScaleUp};
-use crate::inputs::topology::{Cluster, GpuIdx, Link, VertexKind};
+use crate::inputs::topology::{Cluster, GpuIdx};
 
 /// Bytes per second in the unit of parameters.
 const PER_GB: f64 = 1e9;
 
 /// The machine that `group` runs on: the node of its first GPU, and the NICs that its GPUs use.
-pub fn machine_of(cluster: &Cluster, group: &[GpuIdx]) -> Machine {
+pub(super) fn machine_of(cluster: &Cluster, group: &[GpuIdx]) -> Machine {
     let home = cluster.gpu(group[0]).node_idx;
     let node: Vec<GpuIdx> = cluster.node(home).map(GpuIdx).collect();
     let card = &cluster.gpu(group[0]).card.name;
     let mut machine = Machine { n_gpus_per_node: count(node.len()), ..Machine::assumed(card) };
     let rate = |src, dst| {
-        let narrowest = cluster.bottleneck(cluster.route(src, dst));
+        let narrowest = bottleneck(cluster, cluster.route(src, dst));
         narrowest.map_or(0.0, |it| it.bytes_per_sec() as f64 / PER_GB)
     };
     if node.len() > 1 {
@@ -37,34 +35,6 @@ pub fn machine_of(cluster: &Cluster, group: &[GpuIdx]) -> Machine {
         machine.nic = rate(group[0], far);
     }
     machine
-}
-
-/// What each link carries: all of its bandwidth, but of a NIC only the share that was measured.
-pub fn capacities(cluster: &Cluster, comm: &CommModel) -> Vec<Bandwidth> {
-    let share_of = |link: &Link, at: usize| {
-        let (src, dst) = cluster.link_ends(masim_engine::LinkId(count(at)));
-        let kinds = [src, dst].map(|end| (cluster.vertex(end).kind, cluster.vertex(end).node_idx));
-        let node = match kinds {
-            [(VertexKind::Nic { .. }, node), (VertexKind::Fabric | VertexKind::Leaf, _)]
-            | [(VertexKind::Fabric | VertexKind::Leaf, _), (VertexKind::Nic { .. }, node)] => node,
-            _ => None,
-        };
-        let card = node.map(|node| &cluster.gpu(GpuIdx(cluster.node(node).start)).card.name);
-        let share = card.and_then(|card| comm.of(card)).map_or(1.0, super::Calibrated::nic_efficiency);
-        derated(link.bandwidth, share)
-    };
-    if *comm == CommModel::IDEAL {
-        return cluster.links.iter().map(|link| link.bandwidth).collect();
-    }
-    cluster.links.iter().enumerate().map(|(at, link)| share_of(link, at)).collect()
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a u64")]
-fn derated(bandwidth: Bandwidth, share: f64) -> Bandwidth {
-    if share >= 1.0 {
-        return bandwidth;
-    }
-    Bandwidth::new((bandwidth.bytes_per_sec() as f64 * share) as u64).unwrap_or(bandwidth)
 }
 
 fn count(n: usize) -> u32 {

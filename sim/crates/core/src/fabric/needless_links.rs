@@ -1,4 +1,4 @@
-//! Leaves out links that can never be the reason why a flow is slow.
+//! Paths without the links that can never be the reason why a flow is slow.
 //!
 //! A GPU, its PCIe switch and its NIC form a chain of equal links that the same flows cross: one of them
 //! says it all. The rates stay exactly the same, and the fewer links are found much faster.
@@ -12,7 +12,7 @@ use masim_units::Bandwidth;
 /// least as often, and the other is no faster. Of links that cover each other the first stays.
 ///
 /// Holds as long as links keep their speeds.
-pub fn essential(paths: &[Vec<Hop>], bandwidth: impl Fn(LinkId) -> Bandwidth) -> Vec<Vec<Hop>> {
+pub fn without_needless_links(paths: &[Vec<Hop>], bandwidth: impl Fn(LinkId) -> Bandwidth) -> Vec<Vec<Hop>> {
     let mut crossed_by = BTreeMap::<LinkId, Vec<usize>>::new();
     for (path, hops) in paths.iter().enumerate() {
         for hop in hops {
@@ -55,25 +55,25 @@ mod tests {
     fn a_chain_of_equal_links_is_one_link() {
         // Links 0, 1, 2 form a chain out of a GPU; 3 and 4 are as fast and carry less.
         let paths = [path(&[0, 1, 2, 3]), path(&[0, 1, 2, 4])];
-        assert_eq!(essential(&paths, equal), [path(&[0]), path(&[0])]);
+        assert_eq!(without_needless_links(&paths, equal), [path(&[0]), path(&[0])]);
     }
 
     #[test]
     fn a_narrower_link_stays_wherever_it_is() {
         let bandwidth = |link: LinkId| Bandwidth::from_gb_per_sec(if link.0 == 2 { 10 } else { 25 });
-        assert_eq!(essential(&[path(&[0, 1, 2])], bandwidth), [path(&[2])]);
+        assert_eq!(without_needless_links(&[path(&[0, 1, 2])], bandwidth), [path(&[2])]);
     }
 
     #[test]
     fn links_that_carry_different_flows_stay() {
         // Two senders to two receivers: each link carries a pair of flows that no other link carries.
         let paths = [path(&[0, 2]), path(&[0, 3]), path(&[1, 2]), path(&[1, 3])];
-        assert_eq!(essential(&paths, equal), paths);
+        assert_eq!(without_needless_links(&paths, equal), paths);
     }
 
     #[test]
     fn a_link_that_is_crossed_more_often_covers_the_other() {
         let twice = vec![Hop { link: LinkId(0), multiplicity: 1 }, Hop { link: LinkId(1), multiplicity: 2 }];
-        assert_eq!(essential(&[twice], equal), [vec![Hop { link: LinkId(1), multiplicity: 2 }]]);
+        assert_eq!(without_needless_links(&[twice], equal), [vec![Hop { link: LinkId(1), multiplicity: 2 }]]);
     }
 }
