@@ -65,9 +65,29 @@ impl<'a> Fabric<'a> {
         &self.rates
     }
 
-    /// The rate of each link in a run; more than it carries where a share of communication is assumed to be hidden.
+    /// The rate of each link in a run: that by which algorithms are chosen, or more where a share of communication is
+    /// assumed to be hidden.
     pub fn rates_in_run(&self) -> Vec<Bandwidth> {
+        self.rates.iter().map(|&rate| self.overlap.rate(rate)).collect()
+    }
+
+    /// The bandwidth of each link as the cluster states it, on the scale of [`Fabric::rates_in_run`]: the whole of which
+    /// reports give shares.
+    pub fn bandwidths_in_run(&self) -> Vec<Bandwidth> {
         nominal_rates(self.cluster).into_iter().map(|rate| self.overlap.rate(rate)).collect()
+    }
+
+    /// Checks that the links of an engine carry what algorithms were chosen by.
+    ///
+    /// # Panics
+    ///
+    /// When one of them carries something else.
+    pub fn assert_chosen_by(&self, links: &[Bandwidth]) {
+        assert_eq!(links.len(), self.rates.len(), "an engine has a rate for each link");
+        for ((engine, chosen), link) in links.iter().zip(&self.rates).zip(&self.cluster.links) {
+            let expected = self.overlap.rate(*chosen);
+            assert_eq!(*engine, expected, "the engine's `{}` carries what times alone count on", link.name);
+        }
     }
 
     /// The model of communication that starts on `gpu`; none where wires alone decide.
@@ -118,7 +138,6 @@ impl<'a> Fabric<'a> {
 
     /// The paths so far without links that never decide how fast a flow is.
     pub fn essential_paths(&self) -> Vec<Vec<Hop>> {
-        let rates = nominal_rates(self.cluster);
-        without_needless_links(self.paths(), |link| rates[link.0 as usize])
+        without_needless_links(self.paths(), |link| self.rates[link.0 as usize])
     }
 }

@@ -355,6 +355,7 @@ pub fn run_once(
 fn machine(scenario: &Scenario, lowering: &Lowering) -> (Resources, Vec<Vec<Hop>>) {
     let fabric = lowering.fabric();
     let links = fabric.rates_in_run();
+    fabric.assert_chosen_by(&links);
     let resources = Resources { n_streams: n_streams(scenario.cluster.n_gpus()), links };
     // Every step uses the paths of the first, and no link changes its speed during a run.
     (resources, fabric.essential_paths())

@@ -76,6 +76,7 @@ fn traffic(
     let fabric = lowering.fabric();
     Traffic {
         rates: fabric.rates_in_run(),
+        bandwidths: fabric.bandwidths_in_run(),
         paths: fabric.paths().to_vec(),
         steps: fabric.steps(),
         flows,
