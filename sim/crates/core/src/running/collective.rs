@@ -12,13 +12,14 @@ mod direct;
 mod hierarchy;
 mod kind;
 mod ring;
+mod sends;
 mod timed;
 mod tree;
 
 pub use choice::Collectives;
 pub use compressed::{Compressed, Quantised, compressed, quantised};
 pub use kind::{Algorithm, CollectiveKind};
-pub(crate) use timed::{Grain, Timing, timed};
+pub use sends::{FittedSend, Message, SendFlow, SendLaunch, grouped_sends, single_send};
 
 use masim_engine::Flow;
 use masim_units::{Bytes, SimDuration};

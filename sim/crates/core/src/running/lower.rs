@@ -23,14 +23,12 @@ mod wave;
 
 pub use step::{Activity, Part, Place, Step, TaskInfo};
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use masim_engine::{ShapeBuilder, StreamId};
 use masim_units::{Bytes, SimDuration};
 
 use crate::fabric::Fabric;
-use crate::inputs::measurement::Machine;
 use crate::inputs::topology::GpuIdx;
 use crate::plan::Plan;
 use crate::running::collective::{Collective, CollectiveKind, Collectives};
@@ -80,8 +78,6 @@ pub struct Lowering<'a> {
     ops: LayerOps<'a>,
     fabric: Fabric<'a>,
     collectives: Collectives,
-    /// The machine of sends from a GPU that leave its node for another, or do not.
-    machines: BTreeMap<(GpuIdx, Option<GpuIdx>), Machine>,
     /// Cached tokens of all sequences before the one at each position; one longer than the batch.
     cached_before: Vec<u64>,
     /// Cached tokens of each sequence.
@@ -112,7 +108,6 @@ impl<'a> Lowering<'a> {
             ops: LayerOps::new(&scenario.model),
             fabric: Fabric::of_scenario(scenario),
             collectives: Collectives::new(scenario.collectives, scenario.device_launch()),
-            machines: BTreeMap::new(),
             cached_before,
             contexts,
             shape: Some(ShapeBuilder::new()),
