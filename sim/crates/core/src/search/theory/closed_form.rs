@@ -1,15 +1,17 @@
 //! Steady time per token from a handful of block times, nothing contending, nothing random, nothing cut into chunks.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
-use masim_engine::Flow;
 use masim_units::{Bytes, SimDuration};
 
 use super::expected::group_loads;
 use crate::fabric::Fabric;
 use crate::inputs::topology::GpuIdx;
 use crate::plan::{PipelinePlan, Plan, RoutedPlan};
-use crate::running::collective::{CollectiveKind, Collectives, Quantised};
+use crate::running::collective::{
+    CollectiveKind, Collectives, Message, Quantised, SendLaunch, grouped_sends,
+};
 use crate::scenario::{Compression, Dispatch, Launch, Logits, Scenario, Workload};
 use crate::work::cost::{CostModel, TooLong};
 use crate::work::ops::{CANDIDATE_BYTES, GroupRows, LayerOps, Op};
@@ -262,7 +264,7 @@ impl<'a> ClosedForm<'a> {
         Ok((slowest, shares))
     }
 
-    /// All messages of one leg at once, alone on the wires; every owner sends or gets `bytes` for all its tokens.
+    /// All messages of one leg at once, as a run sends them, alone on the wires; every owner sends or gets `bytes` for all its tokens.
     fn m2n(
         &mut self,
         owners: &[GpuIdx],
@@ -271,18 +273,23 @@ impl<'a> ClosedForm<'a> {
         bytes: f64,
         leg: Leg,
     ) -> SimDuration {
-        let mut flows = Vec::with_capacity(owners.len() * plan.experts.groups.len());
+        let mut sent = BTreeMap::<GpuIdx, Vec<Message>>::new();
         for (group, gpu) in plan.experts.members() {
             for &owner in owners.iter().filter(|&&owner| owner != gpu) {
                 let (src, dst) = match leg {
                     Leg::Out => (owner, gpu),
                     Leg::Back => (gpu, owner),
                 };
-                let wire = self.fabric.pair(src, dst);
-                let latency = wire.latency + self.cost.launch(&self.scenario.cluster.gpu(src).card);
                 let bytes = Bytes(rounded(bytes * shares[group as usize]));
-                flows.push(Flow { path: wire.path, bytes, latency, rate_cap: None });
+                sent.entry(src).or_default().push(Message { dst, bytes });
             }
+        }
+        let mut flows = Vec::new();
+        for (src, messages) in sent {
+            let ideal = self.cost.launch(&self.scenario.cluster.gpu(src).card);
+            let launch = SendLaunch { ideal, kind: self.scenario.device_launch() };
+            let group = grouped_sends(&mut self.fabric, src, &messages, launch);
+            flows.extend(group.into_iter().map(|sent| sent.flow));
         }
         self.scenario.overlap.exposed_of(self.fabric.time_alone(&flows))
     }
