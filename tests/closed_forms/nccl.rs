@@ -8,6 +8,7 @@ use masim_core::inputs::measurement::CollectiveWork;
 use masim_core::inputs::profile::ProfileFile;
 use masim_core::inputs::text::SourceText;
 use masim_core::inputs::topology::GpuIdx;
+use masim_core::inputs::topology::{Cluster, read_cluster};
 use masim_core::judging::survey::{Question, survey};
 use masim_core::judging::sweep::{network_of, simulate};
 use masim_core::running::collective::{Algorithm, Collective, CollectiveKind, Collectives};
@@ -19,7 +20,7 @@ use masim_core::timing::nccl_model::collective_time;
 use masim_core::timing::provenance::Provenance;
 use masim_core::work::routing::RoutingPool;
 use masim_engine::{Graph, Resources, ShapeBuilder, Work, run_graph};
-use masim_tests::decode;
+use masim_tests::{Shipped, decode};
 use masim_units::{Bytes, SimDuration, SimTime};
 
 const CARD: &str = "a100-sxm4-80gb";
@@ -317,4 +318,62 @@ fn a_nic_carries_its_fitted_share_wherever_it_is_asked_for() {
     assert!(name.contains("nic"), "{name}");
     let reached = bytes.0 as f64 / answers[0].time.as_secs() / 25e9;
     assert!(0.75 < reached && reached <= 0.84, "{reached}");
+}
+
+/// Four GPUs in two `NVLink` pairs, and a PCIe switch of `pcie` that joins the pairs.
+fn two_pairs(pcie: &str) -> Arc<Cluster> {
+    let gpu = |idx: u32| format!("  - {{ name: g{idx}, gpu: a100-sxm4-80gb, node: 0 }}\n");
+    let link = |src: &str, dst: &str, rate: &str| {
+        format!(
+            "  - {{ src: {src}, dst: {dst}, bandwidth: {rate}, latency: 0.5 us, duplex: true, source: x }}\n"
+        )
+    };
+    let gpus: String = (0..4).map(gpu).collect();
+    let pairs = link("g0", "g1", "300 GB/s") + &link("g2", "g3", "300 GB/s");
+    let to_switch: String = (0..4).map(|idx| link(&format!("g{idx}"), "c", pcie)).collect();
+    let text = format!(
+        "name: two-pairs\nnodes:\n{gpus}  - {{ name: c, node: 0 }}\nlinks:\n{pairs}{to_switch}assumed: [links]\n"
+    );
+    let source = SourceText { path: "topologies/two-pairs.yaml".to_owned(), text };
+    read_cluster(&source, &Shipped::default()).unwrap()
+}
+
+/// A pair on an `NVLink` bridge is as fast as its bridge, whatever joins it to the others: 2 x 1/2 GiB at 244 GB/s, the rate of Simple, in
+/// 4.40 ms and some start, and the same with another PCIe. Three GPUs go by PCIe: 2 x 2/3 GiB at 25 GB/s, 57.3 ms. No such machine was
+/// fitted.
+#[test]
+fn a_group_is_timed_by_its_own_paths() {
+    let time = |pcie, group: &[u32]| {
+        let cluster = two_pairs(pcie);
+        let group: Vec<GpuIdx> = group.iter().copied().map(GpuIdx).collect();
+        let mut fabric = Fabric::profiled(&cluster, comm());
+        let mut collectives = Collectives::new(CollectiveRules::AUTO, Launch::Eager);
+        let found = collectives.choose(CollectiveKind::AllReduce, &group, Bytes(1 << 30), &mut fabric);
+        assert!(!found.nccl.unwrap().is_covered, "{group:?}");
+        found.time_alone.as_us()
+    };
+    let pair = time("25 GB/s", &[0, 1]);
+    let alone = f64::from(1 << 30) / 244e3;
+    assert!(alone < pair && pair < 1.1 * alone, "{pair}");
+    assert_eq!(pair.to_bits(), time("300 GB/s", &[0, 1]).to_bits());
+    let three = time("25 GB/s", &[0, 1, 2]);
+    let by_pcie = 4.0 / 3.0 * f64::from(1 << 30) / 25e3;
+    assert!(by_pcie < three && three < 1.1 * by_pcie, "{three}");
+    // Sends, too, take the rate of the path that they take.
+    let cluster = two_pairs("25 GB/s");
+    let mut fabric = Fabric::profiled(&cluster, comm());
+    let reach = |fabric: &mut Fabric, dst| fabric.machine_of_sends(GpuIdx(0), &[GpuIdx(dst)]).reach(2);
+    assert_eq!([1, 2].map(|dst| reach(&mut fabric, dst)), [300.0, 25.0]);
+}
+
+/// TP2 within the pairs: no byte crosses PCIe, so that PCIe does not matter.
+#[test]
+fn pairs_in_a_scenario_do_not_see_other_links() {
+    let time = |pcie| {
+        let pairs = ("strategy", "{ kind: tp_pp, tp: 2, pp: 1, dp: 2, n_in_flight: 1 }");
+        let scenario = decode(&[pairs, ("cluster", "a100-1x8"), ("workload.batch", "256")]);
+        let scenario = profiled(Scenario { cluster: two_pairs(pcie), ..scenario });
+        simulate(&scenario, &RoutingPool::default()).unwrap().1.tpot
+    };
+    assert_eq!(time("25 GB/s"), time("300 GB/s"));
 }

@@ -13,6 +13,7 @@ pub use needless_links::without_needless_links;
 pub use paths::FabricPath;
 pub use rates::{bottleneck, nominal_rates};
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use masim_engine::{Flow, Hop, LinkId};
@@ -34,6 +35,8 @@ pub struct Fabric<'a> {
     /// The rate of each link by which times alone are worked out.
     rates: Vec<Bandwidth>,
     paths: Paths,
+    /// Machines of sends, by sender and receivers.
+    senders: BTreeMap<GpuIdx, BTreeMap<Vec<GpuIdx>, Machine>>,
 }
 
 impl<'a> Fabric<'a> {
@@ -47,7 +50,14 @@ impl<'a> Fabric<'a> {
     pub fn profiled(cluster: &'a Cluster, models: CommModel) -> Self {
         let rates = rates::fitted_rates(cluster, &models);
         let paths = Paths::new(cluster);
-        Self { cluster, models: Arc::new(models), overlap: Overlap::None, rates, paths }
+        Self {
+            cluster,
+            models: Arc::new(models),
+            overlap: Overlap::None,
+            rates,
+            paths,
+            senders: BTreeMap::new(),
+        }
     }
 
     /// The fabric of a cluster whose links carry all of their bandwidth.
@@ -95,7 +105,16 @@ impl<'a> Fabric<'a> {
         self.models.of(&self.cluster.gpu(gpu).card.name)
     }
 
-    /// The machine that models of communication see of `group`.
+    /// The machine that models of communication see of sends of `src` to `dsts`: the paths that these take.
+    pub fn machine_of_sends(&mut self, src: GpuIdx, dsts: &[GpuIdx]) -> Machine {
+        let of_src = self.senders.entry(src).or_default();
+        if let Some(known) = of_src.get(dsts) {
+            return *known;
+        }
+        *of_src.entry(dsts.to_vec()).or_insert_with(|| machine::machine_of_sends(self.cluster, src, dsts))
+    }
+
+    /// The machine that models of communication see of `group`: the paths between its members.
     pub fn machine_of(&self, group: &[GpuIdx]) -> Machine {
         machine::machine_of(self.cluster, group)
     }

@@ -88,9 +88,15 @@ impl Machine {
 ///
 /// NVIDIA datasheets: V100 6 links of 25 GB/s, A100 12 of 25, H100 18 of 25. Other cards count as an A100.
 pub(super) fn nvlink_of(gpu: &str) -> f64 {
+    known_nvlink_of(gpu).unwrap_or(300.0)
+}
+
+/// The same, for the cards of which it is known.
+pub fn known_nvlink_of(gpu: &str) -> Option<f64> {
     match gpu.split('-').next() {
-        Some("v100") => 150.0,
-        Some("h100" | "h200") => 450.0,
-        _ => 300.0,
+        Some("v100") => Some(150.0),
+        Some("a100") => Some(300.0),
+        Some("h100" | "h200") => Some(450.0),
+        _ => None,
     }
 }

@@ -98,7 +98,7 @@ pub fn single_send(fabric: &mut Fabric, src: GpuIdx, message: Message, launch: S
     let crosses = cluster.gpu(src).node_idx != cluster.gpu(message.dst).node_idx;
     let scope = if crosses { Scope::InterNode } else { Scope::IntraNode };
     let work = PairsWork { scope, bytes_per_pair: message.bytes.0, n_pairs: 1 };
-    let machine = fabric.machine_of(&[src, message.dst]);
+    let machine = fabric.machine_of_sends(src, &[message.dst]);
     let time = pairs_time(&pairs, &work, &machine);
     let timing = Timing::from_us(time.total_us(), time.transfer_us);
     let path = fabric.pair(src, message.dst).path;
@@ -125,8 +125,8 @@ fn grouped_time(fabric: &mut Fabric, src: GpuIdx, messages: &[Message], sizes: &
     let leaves = |it: &&Message| cluster.gpu(it.dst).node_idx != home;
     let leaving: u64 = messages.iter().filter(leaves).map(|it| it.bytes.0).sum();
     let inside = messages.iter().filter(|it| !leaves(it) && it.bytes.0 > 0).count();
-    let far = messages.iter().find(leaves).map(|it| it.dst);
-    let machine = fabric.machine_of(&[src].into_iter().chain(far).collect::<Vec<_>>());
+    let dsts: Vec<GpuIdx> = messages.iter().map(|it| it.dst).collect();
+    let machine = fabric.machine_of_sends(src, &dsts);
     // Where only the NIC is used, the NIC alone says how fast it goes.
     let n = u32::try_from(inside).expect("few messages");
     let reach = if n == 0 { machine.nvlink } else { machine.reach(n + 1) };
