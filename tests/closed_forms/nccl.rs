@@ -373,7 +373,74 @@ fn pairs_in_a_scenario_do_not_see_other_links() {
         let pairs = ("strategy", "{ kind: tp_pp, tp: 2, pp: 1, dp: 2, n_in_flight: 1 }");
         let scenario = decode(&[pairs, ("cluster", "a100-1x8"), ("workload.batch", "256")]);
         let scenario = profiled(Scenario { cluster: two_pairs(pcie), ..scenario });
-        simulate(&scenario, &RoutingPool::default()).unwrap().1.tpot
+        simulate(&scenario, &RoutingPool::default()).unwrap().1.period_us
     };
-    assert_eq!(time("25 GB/s"), time("300 GB/s"));
+    assert_eq!(time("25 GB/s").to_bits(), time("300 GB/s").to_bits());
+}
+
+/// 16 GPUs behind two switches. A hop between nodes crosses two links of the fabric and four of PCIe, one inside a node two of
+/// NVLink. Between nodes a ring of 16 has 2 (2 - 1) of its 30 serial hops, a gather 1 of 15, two trees a way up and a way down; messages of an
+/// all-to-all go at the same time.
+#[test]
+fn another_latency_moves_a_fitted_time_on_every_serial_hop() {
+    let (reduce, gather, all) =
+        (CollectiveKind::AllReduce, CollectiveKind::AllGather, CollectiveKind::AllToAll);
+    let ways = [
+        (reduce, Algorithm::Ring, 16, (28.0, 2.0)),
+        (reduce, Algorithm::Tree, 16, (14.0, 2.0)),
+        (gather, Algorithm::Ring, 16, (14.0, 1.0)),
+        (all, Algorithm::Direct, 16, (0.0, 1.0)),
+        (reduce, Algorithm::Ring, 8, (14.0, 0.0)),
+        (all, Algorithm::Direct, 8, (1.0, 0.0)),
+    ];
+    // Microseconds that a hop inside and one between nodes take longer.
+    let machines = [
+        ("cluster.scale_out.latency", "20 us", (0.0, 38.0)),
+        ("cluster.host.latency", "1.5 us", (0.0, 4.0)),
+        ("cluster.scale_up.latency", "1.5 us", (2.0, 0.0)),
+    ];
+    let time = |changes: &[(&str, &str)], (kind, algorithm, n), bytes| {
+        let scenario = decode(&[&[("cluster", "a100-2x8")], changes].concat());
+        let mut fabric = Fabric::profiled(&scenario.cluster, comm());
+        let collectives = Collectives::new(CollectiveRules::AUTO, Launch::Eager);
+        let found = collectives.by(kind, Some(algorithm), &gpus(0..n), Bytes(bytes), &mut fabric).unwrap();
+        (found.time_alone.as_us(), found.nccl.unwrap().is_covered)
+    };
+    for (kind, algorithm, n, (inside, between)) in ways {
+        for bytes in [4096, 1 << 20, 1 << 28] {
+            let fitted = time(&[], (kind, algorithm, n), bytes).0;
+            for (key, latency, (hop, net)) in machines {
+                let (found, is_covered) = time(&[(key, latency)], (kind, algorithm, n), bytes);
+                let expected = fitted + inside * hop + between * net;
+                assert!(
+                    (found - expected).abs() < 1e-3,
+                    "{kind:?} {algorithm:?} {n} {key}: {found} {expected}"
+                );
+                // No row was fitted on such links; those of another network do not matter.
+                assert!(!(is_covered && found > fitted + 1e-3), "{kind:?} {n} {key}");
+            }
+        }
+    }
+}
+
+/// Steps of one micro-batch on 16 GPUs get longer by two legs of 38 us in each of 4 layers, or by 8 all-reduces of two hops and a gather of
+/// scores of one; and the closed form, by which `auto` ranks, with them.
+#[test]
+fn runs_and_closed_forms_see_the_same_latencies() {
+    let both = |strategy, changes: &[(&str, &str)]| {
+        let strategy = [("strategy", strategy), ("cluster", "a100-2x8"), ("workload.batch", "64")];
+        let scenario = profiled(decode(&[&strategy, changes].concat()));
+        let (found, metrics) = simulate(&scenario, &RoutingPool::default()).unwrap();
+        (metrics.period_us, found.closed_form_us)
+    };
+    let strategies = [
+        ("{ kind: dp_ep, dp: 16, tp: 1, ep: 16, n_micro_batches: 1 }", 4.0 * 2.0 * 38.0),
+        ("{ kind: tp_pp, tp: 16, pp: 1, dp: 1, n_in_flight: 1 }", 8.0 * 2.0 * 38.0 + 38.0),
+    ];
+    for (strategy, expected) in strategies {
+        let (run, form) = both(strategy, &[]);
+        let (slow_run, slow_form) = both(strategy, &[("cluster.scale_out.latency", "20 us")]);
+        assert!((slow_run - run - expected).abs() < 1.0, "{strategy}: {}", slow_run - run);
+        assert!((slow_form - form - expected).abs() < 1.0, "{strategy}: {}", slow_form - form);
+    }
 }

@@ -4,6 +4,7 @@
 //! [`Fabric`], so that an algorithm is chosen by the rates that its flows then meet.
 
 pub mod communication_models;
+mod latencies;
 mod machine;
 mod needless_links;
 mod paths;

@@ -13,6 +13,9 @@ use crate::timing::nccl_model::{NcclParams, NcclVersion, PairsParams};
 /// How far a rate may be from the datasheet's for a machine to count as one that was fitted.
 const LIKE_FITTED: f64 = 0.01;
 
+/// How far the latency of a hop may be from that of the fitted machine, in microseconds.
+const LATENCY_LIKE_FITTED_US: f64 = 0.001;
+
 /// What is known of communication, by the card that it starts on; empty where wires alone decide.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CommModel {
@@ -84,10 +87,12 @@ impl Calibrated {
     }
 
     /// Whether a machine is of the kind that was fitted: all so far had switches that give a GPU all of its links. GPUs that reach
-    /// one another by PCIe, or over fewer or faster links, are no such machine.
+    /// one another by PCIe, or over fewer or faster links, or with other latencies, are no such machine.
     fn is_fitted_machine(&self, machine: &Machine) -> bool {
         let is_alike = |nvlink: f64| (machine.nvlink / nvlink - 1.0).abs() <= LIKE_FITTED;
-        machine.scale_up == ScaleUp::Switch && self.nvlink.is_none_or(is_alike)
+        let (hop, net) = (machine.hop_excess_us, machine.net_excess_us);
+        let has_latencies = hop.abs().max(net.abs()) <= LATENCY_LIKE_FITTED_US;
+        has_latencies && machine.scale_up == ScaleUp::Switch && self.nvlink.is_none_or(is_alike)
     }
 
     /// The share of the rate of NICs that any kind of communication reaches.

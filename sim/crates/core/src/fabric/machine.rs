@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::latencies::excess_us;
 use super::rates::bottleneck;
 use crate::inputs::measurement::{Machine, ScaleUp};
 use crate::inputs::topology::{Cluster, GpuIdx};
@@ -68,6 +69,8 @@ fn machine(cluster: &Cluster, group: &[GpuIdx], inside: &[Pair], across: &[Pair]
     }
     machine.n_nics_per_node = rails.values().map(|rails| count(rails.len())).max().unwrap_or(1);
     machine.nic = narrowest(cluster, across).unwrap_or(machine.nic);
+    machine.hop_excess_us = longest_excess_us(cluster, inside);
+    machine.net_excess_us = longest_excess_us(cluster, across);
     machine
 }
 
@@ -80,6 +83,12 @@ fn pairs(members: &[GpuIdx]) -> impl Iterator<Item = Pair> {
 /// Whether one link joins the two.
 fn is_direct(cluster: &Cluster, (src, dst): Pair) -> bool {
     cluster.route(src, dst).links.len() == 1
+}
+
+/// The most by which a hop over one of some paths takes longer than the one that was fitted; 0 where there is none.
+fn longest_excess_us(cluster: &Cluster, pairs: &[Pair]) -> f64 {
+    let excess = pairs.iter().map(|&(src, dst)| excess_us(cluster, src, dst));
+    excess.reduce(f64::max).unwrap_or(0.0)
 }
 
 /// GB/s of the slowest of some paths; none where there is none.

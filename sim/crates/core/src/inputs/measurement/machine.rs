@@ -32,6 +32,10 @@ pub struct Machine {
     pub n_nics_per_node: u32,
     /// One NIC.
     pub nic: f64,
+    /// Microseconds by which a hop inside a node takes longer than on the machine that was fitted; below 0 where it takes shorter.
+    pub hop_excess_us: f64,
+    /// The same for a hop between nodes.
+    pub net_excess_us: f64,
 }
 
 impl Machine {
@@ -43,6 +47,8 @@ impl Machine {
             nvlink: nvlink_of(gpu),
             n_nics_per_node: 8,
             nic: 25.0,
+            hop_excess_us: 0.0,
+            net_excess_us: 0.0,
         }
     }
 
@@ -62,7 +68,9 @@ impl Machine {
             .scale_out
             .as_ref()
             .map_or((1, f64::INFINITY), |out| (out.n_nics_per_node, rate(out.bandwidth)));
-        Some(Self { n_gpus_per_node, scale_up, nvlink, n_nics_per_node, nic })
+        // What is measured on a machine has its latencies.
+        let (hop_excess_us, net_excess_us) = (0.0, 0.0);
+        Some(Self { n_gpus_per_node, scale_up, nvlink, n_nics_per_node, nic, hop_excess_us, net_excess_us })
     }
 
     /// The rate at which one of `n` GPUs of a node can reach the others.

@@ -130,8 +130,14 @@ fn grouped_time(fabric: &mut Fabric, src: GpuIdx, messages: &[Message], sizes: &
     // Where only the NIC is used, the NIC alone says how fast it goes.
     let n = u32::try_from(inside).expect("few messages");
     let reach = if n == 0 { machine.nvlink } else { machine.reach(n + 1) };
-    let sends =
-        GroupedSends { bytes: sizes, leaving, reach, reach_share: reach / machine.nvlink, nic: machine.nic };
+    let sends = GroupedSends {
+        bytes: sizes,
+        leaving,
+        reach,
+        reach_share: reach / machine.nvlink,
+        nic: machine.nic,
+        excess_us: if leaving == 0 { machine.hop_excess_us } else { machine.net_excess_us },
+    };
     let model = fabric.calibrated(src).expect("a profile says how long sends take");
     grouped_sends_time(&model.params, model.version, &sends)
 }
