@@ -434,7 +434,7 @@ fn runs_and_closed_forms_see_the_same_latencies() {
         (metrics.period_us, found.closed_form_us)
     };
     let strategies = [
-        ("{ kind: dp_ep, dp: 16, tp: 1, ep: 16, n_micro_batches: 1 }", 4.0 * 2.0 * 38.0),
+        ("{ kind: dp_ep, dp: 16, tp: 1, ep: 16, n_overlapped: 1 }", 4.0 * 2.0 * 38.0),
         ("{ kind: tp_pp, tp: 16, pp: 1, dp: 1, n_in_flight: 1 }", 8.0 * 2.0 * 38.0 + 38.0),
     ];
     for (strategy, expected) in strategies {

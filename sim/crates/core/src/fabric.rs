@@ -14,7 +14,7 @@ pub use needless_links::without_needless_links;
 pub use paths::FabricPath;
 pub use rates::{bottleneck, nominal_rates};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use masim_engine::{Flow, Hop, LinkId};
@@ -156,8 +156,9 @@ impl<'a> Fabric<'a> {
         self.paths.busiest(flows, &self.rates)
     }
 
-    /// The paths so far without links that never decide how fast a flow is.
-    pub fn essential_paths(&self) -> Vec<Vec<Hop>> {
-        without_needless_links(self.paths(), |link| self.rates[link.0 as usize])
+    /// The paths so far without links that never decide how fast a flow is, while all keep their speeds but those that are
+    /// `touchable`.
+    pub fn essential_paths(&self, touchable: &BTreeSet<LinkId>) -> Vec<Vec<Hop>> {
+        without_needless_links(self.paths(), |link| self.rates[link.0 as usize], touchable)
     }
 }

@@ -3,15 +3,18 @@
 //! Steps are submitted ahead of time, so that the pipeline never drains between them. A step's time is
 //! measured where its last micro-batch has its token.
 
+mod stalled;
 pub mod steady;
 
+pub use stalled::Stalled;
 pub use steady::{Steady, Window};
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use masim_engine::{
-    Engine, EngineError, Graph, GraphId, Hop, Limits, Pause, Resources, Shape, Span, TaskId, TaskRef, Trace,
-    Work, run_graph,
+    Engine, EngineError, Graph, GraphId, Hop, Limits, LinkId, Pause, Resource, Resources, Shape, Span, Speed,
+    TaskId, TaskRef, Trace, Work, run_graph,
 };
 use masim_units::{SimDuration, SimTime};
 
@@ -34,6 +37,9 @@ pub enum RunError {
     /// The engine gave up.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// Nothing moves any more.
+    #[error("{0}")]
+    Stalled(Box<Stalled>),
 }
 
 /// One step that has run.
@@ -154,6 +160,10 @@ pub struct Watch<'a> {
     first_works: Arc<Vec<Work>>,
     steps: Vec<Lowered>,
     traces: Vec<Option<Trace>>,
+    /// Links that may change their speeds.
+    touchable: BTreeSet<LinkId>,
+    /// Links that have been stopped.
+    stopped: BTreeSet<LinkId>,
 }
 
 /// The measured steps of a run, and how they were settled.
@@ -191,7 +201,7 @@ pub fn run_plan(
 }
 
 impl<'a> Watch<'a> {
-    /// Lowers and submits the first step.
+    /// Lowers and submits the first step of a run in which links keep their speeds.
     ///
     /// # Errors
     ///
@@ -202,10 +212,25 @@ impl<'a> Watch<'a> {
         routing: &'a RoutingSource,
         cost: &'a dyn CostModel,
     ) -> Result<Self, RunError> {
+        Self::begin_touching(scenario, plan, routing, cost, BTreeSet::new())
+    }
+
+    /// Lowers and submits the first step of a run in which `touchable` links may change their speeds.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`] when simulated time cannot hold a task.
+    pub fn begin_touching(
+        scenario: &'a Scenario,
+        plan: &'a Plan,
+        routing: &'a RoutingSource,
+        cost: &'a dyn CostModel,
+        touchable: BTreeSet<LinkId>,
+    ) -> Result<Self, RunError> {
         let mut lowering = Lowering::new(scenario, plan, cost);
         let Step { shape, works, infos, parts, carries, done, .. } = lowering.step(&routing.step(0))?;
         let shape = shape.expect("the first step has the shape").build().expect("lowering makes no cycle");
-        let (resources, paths) = machine(scenario, &lowering);
+        let (resources, paths) = machine(scenario, &lowering, &touchable);
         let works = Arc::new(works);
         let mut engine = Engine::new(resources.clone(), Limits::NONE);
         for path in &paths {
@@ -225,11 +250,32 @@ impl<'a> Watch<'a> {
             first_works: works,
             steps: Vec::new(),
             traces: Vec::new(),
+            touchable,
+            stopped: BTreeSet::new(),
         };
         let first = Lowered::drawn(0, watch.first.clone(), watch.variation.as_ref());
         watch.first_works = Arc::clone(&first.1);
         watch.submit(first)?;
         Ok(watch)
+    }
+
+    /// Sets the speed of a link from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`] when simulated time cannot hold what slows down.
+    ///
+    /// # Panics
+    ///
+    /// When the run was not told that the link may change its speed: then it may be left out of its paths.
+    pub fn set_link_speed(&mut self, link: LinkId, speed: Speed) -> Result<(), RunError> {
+        assert!(self.touchable.contains(&link), "link {} was said to keep its speed", link.0);
+        if speed == Speed::ZERO {
+            self.stopped.insert(link);
+        } else {
+            self.stopped.remove(&link);
+        }
+        Ok(self.engine.set_speed(Resource::Link(link), speed)?)
     }
 
     /// Lets steps pass until their pace is known.
@@ -281,10 +327,18 @@ impl<'a> Watch<'a> {
                 Pause::Finished { graph, trace } => {
                     self.traces[usize::try_from(graph.0).expect("few graphs")] = Some(trace);
                 }
-                Pause::Reached | Pause::Stalled { .. } => unreachable!("links and streams never stop here"),
+                Pause::Stalled { waiting } => return Err(self.stalled(&waiting)),
+                Pause::Reached => unreachable!("a step is under way"),
             }
         }
         Ok(())
+    }
+
+    fn stalled(&self, waiting: &[TaskRef]) -> RunError {
+        let (Lowered { infos, .. }, works) = &self.first;
+        let what = (infos.as_slice(), works.as_slice(), self.paths.as_slice());
+        let cluster = self.lowering.fabric().cluster();
+        RunError::Stalled(Box::new(Stalled::of(waiting, what, &self.stopped, cluster)))
     }
 
     fn submit_next(&mut self) -> Result<(), RunError> {
@@ -340,7 +394,7 @@ pub fn run_once(
     let mut lowering = Lowering::new(scenario, plan, cost);
     let Step { shape, works, infos, parts, done, .. } = lowering.step(&routing.step(0))?;
     let shape = shape.expect("the first step has the shape").build().expect("lowering makes no cycle");
-    let (resources, paths) = machine(scenario, &lowering);
+    let (resources, paths) = machine(scenario, &lowering, &BTreeSet::new());
     let shape = Arc::new(shape);
     let lowered = Lowered { infos: Arc::new(infos), parts: Arc::new(parts) };
     let (lowered, works) = Lowered::drawn(0, (lowered, Arc::new(works)), Variation::of(scenario).as_ref());
@@ -352,13 +406,17 @@ pub fn run_once(
 }
 
 /// The streams and links of the cluster, and the paths that the first step uses.
-fn machine(scenario: &Scenario, lowering: &Lowering) -> (Resources, Vec<Vec<Hop>>) {
+fn machine(
+    scenario: &Scenario,
+    lowering: &Lowering,
+    touchable: &BTreeSet<LinkId>,
+) -> (Resources, Vec<Vec<Hop>>) {
     let fabric = lowering.fabric();
     let links = fabric.rates_in_run();
     fabric.assert_chosen_by(&links);
     let resources = Resources { n_streams: n_streams(scenario.cluster.n_gpus()), links };
-    // Every step uses the paths of the first, and no link changes its speed during a run.
-    (resources, fabric.essential_paths())
+    // Every step uses the paths of the first.
+    (resources, fabric.essential_paths(touchable))
 }
 
 /// When the last of `done` ended.

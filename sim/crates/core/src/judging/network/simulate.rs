@@ -1,6 +1,6 @@
 //! Runs a case through the engine's network.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use masim_engine::{Hop, LinkId};
 use masim_units::{SimDuration, SimTime};
@@ -40,7 +40,7 @@ pub fn simulate_noting(case: &Case, notes: Notes) -> Result<Replay, FlowBeyondTi
     drop(known);
     if let Notes::Ends(_) = notes {
         // Rates stay the same without links that others cover, and are found faster.
-        paths = without_needless_links(&paths, |link| case.links[link.0 as usize]);
+        paths = without_needless_links(&paths, |link| case.links[link.0 as usize], &BTreeSet::new());
     }
     replay(&case.links, &paths, &flows, notes)
 }
