@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use masim_core::fabric::{Fabric, bottleneck};
 use masim_core::inputs::topology::GpuIdx;
+use masim_core::program::Activity;
 use masim_core::running::collective::{
     Algorithm, Collective, CollectiveKind, Collectives, collective, compressed,
 };
-use masim_core::running::lower::Activity;
 use masim_core::running::run::run_plan;
 use masim_core::scenario::{CollectiveRules, Launch, Scenario};
 use masim_core::work::cost::cost_of;

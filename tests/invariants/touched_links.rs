@@ -6,9 +6,9 @@ use masim_core::fabric::Fabric;
 use masim_core::inputs::topology::{Cluster, GpuIdx};
 use masim_core::running::run::{RunError, Watch};
 use masim_core::scenario::Choice;
+use masim_core::search::candidates;
 use masim_core::work::cost::cost_of;
 use masim_engine::{Hop, LinkId, Network, PathId, Speed};
-use masim_core::search::candidates;
 use masim_tests::{Shipped, decode, routing};
 use masim_units::{Bytes, SimTime};
 

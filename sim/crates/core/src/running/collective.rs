@@ -16,9 +16,10 @@ mod sends;
 mod timed;
 mod tree;
 
+pub use crate::work::collectives::CollectiveKind;
 pub use choice::Collectives;
-pub use compressed::{Compressed, Quantised, compressed, quantised};
-pub use kind::{Algorithm, CollectiveKind};
+pub use compressed::{Compressed, compressed};
+pub use kind::Algorithm;
 pub use sends::{FittedSend, Message, SendFlow, SendLaunch, grouped_sends, single_send};
 
 use masim_engine::Flow;

@@ -20,7 +20,7 @@ use masim_units::{SimDuration, SimTime};
 
 use crate::plan::Plan;
 use crate::running::jitter::Variation;
-use crate::running::lower::{Lowering, Part, Step, TaskInfo, n_streams};
+use crate::running::price::{Part, Pricer, Step, TaskInfo, n_streams};
 use crate::scenario::{Choice, Scenario};
 use crate::work::cost::{CostModel, TooLong};
 use crate::work::routing::RoutingSource;
@@ -145,7 +145,7 @@ impl Lowered {
 
 /// A run under way: its pace becomes known first, the rest on demand.
 pub struct Watch<'a> {
-    lowering: Lowering<'a>,
+    lowering: Pricer<'a>,
     routing: &'a RoutingSource,
     resources: Resources,
     paths: Vec<Vec<Hop>>,
@@ -227,7 +227,7 @@ impl<'a> Watch<'a> {
         cost: &'a dyn CostModel,
         touchable: BTreeSet<LinkId>,
     ) -> Result<Self, RunError> {
-        let mut lowering = Lowering::new(scenario, plan, cost);
+        let mut lowering = Pricer::new(scenario, plan, cost);
         let Step { shape, works, infos, parts, carries, done, .. } = lowering.step(&routing.step(0))?;
         let shape = shape.expect("the first step has the shape").build().expect("lowering makes no cycle");
         let (resources, paths) = machine(scenario, &lowering, &touchable);
@@ -391,7 +391,7 @@ pub fn run_once(
     routing: &RoutingSource,
     cost: &dyn CostModel,
 ) -> Result<Run, RunError> {
-    let mut lowering = Lowering::new(scenario, plan, cost);
+    let mut lowering = Pricer::new(scenario, plan, cost);
     let Step { shape, works, infos, parts, done, .. } = lowering.step(&routing.step(0))?;
     let shape = shape.expect("the first step has the shape").build().expect("lowering makes no cycle");
     let (resources, paths) = machine(scenario, &lowering, &BTreeSet::new());
@@ -408,7 +408,7 @@ pub fn run_once(
 /// The streams and links of the cluster, and the paths that the first step uses.
 fn machine(
     scenario: &Scenario,
-    lowering: &Lowering,
+    lowering: &Pricer,
     touchable: &BTreeSet<LinkId>,
 ) -> (Resources, Vec<Vec<Hop>>) {
     let fabric = lowering.fabric();

@@ -36,6 +36,11 @@ impl LayerRouting {
         Self { experts_per_token: K, experts, n_activated: u32::try_from(distinct).unwrap() }
     }
 
+    /// Tokens that chose.
+    pub fn n_tokens(&self) -> u32 {
+        u32::try_from(self.experts.len() / self.experts_per_token).expect("input validation bounds the batch")
+    }
+
     /// Experts that at least one token chose.
     pub fn n_activated(&self) -> u32 {
         self.n_activated

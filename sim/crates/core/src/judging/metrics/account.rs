@@ -7,7 +7,8 @@ use masim_units::{SimDuration, SimTime};
 
 use crate::inputs::topology::GpuIdx;
 use crate::plan::Role;
-use crate::running::lower::{Activity, TaskInfo};
+use crate::program::Activity;
+use crate::running::price::TaskInfo;
 use crate::running::run::{Run, Steady, StepRecord};
 
 /// The time of one GPU over a window; the five parts add up to its length.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use masim_engine::{GraphId, TaskRef};
 use masim_units::{SimDuration, SimTime};
 
-use crate::running::lower::Activity;
+use crate::program::Activity;
 use crate::running::run::Run;
 use crate::timing::provenance::{Basis, Provenance};
 

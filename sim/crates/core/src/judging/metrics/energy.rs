@@ -2,7 +2,7 @@
 
 use super::account::GpuMetrics;
 use crate::inputs::topology::GpuCard;
-use crate::running::lower::Part;
+use crate::running::price::Part;
 use crate::running::run::Run;
 use crate::scenario::Scenario;
 use crate::work::ops::Op;

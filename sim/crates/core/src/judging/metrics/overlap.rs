@@ -6,7 +6,7 @@ use masim_units::{SimDuration, SimTime};
 
 use super::account::is_compute;
 use crate::inputs::topology::GpuIdx;
-use crate::running::lower::stream_owner;
+use crate::running::price::stream_owner;
 use crate::running::run::Run;
 
 /// Stretches of time, from and until.

@@ -7,7 +7,7 @@ use masim_engine::Work;
 use super::network::{NetworkUse, Traffic};
 use crate::plan::Plan;
 use crate::running::jitter::Variation;
-use crate::running::lower::{Lowering, Part};
+use crate::running::price::{Part, Pricer};
 use crate::running::replay::Sent;
 use crate::running::run::Run;
 use crate::scenario::Scenario;
@@ -44,7 +44,7 @@ fn traffic(
     routing: &RoutingSource,
     cost: &dyn CostModel,
 ) -> Traffic {
-    let mut lowering = Lowering::new(scenario, plan, cost);
+    let mut lowering = Pricer::new(scenario, plan, cost);
     let (mut flows, mut bytes, mut kinds) = (Vec::new(), Vec::new(), Vec::new());
     let variation = Variation::of(scenario);
     let mut same: Option<Arc<Lowered>> = None;

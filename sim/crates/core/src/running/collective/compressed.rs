@@ -8,12 +8,7 @@ use masim_units::{Bytes, SimDuration};
 use super::{Collective, CollectiveKind, Collectives};
 use crate::fabric::Fabric;
 use crate::inputs::topology::{GpuCard, GpuIdx};
-
-/// Values that share a scale.
-const N_PER_SCALE: u64 = 256;
-
-/// Bytes of a scale (fp32).
-const SCALE_BYTES: u64 = 4;
+use crate::work::collectives::Quantised;
 
 /// A compressed all-reduce beside the one that it replaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,37 +39,6 @@ impl Compressed {
     /// How many times faster than without compression; below 1 where the kernels cost more than the wires save.
     pub fn speedup(&self) -> f64 {
         self.plain_time.as_us() / self.time.as_us()
-    }
-}
-
-/// Bytes of `n_values` quantised values with their scales.
-pub const fn quantised(n_values: u64) -> Bytes {
-    Bytes(n_values + n_values.div_ceil(N_PER_SCALE) * SCALE_BYTES)
-}
-
-/// What lies where while a buffer is reduced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quantised {
-    /// The buffer as it is summed without compression.
-    pub wide: Bytes,
-    /// The quantised shard of one member, scales included.
-    pub shard: Bytes,
-    /// The shards of all members.
-    pub all: Bytes,
-}
-
-impl Quantised {
-    /// A buffer of `wide` in all, of values of `value_bytes`, reduced by `n` members.
-    pub const fn new(wide: Bytes, value_bytes: u64, n: u64) -> Self {
-        let shard = quantised(wide.0.div_ceil(value_bytes).div_ceil(n));
-        Self { wide, shard, all: Bytes(shard.0 * n) }
-    }
-
-    /// What the kernels read and write: quantise the own buffer; add `n` shards in fp32 and quantise the sum; turn all
-    /// sums into wide values.
-    pub const fn traffic(self) -> [Bytes; 3] {
-        let Self { wide, shard, all } = self;
-        [Bytes(wide.0 + all.0), Bytes(all.0 + shard.0), Bytes(all.0 + wide.0)]
     }
 }
 

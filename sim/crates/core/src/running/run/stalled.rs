@@ -6,7 +6,7 @@ use std::fmt;
 use masim_engine::{Hop, LinkId, TaskRef, Work};
 
 use crate::inputs::topology::Cluster;
-use crate::running::lower::TaskInfo;
+use crate::running::price::TaskInfo;
 
 /// The first of the tasks that wait when nothing moves any more, and the links that it waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]

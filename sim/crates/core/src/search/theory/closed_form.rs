@@ -9,10 +9,9 @@ use super::expected::group_loads;
 use crate::fabric::Fabric;
 use crate::inputs::topology::GpuIdx;
 use crate::plan::{PipelinePlan, Plan, RoutedPlan};
-use crate::running::collective::{
-    CollectiveKind, Collectives, Message, Quantised, SendLaunch, grouped_sends,
-};
+use crate::running::collective::{CollectiveKind, Collectives, Message, SendLaunch, grouped_sends};
 use crate::scenario::{Compression, Dispatch, Launch, Logits, Scenario, Workload};
+use crate::work::collectives::Quantised;
 use crate::work::cost::{CostModel, TooLong};
 use crate::work::ops::{CANDIDATE_BYTES, GroupRows, LayerOps, Op};
 

@@ -123,7 +123,7 @@ fn pieces_of(map: &ExpertMap, n_groups: usize, overlap: Overlap) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::running::lower::traffic::Traffic;
+    use crate::program::traffic::Traffic;
 
     /// Experts 0, 1 on group 0 and 2, 3 on group 1, each a piece of its own.
     #[test]

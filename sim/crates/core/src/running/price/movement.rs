@@ -3,16 +3,15 @@
 use masim_engine::{Flows, Slowdown, Speed};
 use masim_units::{Bytes, SimDuration};
 
-use super::{Lowering, compute_stream};
+use super::{Pricer, compute_stream};
 use crate::inputs::measurement::Family;
 use crate::inputs::topology::GpuIdx;
 pub(super) use crate::running::collective::Message;
-use crate::running::collective::{
-    Collective, CollectiveKind, FittedSend, SendFlow, SendLaunch, grouped_sends, single_send,
-};
+use crate::running::collective::{Collective, FittedSend, SendFlow, SendLaunch, grouped_sends, single_send};
 use crate::scenario::Overlap;
 use crate::timing::fitted::regime_of_bytes;
 use crate::timing::provenance::{Basis, Provenance};
+use crate::work::collectives::CollectiveKind;
 
 /// What one task moves.
 #[derive(Clone, Debug)]
@@ -50,7 +49,7 @@ impl Movement {
     }
 }
 
-impl Lowering<'_> {
+impl Pricer<'_> {
     /// The messages of one group of sends, in their order.
     pub(super) fn grouped(&mut self, src: GpuIdx, messages: &[Message]) -> Vec<Movement> {
         let launch = self.send_launch(src);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Lowering;
+use super::Builder;
 use crate::plan::HeadShare;
 use crate::scenario::{Scenario, Workload};
 use crate::work::ops::Op;
@@ -71,13 +71,13 @@ impl Pass {
     }
 
     /// From the normalised residual stream of `n_rows` rows to that of attention, by a GPU with a share of the heads.
-    pub(super) fn attention(&self, lowering: &Lowering, share: HeadShare, n_rows: u64) -> Vec<Op> {
-        let ops = lowering.ops;
+    pub(super) fn attention(&self, builder: &Builder, share: HeadShare, n_rows: u64) -> Vec<Op> {
+        let ops = builder.ops;
         let HeadShare { n_heads, n_kv_heads } = share;
         match self.tokens {
             Tokens::Newest => {
                 let mut all = ops.decode_queries(n_rows, n_heads, n_kv_heads);
-                let cached = lowering.cached(&self.sequences);
+                let cached = builder.cached(&self.sequences);
                 all.push(ops.decode_attention(self.n_sequences(), cached, n_heads, n_kv_heads));
                 all.extend(ops.decode_outputs(n_rows, n_heads));
                 all
