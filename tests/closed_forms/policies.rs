@@ -1,10 +1,12 @@
 //! Policies change speeds between steps.
 
-use masim_core::inputs::topology::GpuIdx;
+use std::collections::BTreeSet;
+
+use masim_core::inputs::topology::{Cluster, GpuIdx};
 use masim_core::running::price::compute_stream;
 use masim_core::running::run::{Change, Ended, Policy, Run, RunError, run_under};
 use masim_core::scenario::Scenario;
-use masim_engine::{Resource, Speed};
+use masim_engine::{LinkId, Resource, Speed};
 use masim_tests::{only_plan, routing, scenario};
 
 use crate::copies::BySequence;
@@ -17,6 +19,10 @@ struct Slow {
 }
 
 impl Policy for Slow {
+    fn touchable(&self, _cluster: &Cluster) -> BTreeSet<LinkId> {
+        BTreeSet::new()
+    }
+
     fn decide(&mut self, ended: &Ended<'_>) -> Vec<Change> {
         assert_eq!(ended.idx, self.n_asked, "steps end in order");
         self.n_asked += 1;
@@ -53,5 +59,6 @@ fn a_gpu_that_is_slow_from_some_step_on_is_slow_from_that_step_on() {
 fn a_gpu_that_stops_is_told() {
     let mut stop = Slow { after: 11, speed: Speed::ZERO, n_asked: 0 };
     let error = run(&mut stop).unwrap_err();
-    assert!(matches!(error, RunError::Stalled { step: 12, n_waiting: 1, .. }), "{error}");
+    let RunError::Stalled(stalled) = error else { panic!("{error}") };
+    assert_eq!((stalled.step, stalled.n_waiting, stalled.links.len()), (12, 1, 0), "{stalled}");
 }

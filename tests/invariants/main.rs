@@ -8,4 +8,5 @@ mod jitter;
 mod physics;
 mod prompts;
 mod repeated;
+mod touched_links;
 mod traffic;

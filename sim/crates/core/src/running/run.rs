@@ -3,6 +3,7 @@
 //! Steps are submitted ahead of time, so that the pipeline never drains between them. A step's time is
 //! measured where its last micro-batch has its token.
 
+mod stalled;
 pub mod steady;
 pub mod steps;
 pub mod fold;
@@ -10,12 +11,12 @@ pub mod policy;
 mod copies;
 pub mod watch;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use masim_engine::{EngineError, Graph, Hop, Resources, Shape, TaskId, TaskRef, Work, run_graph};
-use masim_units::{Bandwidth, SimTime};
+use masim_engine::{EngineError, Graph, Hop, LinkId, Resources, Shape, TaskId, Work, run_graph};
+use masim_units::SimTime;
 
-use crate::fabric::wires::essential;
 use crate::plan::Plan;
 use crate::running::jitter::Variation;
 use crate::running::price::{Pricer, Step, n_streams};
@@ -24,6 +25,7 @@ use crate::work::cost::{CostModel, TooLong};
 use crate::work::routing::RoutingSource;
 pub use fold::{Fold, Stretch};
 pub use policy::{Change, Ended, Policy};
+pub use stalled::Stalled;
 pub use steady::{Steady, Verdict, Window};
 pub(crate) use steps::number_of;
 pub use steps::{CopySteps, Records, StepRecord};
@@ -38,16 +40,9 @@ pub enum RunError {
     /// The engine gave up.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// Tasks wait for a stream or link that a policy has stopped.
-    #[error("{n_waiting} tasks wait for ever, the first is task {} of step {step}: a policy has stopped what they need", task.task.0)]
-    Stalled {
-        /// The first of them.
-        task: TaskRef,
-        /// Its step.
-        step: u32,
-        /// All of them.
-        n_waiting: usize,
-    },
+    /// Nothing moves any more.
+    #[error("{0}")]
+    Stalled(Box<Stalled>),
 }
 
 /// A finished run.
@@ -186,7 +181,7 @@ pub fn run_once(
     let mut lowering = Pricer::new(scenario, plan, cost);
     let Step { shape, mut works, infos, mut parts, done, .. } = lowering.step(&routing.step(0))?;
     let shape = shape.expect("the first step has the shape").build().expect("lowering makes no cycle");
-    let (resources, paths) = machine(scenario, &lowering, Links::KeepSpeed);
+    let (resources, paths) = machine(scenario, &lowering, &BTreeSet::new());
     let shape = Arc::new(shape);
     if let Some(variation) = Variation::of(scenario) {
         (works, parts) = variation.vary(0, &infos, &works, &parts);
@@ -201,28 +196,15 @@ pub fn run_once(
 }
 
 /// The streams and links of the cluster, and the paths that the first step uses.
-fn machine(scenario: &Scenario, lowering: &Pricer, speeds: Links) -> (Resources, Vec<Vec<Hop>>) {
-    let links = &scenario.cluster.links;
-    let resources = Resources { n_streams: n_streams(scenario.cluster.n_gpus()), links: rates(scenario) };
+fn machine(
+    scenario: &Scenario,
+    lowering: &Pricer,
+    touchable: &BTreeSet<LinkId>,
+) -> (Resources, Vec<Vec<Hop>>) {
+    let fabric = lowering.fabric();
+    let links = fabric.rates_in_run();
+    fabric.assert_chosen_by(&links);
+    let resources = Resources { n_streams: n_streams(scenario.cluster.n_gpus()), links };
     // Every step uses the paths of the first.
-    let paths = lowering.wires().paths();
-    let paths = match speeds {
-        Links::KeepSpeed => essential(paths, |link| links[link.0 as usize].bandwidth),
-        Links::MayChange => paths.to_vec(),
-    };
-    (resources, paths)
-}
-
-/// Whether links that others cover can be left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Links {
-    /// Each carries the same for the whole run.
-    KeepSpeed,
-    /// A policy may slow any of them.
-    MayChange,
-}
-
-/// What each link carries in a run; more than it can where a share of communication is assumed to be hidden.
-pub(crate) fn rates(scenario: &Scenario) -> Vec<Bandwidth> {
-    scenario.cluster.links.iter().map(|link| scenario.overlap.rate(link.bandwidth)).collect()
+    (resources, fabric.essential_paths(touchable))
 }

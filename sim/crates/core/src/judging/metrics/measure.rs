@@ -118,7 +118,7 @@ pub fn measure_folded(scenario: &Scenario, plan: &Plan, run: &Run, ledgers: Vec<
         host_us: mean_us(|account| account.host),
         resident_share: mean_us(|account| account.kernels() + account.resident_wait) / period_us,
         mfu: need.flops / need.peak / period_secs,
-        mbu: need.bytes / need.bandwidth / period_secs,
+        mbu: need.bytes / need.memory_bandwidth / period_secs,
         comm_exposed_us: mean_us(|account| account.wire),
         comm_us: communication.total.as_us() / n_gpu_steps,
         comm_overlap: match scenario.overlap {

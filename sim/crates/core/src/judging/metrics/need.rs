@@ -25,7 +25,7 @@ pub(super) struct MeanNeed {
     /// FLOPs per second of all GPUs.
     pub(super) peak: f64,
     /// Bytes per second of all GPUs.
-    pub(super) bandwidth: f64,
+    pub(super) memory_bandwidth: f64,
 }
 
 impl<'a> Need<'a> {
@@ -56,7 +56,7 @@ impl<'a> Need<'a> {
             bytes: self.bytes / n,
             bound_secs: self.bound_secs / n,
             peak: cards().map(|card| card.peak[&dtype].per_sec()).sum(),
-            bandwidth: cards().map(|card| card.memory_bandwidth.bytes_per_sec() as f64).sum(),
+            memory_bandwidth: cards().map(|card| card.memory_bandwidth.bytes_per_sec() as f64).sum(),
         }
     }
 }

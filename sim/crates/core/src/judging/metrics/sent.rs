@@ -9,7 +9,7 @@ use crate::plan::Plan;
 use crate::running::jitter::Variation;
 use crate::running::price::{Pricer, Step};
 use crate::running::replay::Sent;
-use crate::running::run::{Run, rates};
+use crate::running::run::Run;
 use crate::scenario::Scenario;
 use crate::work::cost::CostModel;
 use crate::work::routing::RoutingSource;
@@ -72,11 +72,12 @@ fn traffic(
             }
         }
     }
-    let wires = lowering.wires();
+    let fabric = lowering.fabric();
     Traffic {
-        rates: rates(scenario),
-        paths: wires.paths().to_vec(),
-        steps: wires.steps(),
+        rates: fabric.rates_in_run(),
+        bandwidths: fabric.bandwidths_in_run(),
+        paths: fabric.paths().to_vec(),
+        steps: fabric.steps(),
         flows,
         bytes,
         kinds,

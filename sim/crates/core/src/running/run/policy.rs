@@ -1,9 +1,12 @@
 //! Decisions between the steps of a run.
 
-use masim_engine::{Resource, Speed};
+use std::collections::BTreeSet;
+
+use masim_engine::{LinkId, Resource, Speed};
 use masim_units::SimTime;
 
 use super::steps::{CopySteps, StepRecord};
+use crate::inputs::topology::Cluster;
 
 /// A step of a copy that has ended.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +34,9 @@ pub struct Change {
 ///
 /// A run without a policy changes nothing.
 pub trait Policy {
+    /// Links whose speed it may change; the run leaves none of them out of its paths.
+    fn touchable(&self, cluster: &Cluster) -> BTreeSet<LinkId>;
+
     /// Decides after a step.
     fn decide(&mut self, ended: &Ended<'_>) -> Vec<Change>;
 }

@@ -1,10 +1,11 @@
 //! A run under way: steps are lowered and submitted, copies go on, each on its own clock.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use masim_engine::{
-    Engine, Graph, GraphId, Hop, Limits, Pause, Resources, Shape, TaskId, TaskRef, Trace, Work, run_graph,
+    Engine, Graph, GraphId, Hop, Limits, LinkId, Pause, Resource, Resources, Shape, Speed, TaskId, TaskRef,
+    Trace, Work, run_graph,
 };
 use masim_units::SimTime;
 
@@ -13,7 +14,7 @@ use super::fold::{Fold, Stretch};
 use super::policy::{Change, Ended, Policy};
 use super::steady::{Detector, Verdict};
 use super::steps::{CopySteps, StepRecord};
-use super::{Links, Run, RunError, machine};
+use super::{Run, RunError, Stalled, machine};
 use crate::plan::Plan;
 use crate::running::jitter::Variation;
 use crate::running::price::{Part, Pricer, Step, TaskInfo};
@@ -110,6 +111,10 @@ pub struct Watch<'a, F = ()> {
     graphs: BTreeMap<GraphId, (usize, u32)>,
     detector: Detector,
     policy: Option<&'a mut dyn Policy>,
+    /// Links whose speed may change.
+    touchable: BTreeSet<LinkId>,
+    /// Links that stand still.
+    stopped: BTreeSet<LinkId>,
 }
 
 impl<'a, F: Fold + Clone> Watch<'a, F> {
@@ -145,8 +150,8 @@ impl<'a, F: Fold + Clone> Watch<'a, F> {
         let Step { shape, works, infos, parts, carries, done, .. } = lowering.step(&routing.step(0))?;
         let shape = shape.expect("the first step has the shape").build().expect("lowering makes no cycle");
         let shape = Arc::new(shape);
-        let (resources, paths) =
-            machine(scenario, &lowering, if policy.is_some() { Links::MayChange } else { Links::KeepSpeed });
+        let touchable = policy.as_ref().map(|policy| policy.touchable(&scenario.cluster)).unwrap_or_default();
+        let (resources, paths) = machine(scenario, &lowering, &touchable);
         let mut engine = Engine::new(resources.clone(), Limits::NONE);
         for path in &paths {
             engine.add_path(path);
@@ -183,7 +188,47 @@ impl<'a, F: Fold + Clone> Watch<'a, F> {
             graphs,
             detector,
             policy,
+            touchable,
+            stopped: BTreeSet::new(),
         })
+    }
+
+    /// The same run, of which no step has begun, with `touchable` links whose speed may change too.
+    ///
+    /// # Panics
+    ///
+    /// When a step has begun.
+    #[must_use]
+    pub fn touching(mut self, touchable: BTreeSet<LinkId>) -> Self {
+        assert!(self.graphs.is_empty(), "paths are settled before the first step");
+        self.touchable.extend(touchable);
+        self.paths = self.lowering.fabric().essential_paths(&self.touchable);
+        self.engine = Engine::new(self.resources.clone(), Limits::NONE);
+        for path in &self.paths {
+            self.engine.add_path(path);
+        }
+        self
+    }
+
+    /// Sets the speed of a stream or a link from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`] when simulated time cannot hold the tasks that slow down.
+    ///
+    /// # Panics
+    ///
+    /// When the run was not told that the link may change its speed: then it may be left out of its paths.
+    pub fn set_speed(&mut self, Change { resource, speed }: Change) -> Result<(), RunError> {
+        if let Resource::Link(link) = resource {
+            assert!(self.touchable.contains(&link), "link {} was said to keep its speed", link.0);
+            if speed == Speed::ZERO {
+                self.stopped.insert(link);
+            } else {
+                self.stopped.remove(&link);
+            }
+        }
+        Ok(self.engine.set_speed(resource, speed)?)
     }
 
     /// Lets steps pass until their pace is known.
@@ -244,15 +289,21 @@ impl<'a, F: Fold + Clone> Watch<'a, F> {
             }
             match self.engine.advance(None)? {
                 Pause::Finished { graph, trace } => self.end(graph, trace)?,
-                Pause::Stalled { waiting } => {
-                    let task = *waiting.first().expect("something waits");
-                    let step = self.graphs[&task.graph].1;
-                    return Err(RunError::Stalled { task, step, n_waiting: waiting.len() });
-                }
+                Pause::Stalled { waiting } => return Err(self.stalled(&waiting)),
                 Pause::Reached => unreachable!("steps are under way"),
             }
         }
         Ok(())
+    }
+
+    fn stalled(&self, waiting: &[TaskRef]) -> RunError {
+        let first = *waiting.first().expect("an engine stalls where a task has begun");
+        let (copy, step) = self.graphs[&first.graph];
+        let Lowered { infos, works, .. } = &self.copies[copy].lowered[&step];
+        let what = (infos.as_slice(), works.as_slice(), self.paths.as_slice());
+        let cluster = self.lowering.fabric().cluster();
+        let at = (step, first.task, waiting.len());
+        RunError::Stalled(Box::new(Stalled::of(at, what, &self.stopped, cluster)))
     }
 
     /// Submits the next step of a copy, which waits for the one before.
@@ -280,7 +331,7 @@ impl<'a, F: Fold + Clone> Watch<'a, F> {
             let Step { works, infos, parts, .. } = self.lowering.step(&self.routing.step(step))?;
             assert_eq!(works.len(), self.shape.n_tasks() as usize, "all steps have the same tasks");
             assert_eq!(
-                self.lowering.wires().paths().len(),
+                self.lowering.fabric().paths().len(),
                 self.paths.len(),
                 "all steps have the same paths"
             );
@@ -298,6 +349,7 @@ impl<'a, F: Fold + Clone> Watch<'a, F> {
     fn end(&mut self, graph: GraphId, trace: Trace) -> Result<(), RunError> {
         let (copy, step) = self.graphs.remove(&graph).expect("it was submitted");
         let last = self.detector.last_known().map(|last| last + N_BEHIND);
+        let mut changes = Vec::new();
         let under_way = &mut self.copies[copy];
         let trace = under_way.in_steps(step, trace);
         under_way.ended.insert(step, trace);
@@ -311,11 +363,12 @@ impl<'a, F: Fold + Clone> Watch<'a, F> {
             if let Some(policy) = &mut self.policy {
                 let ended =
                     Ended { copy: &under_way.steps, idx: step, record: &record, at: self.engine.now() };
-                for Change { resource, speed } in policy.decide(&ended) {
-                    self.engine.set_speed(resource, speed)?;
-                }
+                changes.extend(policy.decide(&ended));
             }
             under_way.steps.push(record, last.is_none_or(|last| step <= last));
+        }
+        for change in changes {
+            self.set_speed(change)?;
         }
         self.fold(copy);
         Ok(())
