@@ -100,13 +100,10 @@ fn measured(name: &str, scenario: &Scenario) {
         })
         .sum();
     let graph = Graph { shape: Arc::new(shape), works: Arc::new(second.works), after: Vec::new() };
-    let resources = Resources {
-        n_streams: n_streams(scenario.cluster.n_gpus()),
-        links: pricer.wires().capacities().to_vec(),
-    };
-    let links = &scenario.cluster.links;
-    let paths =
-        masim_core::fabric::wires::essential(pricer.wires().paths(), |link| links[link.0 as usize].bandwidth);
+    let fabric = pricer.fabric();
+    let n_streams = n_streams(scenario.cluster.n_gpus());
+    let resources = Resources { n_streams, links: fabric.rates_in_run() };
+    let paths = fabric.essential_paths(&std::collections::BTreeSet::new());
     let (trace, engine_s) =
         timed(|| run_graph(resources, &paths, graph).expect("its times are representable"));
     let end = trace.spans.iter().map(|span| span.end.as_ps()).max().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! What is too large to simulate is refused before it takes hours, gigabytes or more than 64 bits.
+//! Scenarios that are too large to simulate are refused before they take hours, gigabytes or more than 64 bits.
 
 use masim_core::inputs::text::SourceText;
 use masim_core::scenario::load_scenario;
@@ -21,7 +21,7 @@ strategy: { kind: ma_separation, n_attention_gpus: 12, n_expert_gpus: 4, n_micro
 load: { kind: balanced }
 ";
 
-/// What is said of the scenario with `changes` made, each `from -> to`.
+/// Messages on the scenario with `changes` made, each `from -> to`.
 fn findings(changes: &[(&str, &str)]) -> Vec<String> {
     let good = format!("{MODEL}{REST}");
     let text = changes.iter().fold(good, |text, (from, to)| {
@@ -65,6 +65,8 @@ fn each_count_has_a_range() {
     range("n_micro_batches: auto", "n_micro_batches: 0", "strategy.n_micro_batches", 1024);
     range("load: { kind: balanced }", "n_steps: 0", "n_steps", 1000);
     range("load: { kind: balanced }", "n_steps: 4000000000", "n_steps", 1000);
+    let exactly = ("load: { kind: balanced }", "n_steps: { exactly: 1000001 }");
+    check(&[exactly], "n_steps.exactly: 1000001 is out of range; expected 1 to 1000000");
     let heads = ("n_heads: 32, n_kv_heads: 32", "n_heads: 70000, n_kv_heads: 1");
     check(&[heads], "model.attention.n_heads: 70000 is out of range; expected 1 to 4096");
 }

@@ -1,10 +1,11 @@
-//! What to check before trusting the results of a scenario.
+//! Warnings to check before trusting the results of a scenario.
 
 use super::resolve::long_run;
 use super::{Compression, EmbeddingTable, Launch, Logits, Scenario, Strategy, Vocabulary, Workload};
 
 impl Scenario {
-    /// What profiles warn of, what does not vary though it is asked to, keys that change nothing here, and runs that take long.
+    /// Warnings of profiles, of families that do not vary though they should, of keys that change nothing here, and of runs
+    /// that take long.
     pub fn warnings(&self) -> Vec<String> {
         let mut all = self.profiles.warnings.clone();
         all.extend(self.still_families());

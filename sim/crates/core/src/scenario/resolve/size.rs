@@ -5,7 +5,9 @@
 
 use super::Findings;
 use crate::inputs::topology::Cluster;
-use crate::scenario::{Choice, ContextLen, ExpertLoad, ModelSpec, Overlap, Scenario, Strategy, Workload};
+use crate::scenario::{
+    Choice, ContextLen, ExpertLoad, ModelSpec, Overlap, Scenario, StepCount, Strategy, Workload,
+};
 
 /// Weights of a model: 256 TiB are 140 trillion parameters in bf16.
 const WEIGHT_BYTES_MAX: u128 = 1 << 48;
@@ -57,7 +59,7 @@ pub(super) struct Size<'a> {
     pub(super) strategy: &'a Strategy,
     pub(super) load: &'a ExpertLoad,
     pub(super) overlap: Overlap,
-    pub(super) n_steps: Choice,
+    pub(super) n_steps: StepCount,
 }
 
 impl<'a> Size<'a> {
@@ -147,7 +149,10 @@ impl<'a> Size<'a> {
     fn n_steps(&self) -> u128 {
         match self.workload {
             Workload::Prefill { .. } => 1,
-            Workload::Decode { .. } | Workload::Inference { .. } => count(self.n_steps, N_STEPS_AUTO).into(),
+            Workload::Decode { .. } | Workload::Inference { .. } => match self.n_steps {
+                StepCount::Auto => N_STEPS_AUTO.into(),
+                StepCount::AtMost(n) | StepCount::Exactly(n) => n.into(),
+            },
         }
     }
 
