@@ -13,8 +13,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use masim_engine::{
-    Engine, Flow, Graph, Hop, Limits, LinkId, PathId, Pause, Resources, ShapeBuilder, StreamId, Trace,
-    Work,
+    Engine, Flow, Graph, Hop, Limits, LinkId, PathId, Pause, Resources, ShapeBuilder, StreamId, Trace, Work,
 };
 use masim_units::{Bandwidth, Bytes, SimDuration};
 
