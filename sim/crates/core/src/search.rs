@@ -14,7 +14,7 @@ use crate::scenario::{
     Strategy, TpPp, Workload,
 };
 use crate::work::cost::CostModel;
-use crate::work::routing::{RoutingSource, context_lens};
+use crate::work::routing::{BatchTokens, RoutingSource, context_lens};
 use theory::ClosedForm;
 
 /// Plans that are simulated.
@@ -361,6 +361,6 @@ pub fn routing_of(scenario: &Scenario, pool: &crate::work::routing::RoutingPool)
         Workload::Decode { .. } | Workload::Inference { .. } => 1,
         Workload::Prefill { .. } => scenario.workload.tokens_at_once(),
     };
-    let n_tokens = batch(scenario) * at_once;
-    pool.source(&scenario.load, model.ffn.as_moe(), model.n_layers, n_tokens, scenario.seed)
+    let tokens = BatchTokens { n_requests: batch(scenario), of_each: at_once };
+    pool.source(&scenario.load, model.ffn.as_moe(), model.n_layers, tokens, scenario.seed)
 }

@@ -1,11 +1,15 @@
 //! What is drawn at random: which experts each token chooses, and how long each context is.
 //!
 //! Popularity is a property of a layer and is drawn once per seed; the choices are drawn anew for each
-//! step. Draws depend on seed, step, layer and token alone, so that every strategy sees the same tokens.
+//! step. They depend on seed, layer, step, request and position alone: every strategy sees the same tokens, and
+//! nobody's experts change with the batch around them.
+
+mod draws;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use draws::{Alias, Stream};
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_pcg::Pcg64;
@@ -76,36 +80,44 @@ pub fn popularity(load: &ExpertLoad, n_experts: u32, seed: u64, layer: u32) -> V
     weights.iter().map(|weight| weight / sum).collect()
 }
 
-/// Draws the choices of `n_tokens` tokens.
+/// The tokens that choose experts in one step: so many of each request, request after request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BatchTokens {
+    /// Requests, numbered from zero.
+    pub n_requests: u32,
+    /// Tokens of each.
+    pub of_each: u32,
+}
+
+/// The choices of `tokens` in one layer of one step.
 fn draw_layer(
     load: &ExpertLoad,
     moe: MoeSpec,
-    n_tokens: u32,
+    tokens: BatchTokens,
     seed: u64,
     step: u32,
     layer: u32,
 ) -> LayerRouting {
     let (n_experts, k) = (moe.n_routed_experts, moe.experts_per_token);
+    let n_tokens = tokens.n_requests as usize * tokens.of_each as usize;
     let as_u16 =
         |expert: usize| u16::try_from(expert).expect("input validation bounds the number of experts");
-    let mut experts = Vec::with_capacity(n_tokens as usize * k as usize);
+    let mut experts = Vec::with_capacity(n_tokens * k as usize);
     if matches!(load, ExpertLoad::Balanced) {
         // Any n_experts / k consecutive tokens load every expert once. A token's experts lie as far
         // apart as they can, so that it rarely finds two on one GPU: the most copies to send.
         let apart = (n_experts / k) as usize;
         let choices = |token: usize| (0..k as usize).map(move |choice| token + choice * apart);
-        let all = (0..n_tokens as usize).flat_map(choices);
+        let all = (0..n_tokens).flat_map(choices);
         experts.extend(all.map(|choice| as_u16(choice % n_experts as usize)));
     } else {
-        let weights = popularity(load, n_experts, seed, layer);
-        let mut rng = rng_for(seed, Purpose::Choices, step, layer);
-        let mut left = weights.clone();
-        for _ in 0..n_tokens {
-            left.copy_from_slice(&weights);
-            for _ in 0..k {
-                let expert = draw_one(&left, &mut rng);
-                left[expert] = CHOSEN;
-                experts.push(as_u16(expert));
+        let popularity = popularity(load, n_experts, seed, layer);
+        let mut alias = Alias::new(&popularity);
+        let place = Stream::of(seed).of_key(u64::from(step) << 32 | u64::from(layer));
+        for request in 0..tokens.n_requests {
+            for position in 0..tokens.of_each {
+                let own = place.of_key(u64::from(request) << 32 | u64::from(position));
+                alias.choose(k, own, &mut experts);
             }
         }
     }
@@ -115,26 +127,6 @@ fn draw_layer(
     }
     let n_activated = is_chosen.iter().map(|&is_chosen| u32::from(is_chosen)).sum();
     LayerRouting { experts_per_token: k as usize, experts, n_activated }
-}
-
-/// Marks an expert that the token has chosen already.
-const CHOSEN: f64 = -1.0;
-
-/// An index in proportion to `weights`; among equals without any weight, the first that is not chosen.
-fn draw_one(weights: &[f64], rng: &mut Pcg64) -> usize {
-    let open = || weights.iter().enumerate().filter(|(_, weight)| **weight >= 0.0);
-    let mut at = rng.random::<f64>() * open().map(|(_, weight)| weight).sum::<f64>();
-    let mut last_with_weight = None;
-    for (idx, weight) in open().filter(|(_, weight)| **weight > 0.0) {
-        last_with_weight = Some(idx);
-        at -= weight;
-        if at < 0.0 {
-            break;
-        }
-    }
-    last_with_weight
-        .or_else(|| open().map(|(idx, _)| idx).next())
-        .expect("a token chooses at most as many experts as there are")
 }
 
 /// Log-normal draws are cut here, at the longest context that a file may give: 2^24.
@@ -175,7 +167,6 @@ pub(crate) fn standard_normal(rng: &mut Pcg64) -> f64 {
 #[derive(Clone, Copy)]
 pub(crate) enum Purpose {
     Popularity = 1,
-    Choices = 2,
     Context = 3,
     Jitter = 4,
 }
@@ -207,15 +198,15 @@ pub struct RoutingSource {
     load: ExpertLoad,
     moe: MoeSpec,
     n_layers: u32,
-    n_tokens: u32,
+    tokens: BatchTokens,
     seed: u64,
     drawn: Mutex<Drawn>,
 }
 
 impl RoutingSource {
     /// Nothing is drawn yet.
-    pub fn new(load: ExpertLoad, moe: MoeSpec, n_layers: u32, n_tokens: u32, seed: u64) -> Self {
-        Self { load, moe, n_layers, n_tokens, seed, drawn: Mutex::default() }
+    pub fn new(load: ExpertLoad, moe: MoeSpec, n_layers: u32, tokens: BatchTokens, seed: u64) -> Self {
+        Self { load, moe, n_layers, tokens, seed, drawn: Mutex::default() }
     }
 
     /// Whether every step has the same choices.
@@ -244,13 +235,13 @@ impl RoutingSource {
     }
 
     fn draw(&self, step: u32) -> Arc<StepRouting> {
-        let draw = |layer| draw_layer(&self.load, self.moe, self.n_tokens, self.seed, step, layer);
+        let draw = |layer| draw_layer(&self.load, self.moe, self.tokens, self.seed, step, layer);
         Arc::new((0..self.n_layers).map(draw).collect())
     }
 }
 
 /// Everything that the choices of a source depend on: load, experts, layers, tokens and seed.
-type Tokens = (ExpertLoad, MoeSpec, u32, u32, u64);
+type Tokens = (ExpertLoad, MoeSpec, u32, BatchTokens, u64);
 
 /// Sources shared by the rows of a sweep that see the same tokens.
 #[derive(Debug, Default)]
@@ -265,12 +256,12 @@ impl RoutingPool {
         load: &ExpertLoad,
         moe: MoeSpec,
         n_layers: u32,
-        n_tokens: u32,
+        tokens: BatchTokens,
         seed: u64,
     ) -> Arc<RoutingSource> {
-        let key = (load.clone(), moe, n_layers, n_tokens, seed);
+        let key = (load.clone(), moe, n_layers, tokens, seed);
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        let make = || Arc::new(RoutingSource::new(load.clone(), moe, n_layers, n_tokens, seed));
+        let make = || Arc::new(RoutingSource::new(load.clone(), moe, n_layers, tokens, seed));
         Arc::clone(sources.entry(key).or_insert_with(make))
     }
 }
@@ -287,8 +278,12 @@ mod tests {
         expert_hidden: 64,
     };
 
+    fn decoded(n_requests: u32) -> BatchTokens {
+        BatchTokens { n_requests, of_each: 1 }
+    }
+
     fn tokens_per_expert(load: ExpertLoad, n_tokens: u32) -> Vec<u32> {
-        let step = RoutingSource::new(load, MOE, 1, n_tokens, 7).step(3);
+        let step = RoutingSource::new(load, MOE, 1, decoded(n_tokens), 7).step(3);
         let mut counts = vec![0; 16];
         for token in 0..n_tokens {
             let experts = step[0].experts_of(token);
@@ -323,7 +318,7 @@ mod tests {
     #[test]
     fn a_pool_gives_equal_tokens_one_source_and_others_their_own() {
         let pool = RoutingPool::default();
-        let of = |load: &ExpertLoad, seed| pool.source(load, MOE, 2, 8, seed);
+        let of = |load: &ExpertLoad, seed| pool.source(load, MOE, 2, decoded(8), seed);
         let zipf = |exponent| ExpertLoad::Zipf { exponent };
         let first = of(&zipf(0.8), 1);
         assert!(Arc::ptr_eq(&first, &of(&zipf(0.8), 1)));
@@ -338,7 +333,7 @@ mod tests {
 
     #[test]
     fn a_step_does_not_depend_on_what_was_asked_before() {
-        let source = || RoutingSource::new(ExpertLoad::Zipf { exponent: 0.8 }, MOE, 4, 64, 1);
+        let source = || RoutingSource::new(ExpertLoad::Zipf { exponent: 0.8 }, MOE, 4, decoded(64), 1);
         let (one, two) = (source(), source());
         two.step(0);
         assert_eq!(one.step(5), two.step(5));
@@ -347,6 +342,23 @@ mod tests {
         let late = one.step(2_000);
         assert!((2_001..2_040).all(|step| one.step(step) != late));
         assert_eq!(one.step(2_000), late);
+    }
+
+    /// Token 1 of request 2 among 4 tokens each, and among 7: what other requests do moves nobody.
+    #[test]
+    fn the_experts_of_a_request_do_not_depend_on_the_batch() {
+        let step = |n_requests, of_each| {
+            let tokens = BatchTokens { n_requests, of_each };
+            RoutingSource::new(ExpertLoad::Zipf { exponent: 0.8 }, MOE, 2, tokens, 1).step(3)
+        };
+        let (small, large, long) = (step(3, 4), step(50, 4), step(3, 7));
+        for layer in 0..2 {
+            for token in 0..12 {
+                assert_eq!(small[layer].experts_of(token), large[layer].experts_of(token));
+            }
+            assert_eq!(small[layer].experts_of(2 * 4 + 1), long[layer].experts_of(2 * 7 + 1));
+        }
+        assert_ne!(small[0], small[1], "layers differ");
     }
 
     #[test]
