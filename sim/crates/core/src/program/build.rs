@@ -255,6 +255,13 @@ impl<'a> Builder<'a> {
         Need::After(self.push(Label::new(Activity::Barrier, place), Does::Join { rank }, needs, None))
     }
 
+    /// The scheduling of `n_sequences` on `ranks` by the host of the first of them.
+    fn schedule(&mut self, place: Place, ranks: &[GpuIdx], n_sequences: u64, needs: &[Need]) -> Need {
+        let group = self.group(ranks);
+        let does = Does::HostStep { rank: ranks[0], group, n_sequences };
+        Need::After(self.push(Label::new(Activity::Host, place), does, needs, None))
+    }
+
     /// An `in` of the program: the point at which `data` of the step before is on `rank`.
     fn arrive(&mut self, place: Place, (replica, rank): (u32, GpuIdx), data: Data) -> Need {
         let does = Does::Join { rank: Some(rank) };

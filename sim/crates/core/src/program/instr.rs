@@ -159,10 +159,10 @@ pub enum Does {
     HostStep {
         /// The rank whose host works.
         rank: GpuIdx,
+        /// The ranks that take part in the pass; launches of their hosts follow.
+        group: GroupIdx,
         /// Sequences of the pass.
         n_sequences: u64,
-        /// Ranks that take part in the pass.
-        n_ranks: u64,
     },
     /// A point that others wait for.
     Join {

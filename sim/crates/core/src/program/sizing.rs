@@ -50,6 +50,8 @@ pub(super) struct GroupBlock {
 pub struct Sizing {
     parties: Option<Parties>,
     traffic: Vec<TrafficBlock>,
+    /// Blocks whose sums on owners are made in the step that follows.
+    carried: Vec<TrafficIdx>,
     grouped: Vec<GroupBlock>,
 }
 
@@ -167,10 +169,19 @@ impl Sizing {
 
     /// Adds the traffic of one layer and micro-batch.
     pub(super) fn add_traffic(&mut self, block: TrafficBlock) -> TrafficIdx {
+        assert!(self.carried.is_empty(), "sums that are carried stand behind all traffic");
         let dims = self.dims();
         let at = count(self.traffic.len());
         self.traffic.push(block);
         TrafficIdx { first: at * dims.n_rows(), first_grouped: at * dims.n_grouped(), dims }
+    }
+
+    /// Adds the sums of a block that are made in the step that follows: `[owner]`, as [`TrafficIdx::summed`] in the step before.
+    pub(super) fn add_carried(&mut self, block: TrafficIdx) -> Vec<RowsIdx> {
+        let first =
+            count(self.traffic.len()) * block.dims.n_rows() + count(self.carried.len()) * block.dims.owners;
+        self.carried.push(block);
+        (0..block.dims.owners).map(|owner| RowsIdx(first + owner)).collect()
     }
 
     /// Adds the rows of all experts of one layer for some tokens.
@@ -180,8 +191,13 @@ impl Sizing {
         GroupedIdx(count(self.grouped.len() - 1))
     }
 
-    /// Fills `sizes` with those of a step in which tokens choose experts as `routing` says.
+    /// Fills `sizes`, which are those of the step before, with those of a step in which tokens choose experts as `routing`
+    /// says.
+    ///
+    /// Outputs of experts that arrived in the step before are summed in this one, as many as they were; where `sizes` are
+    /// empty, as many as arrive in this one.
     pub fn fill(&self, routing: &StepRouting, sizes: &mut Sizes) {
+        let before = (!sizes.rows.is_empty()).then(|| self.carried_sums(sizes));
         sizes.rows.clear();
         sizes.grouped.clear();
         for block in &self.grouped {
@@ -193,6 +209,17 @@ impl Sizing {
                 parties.fill(block, dims, &routing[block.layer as usize], sizes);
             }
         }
+        let carried = before.unwrap_or_else(|| self.carried_sums(sizes));
+        sizes.rows.extend(carried);
+    }
+
+    /// The sums that the next step makes, as `sizes` have them.
+    fn carried_sums(&self, sizes: &Sizes) -> Vec<u64> {
+        let sums = |block: &TrafficIdx| {
+            let block = *block;
+            (0..block.dims.owners as usize).map(move |owner| sizes.rows[block.summed(owner).0 as usize])
+        };
+        self.carried.iter().flat_map(sums).collect()
     }
 
     fn dims(&self) -> Dims {

@@ -98,8 +98,8 @@ struct Pricing {
     makers: Vec<TaskId>,
     /// `[gpu]`: start of its first group of messages, end of the last one.
     groups: Vec<Option<(TaskId, TaskId)>>,
-    /// The scheduling that launches wait for.
-    scheduled: Option<TaskId>,
+    /// `[gpu]`: the task that launches of its host wait for.
+    scheduled: Vec<Option<TaskId>>,
 }
 
 impl Pricing {
@@ -146,7 +146,7 @@ impl<'a> Pricer<'a> {
         &self.program
     }
 
-    /// Fills `sizes` with those of a step in which tokens choose experts as `routing` says.
+    /// Fills `sizes`, those of the step before, with those of a step in which tokens choose experts as `routing` says.
     pub fn size(&self, routing: &StepRouting, sizes: &mut Sizes) {
         self.sizing.fill(routing, sizes);
     }
@@ -187,6 +187,7 @@ impl<'a> Pricer<'a> {
             step: Step { shape: Some(ShapeBuilder::new()), ..Step::default() },
             groups: vec![None; program.n_ranks as usize],
             makers: vec![TaskId(0); program.skeleton.values.len()],
+            scheduled: vec![None; program.n_ranks as usize],
             ..Pricing::default()
         };
         let mut spans = Vec::with_capacity(program.skeleton.instrs.len());
@@ -216,7 +217,8 @@ impl<'a> Pricer<'a> {
             parts: Vec::with_capacity(first.parts.len()),
             ..Step::default()
         };
-        let mut pricing = Pricing { step, ..Pricing::default() };
+        let scheduled = vec![None; program.n_ranks as usize];
+        let mut pricing = Pricing { step, scheduled, ..Pricing::default() };
         for ((idx, instr), (tasks, parts)) in program.skeleton.indexed().zip(&first.spans) {
             if is_sized(program, instr) {
                 self.instr(program, &mut pricing, (idx, instr))?;
@@ -254,8 +256,9 @@ impl<'a> Pricer<'a> {
                 let messages = &program.skeleton.messages[messages.start as usize..messages.end as usize];
                 Ok(self.by_pair(pricing, (program, idx, instr), group, messages))
             }
-            Does::HostStep { rank, n_sequences, n_ranks } => {
-                self.host_step(pricing, (idx, instr), *rank, (*n_sequences, *n_ranks))
+            Does::HostStep { rank, group, n_sequences } => {
+                let group = program.skeleton.group(*group);
+                self.host_step(pricing, (program, idx, instr), (*rank, group), *n_sequences)
             }
             Does::Join { rank } => {
                 let after = pricing.after(program, instr);

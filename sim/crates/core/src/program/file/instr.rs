@@ -43,7 +43,7 @@ enum DoesJson {
     Kernels { rank: u32, kernels: Vec<KernelJson> },
     Exchange { from: u32, posted: PostedJson, messages: Vec<MessageJson> },
     Collective { kind: String, group: u32, counts: CountsJson, is_awaited: bool },
-    HostStep { rank: u32, n_sequences: u64, n_ranks: u64 },
+    HostStep { rank: u32, group: u32, n_sequences: u64 },
     Join { rank: Option<u32> },
 }
 
@@ -195,8 +195,8 @@ impl InstrJson {
                 let (kind, group) = (kind.name().to_owned(), group.0);
                 DoesJson::Collective { kind, group, counts, is_awaited: *is_awaited }
             }
-            Does::HostStep { rank, n_sequences, n_ranks } => {
-                DoesJson::HostStep { rank: rank.0, n_sequences: *n_sequences, n_ranks: *n_ranks }
+            Does::HostStep { rank, group, n_sequences } => {
+                DoesJson::HostStep { rank: rank.0, group: group.0, n_sequences: *n_sequences }
             }
             Does::Join { rank } => DoesJson::Join { rank: rank.map(|rank| rank.0) },
         };
@@ -283,14 +283,16 @@ impl InstrJson {
                     CountsJson::ByPair(messages) => Counts::ByPair(append_messages(messages, skeleton)?),
                 };
                 let kind = found.ok_or_else(unknown)?;
-                if *group as usize >= skeleton.groups.len() {
-                    let found = format!("group {group} of {}", skeleton.groups.len());
-                    return Err(format_error("does.group", found));
+                Does::Collective {
+                    kind,
+                    group: known_group(*group, skeleton)?,
+                    counts,
+                    is_awaited: *is_awaited,
                 }
-                Does::Collective { kind, group: GroupIdx(*group), counts, is_awaited: *is_awaited }
             }
-            DoesJson::HostStep { rank, n_sequences, n_ranks } => {
-                Does::HostStep { rank: GpuIdx(*rank), n_sequences: *n_sequences, n_ranks: *n_ranks }
+            DoesJson::HostStep { rank, group, n_sequences } => {
+                let group = known_group(*group, skeleton)?;
+                Does::HostStep { rank: GpuIdx(*rank), group, n_sequences: *n_sequences }
             }
             DoesJson::Join { rank } => Does::Join { rank: rank.map(GpuIdx) },
         };
@@ -304,6 +306,11 @@ impl InstrJson {
         skeleton.instrs.push(Instr { label, does, needs, writes });
         Ok(())
     }
+}
+
+fn known_group(group: u32, skeleton: &Skeleton) -> Result<GroupIdx, ProgramError> {
+    let found = || format_error("does.group", format!("group {group} of {}", skeleton.groups.len()));
+    ((group as usize) < skeleton.groups.len()).then_some(GroupIdx(group)).ok_or_else(found)
 }
 
 fn append_value(value: &ValueJson, skeleton: &mut Skeleton) -> Result<ValueIdx, ProgramError> {

@@ -36,6 +36,9 @@ impl Pricer<'_> {
             let info = TaskInfo::new((idx, instr.label), None);
             last = vec![self.transfer(pricing, &streams, &last, (movement, info))];
         }
+        if is_awaited && self.scenario.host_overhead.is_some() {
+            pricing.hosts_wait(group, last[0]);
+        }
         last[0]
     }
 }

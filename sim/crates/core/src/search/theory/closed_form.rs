@@ -147,6 +147,9 @@ impl<'a> ClosedForm<'a> {
             self.m2n(&owners, plan, &shares(false), width * model.dtype.combine.bytes() as f64, Leg::Back);
         let n_next = u64::from(replica.div_ceil(sequences));
         let head = self.head((n_next, true), heads, plan.attention.replicas[0].head_group(0, heads))?;
+        // A host schedules its micro-batches one after the other, as its GPUs compute their heads.
+        let scheduling = self.scheduling(u64::from(replica), u64::from(heads * sequences));
+        let head = sum([head, scheduling]);
         Ok(BlockTimes { attention, attention_collectives, dispatch, experts, combine, head })
     }
 
