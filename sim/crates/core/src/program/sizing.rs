@@ -21,6 +21,8 @@ pub(super) struct Parties {
     pub(super) experts: ExpertLayout,
     /// The pieces in which tokens travel.
     pub(super) overlap: Overlap,
+    /// Members of each group that send a share of its rows each, after they have summed them; 1 where each sends all.
+    pub(super) shares: u32,
     /// `[owner][node]`: the expert groups of other nodes to which one copy of a token travels.
     pub(super) nodes: Vec<Vec<Vec<u32>>>,
 }
@@ -71,6 +73,8 @@ struct Dims {
     chunks: u32,
     /// Most nodes of one owner.
     nodes: u32,
+    /// Shares of the rows of a group.
+    shares: u32,
 }
 
 impl Dims {
@@ -80,7 +84,11 @@ impl Dims {
 
     fn n_rows(self) -> u32 {
         let by_owner = self.groups + 2 + self.groups * self.n_pieces() + self.nodes * self.chunks;
-        self.owners * by_owner + self.groups * (2 + self.n_pieces())
+        self.owners * (by_owner + self.groups * self.n_shares()) + self.groups * (3 + self.n_pieces())
+    }
+
+    fn n_shares(self) -> u32 {
+        if self.shares == 1 { 0 } else { self.shares }
     }
 
     fn n_grouped(self) -> u32 {
@@ -114,6 +122,21 @@ impl TrafficIdx {
         self.idx(self.groups() + self.dims.groups + group)
     }
 
+    /// Tokens with an expert in `group`.
+    pub(super) fn tokens(self, group: u32) -> Rows {
+        self.at(self.groups() + 2 * self.dims.groups + group)
+    }
+
+    /// Rows of `owner` that member `rank` of `group` sends back: its share of them, or all where each sends all.
+    pub(super) fn returned(self, owner: usize, group: u32, rank: u32) -> Rows {
+        let Dims { groups, nodes, chunks, owners, shares } = self.dims;
+        if shares == 1 {
+            return self.rows(owner, group);
+        }
+        let first = self.pieces() + groups * self.dims.n_pieces() * (owners + 1) + owners * nodes * chunks;
+        self.at(first + (count(owner) * groups + group) * shares + rank)
+    }
+
     /// Tokens of `owner` that travel to `group` with a piece of its experts.
     pub(super) fn piece_rows(self, owner: usize, group: u32, piece: u32) -> Rows {
         let at = (count(owner) * self.dims.groups + group) * self.dims.n_pieces() + piece;
@@ -128,7 +151,7 @@ impl TrafficIdx {
 
     /// Tokens of `owner` that travel to its node `node` with a chunk, each once.
     pub(super) fn node_rows(self, owner: usize, node: usize, chunk: u32) -> Rows {
-        let Dims { owners, groups, chunks, nodes } = self.dims;
+        let Dims { owners, groups, chunks, nodes, .. } = self.dims;
         let first = self.pieces() + groups * self.dims.n_pieces() * (owners + 1);
         self.at(first + (count(owner) * nodes + count(node)) * chunks + chunk)
     }
@@ -149,7 +172,7 @@ impl TrafficIdx {
     }
 
     fn pieces(self) -> u32 {
-        self.groups() + 2 * self.dims.groups
+        self.groups() + 3 * self.dims.groups
     }
 
     fn idx(self, offset: u32) -> RowsIdx {
@@ -229,6 +252,7 @@ impl Sizing {
             groups: parties.experts.ep(),
             chunks: parties.overlap.n_chunks(),
             nodes: parties.nodes.iter().map(|nodes| count(nodes.len())).max().unwrap_or(0),
+            shares: parties.shares,
         }
     }
 }
@@ -252,11 +276,17 @@ impl Parties {
         };
         rows.extend(owners().map(|owner| to_members(owner, &|gpu| gpu != self.owners[owner])));
         rows.extend(owners().map(|owner| {
-            let (returned, tokens) = (to_members(owner, &|_| true), n_of(&block.owners[owner]));
+            let returned = if dims.shares == 1 {
+                to_members(owner, &|_| true)
+            } else {
+                groups().map(|group| traffic.rows(owner, group)).sum()
+            };
+            let tokens = n_of(&block.owners[owner]);
             if returned > tokens { returned + tokens } else { 0 }
         }));
         rows.extend(groups().map(|group| traffic.choices(group)));
         rows.extend(groups().map(|group| traffic.choices(group) + traffic.tokens(group)));
+        rows.extend(groups().map(|group| traffic.tokens(group)));
         sizes.grouped.extend(groups().map(|group| traffic.group_rows(group)));
         if let Some(pieces) = &traffic.pieces {
             let chunks = || 0..dims.chunks;
@@ -277,6 +307,12 @@ impl Parties {
                     (Some(groups), Some(pieces)) => pieces.rows_to_any(tokens, (routing, map), groups, chunk),
                 }));
             }
+        }
+        for (owner, group) in owners().flat_map(|owner| groups().map(move |group| (owner, group))) {
+            let all = traffic.rows(owner, group);
+            let share =
+                |rank: u64| all / u64::from(dims.shares) + u64::from(rank < all % u64::from(dims.shares));
+            rows.extend((0..u64::from(dims.n_shares())).map(share));
         }
     }
 }

@@ -16,7 +16,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use masim_engine::{ShapeBuilder, StreamId, TaskId, Work};
-use masim_units::SimDuration;
+use masim_units::{Bytes, SimDuration};
 
 use movement::Movement;
 
@@ -246,10 +246,13 @@ impl<'a> Pricer<'a> {
                 let messages = &program.skeleton.messages[messages.start as usize..messages.end as usize];
                 Ok(self.exchange(pricing, (program, idx, instr), (*from, *posted), messages))
             }
-            Does::Collective { kind, group, counts: Counts::Even(bytes), is_awaited } => {
+            Does::Collective { kind, group, counts: Counts::Even { rows, row_bytes }, is_awaited } => {
                 let group = program.skeleton.group(*group);
-                let what = (*kind, *bytes, *is_awaited);
-                Ok(self.collective(pricing, (program, idx, instr), group, what))
+                let (bytes, at) = (Bytes(rows.of(&self.sizes) * row_bytes), (program, idx, instr));
+                Ok(match rows {
+                    Rows::Fixed(_) => self.collective(pricing, at, group, (*kind, bytes, *is_awaited)),
+                    Rows::At(_) => self.sized_collective(pricing, at, group, (*kind, bytes)),
+                })
             }
             Does::Collective { group, counts: Counts::ByPair(messages), .. } => {
                 let group = program.skeleton.group(*group);
@@ -311,7 +314,8 @@ fn is_sized(program: &Program, instr: &Instr) -> bool {
             let messages = &program.skeleton.messages[messages.start as usize..messages.end as usize];
             messages.iter().any(|message| matches!(message.rows, Rows::At(_)))
         }
-        Does::Collective { counts: Counts::Even(_), .. } | Does::HostStep { .. } | Does::Join { .. } => false,
+        Does::Collective { counts: Counts::Even { rows, .. }, .. } => matches!(rows, Rows::At(_)),
+        Does::HostStep { .. } | Does::Join { .. } => false,
     }
 }
 

@@ -95,6 +95,7 @@ impl RoutedStep<'_, '_> {
             members: self.members.clone(),
             experts: self.plan.experts.clone(),
             overlap: self.dispatch_overlap(),
+            shares: self.plan.n_shares(),
             nodes,
         });
         for layer in 0..self.builder.scenario.model.n_layers {

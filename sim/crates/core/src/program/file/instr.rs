@@ -1,6 +1,5 @@
 //! Instructions in a program file, each with the values that it makes.
 
-use masim_units::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::kernel::KernelJson;
@@ -58,8 +57,11 @@ enum PostedJson {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum CountsJson {
-    /// Bytes of the whole buffer.
-    Even(u64),
+    /// The whole buffer.
+    Even {
+        rows: RowsJson,
+        row_bytes: u64,
+    },
     ByPair(Vec<MessageJson>),
 }
 
@@ -189,7 +191,9 @@ impl InstrJson {
             }
             Does::Collective { kind, group, counts, is_awaited } => {
                 let counts = match counts {
-                    Counts::Even(bytes) => CountsJson::Even(bytes.0),
+                    Counts::Even { rows, row_bytes } => {
+                        CountsJson::Even { rows: RowsJson::of(*rows), row_bytes: *row_bytes }
+                    }
                     Counts::ByPair(at) => CountsJson::ByPair(messages(at)),
                 };
                 let (kind, group) = (kind.name().to_owned(), group.0);
@@ -227,9 +231,16 @@ impl InstrJson {
                 let (kind, counts) = (kind.clone(), CountsJson::ByPair(messages(all)));
                 DoesJson::Collective { kind, group: *group, counts, is_awaited: *is_awaited }
             }
-            other @ (DoesJson::Collective { .. } | DoesJson::HostStep { .. } | DoesJson::Join { .. }) => {
-                other.clone()
+            DoesJson::Collective {
+                kind,
+                group,
+                counts: CountsJson::Even { rows, row_bytes },
+                is_awaited,
+            } => {
+                let counts = CountsJson::Even { rows: rows.shifted(shift), row_bytes: *row_bytes };
+                DoesJson::Collective { kind: kind.clone(), group: *group, counts, is_awaited: *is_awaited }
             }
+            other @ (DoesJson::HostStep { .. } | DoesJson::Join { .. }) => other.clone(),
         };
         let writes = self.writes.as_ref().map(|value| value.shifted(shift));
         Self { layer: self.layer.saturating_add(shift.layers), does, writes, ..self.clone() }
@@ -252,7 +263,8 @@ impl InstrJson {
             | DoesJson::Collective { counts: CountsJson::ByPair(messages), .. } => {
                 (messages.iter().find_map(|it| of_rows(it.rows)), None)
             }
-            DoesJson::Collective { .. } | DoesJson::HostStep { .. } | DoesJson::Join { .. } => (None, None),
+            DoesJson::Collective { counts: CountsJson::Even { rows, .. }, .. } => (of_rows(*rows), None),
+            DoesJson::HostStep { .. } | DoesJson::Join { .. } => (None, None),
         }
     }
 
@@ -279,7 +291,9 @@ impl InstrJson {
                 let found = CollectiveKind::ALL.into_iter().find(|it| it.name() == kind);
                 let unknown = || format_error("does.kind", format!("unknown collective `{kind}`"));
                 let counts = match counts {
-                    CountsJson::Even(bytes) => Counts::Even(Bytes(*bytes)),
+                    CountsJson::Even { rows, row_bytes } => {
+                        Counts::Even { rows: rows.meaning(), row_bytes: *row_bytes }
+                    }
                     CountsJson::ByPair(messages) => Counts::ByPair(append_messages(messages, skeleton)?),
                 };
                 let kind = found.ok_or_else(unknown)?;
