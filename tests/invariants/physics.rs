@@ -99,7 +99,7 @@ fn assert_no_stream_is_busy_twice(run: &Run, what: &str) {
 }
 
 /// In order of submission, which is the order in which a stream runs its tasks.
-fn spans_by_stream(shape: &Shape, steps: &[StepRecord]) -> BTreeMap<StreamId, Vec<Span>> {
+pub(crate) fn spans_by_stream(shape: &Shape, steps: &[StepRecord]) -> BTreeMap<StreamId, Vec<Span>> {
     let mut spans = BTreeMap::<StreamId, Vec<Span>>::new();
     for step in steps {
         for task in shape.tasks() {

@@ -1,0 +1,179 @@
+//! Everything that a simulation of one scenario shows, and what must hold of it.
+
+use masim_core::judging::metrics::Metrics;
+use masim_core::judging::sweep::{RowJson, SweepRow, network_of, row, simulate};
+use masim_core::plan::Role;
+use masim_core::scenario::Scenario;
+use masim_core::search::{Found, SearchError};
+use masim_core::work::routing::RoutingPool;
+use masim_engine::{GraphId, TaskId, TaskRef};
+use masim_tests::{cold_time, try_decode};
+use masim_units::SimDuration;
+
+use crate::physics::spans_by_stream;
+
+/// One property of everything that was seen; the error says where it fails.
+pub(super) type Invariant = fn(&Seen) -> Result<(), String>;
+
+/// One simulated scenario.
+pub(super) struct Seen {
+    scenario: Scenario,
+    found: Found,
+    metrics: Metrics,
+    row: RowJson,
+    /// The largest share of its bandwidth that a link carried, and its position.
+    link_peak: (f64, u32),
+}
+
+impl Seen {
+    /// Simulates `scenarios/decode.yaml` with `changes`; nothing where no plan is possible.
+    pub(super) fn of(changes: &[(String, String)]) -> Result<Option<Self>, String> {
+        let changes: Vec<(&str, &str)> =
+            changes.iter().map(|(path, value)| (path.as_str(), value.as_str())).collect();
+        let scenario = try_decode(&changes)?;
+        let pool = RoutingPool::default();
+        let outcome = simulate(&scenario, &pool);
+        let row = row(&SweepRow::alone(scenario.clone()), &scenario, &outcome);
+        let (found, metrics) = match outcome {
+            Ok(both) => both,
+            Err(SearchError::NoPlan(_) | SearchError::DoesNotFit(_)) => return Ok(None),
+            Err(error) => return Err(error.to_string()),
+        };
+        let network = network_of(&scenario, &found, &pool);
+        let peaks = network.links.iter().map(|link| (link.peak, link.link.0));
+        let link_peak = peaks.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or_default();
+        Ok(Some(Self { scenario, found, metrics, row, link_peak }))
+    }
+
+    fn window(&self) -> SimDuration {
+        let (from, to) = self.found.run.measured();
+        to.since(from)
+    }
+}
+
+fn hold(holds: bool, why: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(why()) }
+}
+
+pub(super) fn bound_is_kept(seen: &Seen) -> Result<(), String> {
+    let (period, bound) = (seen.metrics.period_us, seen.metrics.work_bound_us);
+    hold(bound > 0.0 && period >= bound, || format!("{period} us, bound {bound} us"))
+}
+
+pub(super) fn accounts_add_up(seen: &Seen) -> Result<(), String> {
+    for gpu in &seen.metrics.gpus {
+        for (name, account, whole) in
+            [("steady", gpu.window, seen.window()), ("cold", gpu.cold, cold_time(&seen.found.run))]
+        {
+            let sum = account.busy + account.waits();
+            hold(sum == whole, || format!("{:?} {name}: {sum} of {whole}", gpu.gpu))?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn critical_path_adds_up(seen: &Seen) -> Result<(), String> {
+    let path = &seen.metrics.critical_path;
+    let (by_work, by_basis): (SimDuration, SimDuration) =
+        (path.by_work.values().copied().sum(), path.by_basis.values().copied().sum());
+    let window = seen.window();
+    hold(by_work == window && by_basis == window, || format!("{by_work} and {by_basis} of {window}"))
+}
+
+pub(super) fn streams_do_one_thing(seen: &Seen) -> Result<(), String> {
+    let run = &seen.found.run;
+    for steps in [std::slice::from_ref(&run.cold), run.steps.as_slice()] {
+        for (stream, spans) in spans_by_stream(&run.shape, steps) {
+            for pair in spans.windows(2) {
+                hold(pair[0].end <= pair[1].start, || format!("{stream:?}: {pair:?}"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn causes_end_where_tasks_start(seen: &Seen) -> Result<(), String> {
+    let run = &seen.found.run;
+    for (step, graph) in run.steps.iter().zip((0..).map(GraphId)) {
+        for (span, task) in step.trace.spans.iter().zip((0..).map(TaskId)) {
+            let task = TaskRef { graph, task };
+            hold(span.start <= span.end, || format!("{task:?} ends before it starts"))?;
+            if let Some(cause) = span.cause {
+                let end = run.task(cause).1.end;
+                hold(end == span.start, || {
+                    format!("{task:?} starts at {}, {cause:?} ends at {end}", span.start)
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn links_keep_their_capacity(seen: &Seen) -> Result<(), String> {
+    let (peak, link) = seen.link_peak;
+    // Rates are whole numbers of 2^-16 B/s.
+    hold(peak <= 1.0 + 1e-9, || format!("link {link} carries {peak} of its capacity"))
+}
+
+pub(super) fn shares_are_shares(seen: &Seen) -> Result<(), String> {
+    let metrics = &seen.metrics;
+    let overlap = metrics.comm_overlap.unwrap_or(0.0);
+    let shares =
+        [("busy", metrics.busy_share), ("mfu", metrics.mfu), ("mbu", metrics.mbu), ("overlap", overlap)];
+    for (name, share) in shares {
+        hold((0.0..=1.0 + 1e-12).contains(&share), || format!("{name} {share}"))?;
+    }
+    hold(metrics.busy_share > 0.0 && metrics.mfu > 0.0, || "a GPU has work".to_owned())
+}
+
+pub(super) fn resident_share_is_a_share(seen: &Seen) -> Result<(), String> {
+    let (busy, resident) = (seen.metrics.busy_share, seen.metrics.resident_share);
+    hold(busy <= resident + 1e-12 && resident <= 1.0 + 1e-12, || format!("{busy} busy, {resident} resident"))
+}
+
+pub(super) fn waits_hold_the_resident_ones(seen: &Seen) -> Result<(), String> {
+    for gpu in &seen.metrics.gpus {
+        for account in [gpu.window, gpu.cold] {
+            let (part, whole) = (account.resident_wait, account.waits());
+            hold(part <= whole, || format!("{:?}: {part} of {whole}", gpu.gpu))?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn watts_are_possible(seen: &Seen) -> Result<(), String> {
+    let (mut idle, mut limit) = (0.0, 0.0);
+    for gpu in &seen.scenario.cluster.gpus {
+        idle += gpu.card.power_idle.watts() + gpu.card.power_model.context.watts();
+        limit += gpu.card.power_tdp.watts();
+    }
+    let watts = seen.metrics.power_w();
+    hold(idle < watts && watts <= limit, || format!("{watts} W of {idle} to {limit}"))
+}
+
+pub(super) fn interval_contains_the_estimate(seen: &Seen) -> Result<(), String> {
+    let row = &seen.row;
+    let (Some(low), Some(time), Some(high)) = (row.tpot_p05_us, row.tpot_us, row.tpot_p95_us) else {
+        return Ok(());
+    };
+    hold(low <= time && time <= high, || format!("{time} us outside of {low} to {high}"))
+}
+
+pub(super) fn provenance_adds_up(seen: &Seen) -> Result<(), String> {
+    let sum: f64 = seen.row.provenance_shares.values().sum();
+    hold((sum - 1.0).abs() < 1e-9, || format!("{sum}"))
+}
+
+pub(super) fn memory_is_in_use(seen: &Seen) -> Result<(), String> {
+    for ((gpu, role), (_, memory)) in seen.found.plan.roles().into_iter().zip(&seen.found.memory) {
+        let holds =
+            memory.weights.0 > 0 && memory.activations.0 > 0 && (memory.kv.0 > 0) == (role != Role::Expert);
+        hold(holds, || format!("{gpu:?} {role:?}: {memory:?}"))?;
+    }
+    Ok(())
+}
+
+pub(super) fn percentiles_are_in_order(seen: &Seen) -> Result<(), String> {
+    let (low, high) = seen.metrics.step_us;
+    hold(0.0 < low && low <= high, || format!("{low} and {high}"))
+}
