@@ -1,7 +1,7 @@
 //! Everything that a simulation of one scenario shows, and what must hold of it.
 
 use masim_core::judging::metrics::Metrics;
-use masim_core::judging::sweep::{RowJson, SweepRow, network_of, row, simulate};
+use masim_core::judging::sweep::{RowJson, SweepRow, network_of, results, simulate};
 use masim_core::plan::Role;
 use masim_core::scenario::Scenario;
 use masim_core::search::{Found, SearchError};
@@ -33,7 +33,7 @@ impl Seen {
         let scenario = try_decode(&changes)?;
         let pool = RoutingPool::default();
         let outcome = simulate(&scenario, &pool);
-        let row = row(&SweepRow::alone(scenario.clone()), &scenario, &outcome);
+        let row = results::row(&SweepRow::alone(scenario.clone()), &scenario, &outcome);
         let (found, metrics) = match outcome {
             Ok(both) => both,
             Err(SearchError::NoPlan(_) | SearchError::DoesNotFit(_)) => return Ok(None),
@@ -101,7 +101,7 @@ pub(super) fn causes_end_where_tasks_start(seen: &Seen) -> Result<(), String> {
             if let Some(cause) = span.cause {
                 let end = run.task(cause).1.end;
                 hold(end == span.start, || {
-                    format!("{task:?} starts at {}, {cause:?} ends at {end}", span.start)
+                    format!("{task:?} starts at {:?}, {cause:?} ends at {end:?}", span.start)
                 })?;
             }
         }
