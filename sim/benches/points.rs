@@ -58,9 +58,9 @@ fn step(scenario: &Scenario, plan: &Plan, routing: &StepRouting) -> Trace {
     let graph = Graph { shape: Arc::new(shape), works: Arc::new(works), after: Vec::new() };
     let resources = Resources {
         n_streams: n_streams(scenario.cluster.n_gpus()),
-        links: lowering.wires().capacities().to_vec(),
+        links: lowering.fabric().rates_in_run(),
     };
-    run_graph(resources, lowering.wires().paths(), graph).expect("its times are representable")
+    run_graph(resources, lowering.fabric().paths(), graph).expect("its times are representable")
 }
 
 /// One decode step on 16 GPUs, lowering included.

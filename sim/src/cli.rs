@@ -25,6 +25,7 @@ mod calibrate;
 mod validate;
 mod predict;
 mod explain;
+mod program;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
@@ -83,6 +84,9 @@ enum Command {
     /// Explain the times of a scenario, operation by operation, down to the parameters and their sources
     #[command(after_help = explain::AFTER_HELP)]
     Explain(explain::ExplainArgs),
+    /// Writes the instructions of every rank in one step, for another executor
+    #[command(after_help = program::AFTER_HELP)]
+    Program(program::ProgramArgs),
     /// Show a cluster: its GPUs, its links, and the routes between them
     Topology(topology::TopologyArgs),
     /// Print the script that lets a shell complete masim's arguments
@@ -105,6 +109,7 @@ impl Command {
             Self::Validate(validate) => validate.run(),
             Self::Predict(predict) => predict.run(),
             Self::Explain(explain) => explain.run(),
+            Self::Program(program) => program.run(),
             Self::Topology(topology) => topology.run(),
             Self::Completions(completions) => completions.run(),
         }

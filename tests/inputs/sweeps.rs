@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use masim_core::inputs::text::{SourceText, Tree};
-use masim_core::judging::sweep::{Expanded, Sweep, load_sweep};
+use masim_core::judging::sweep::{Expanded, Side, Sweep, load_sweep};
 use masim_core::scenario::{Choice, ContextLen, ExpertLoad, Strategy, Workload};
 use masim_tests::Shipped;
 
@@ -239,6 +239,28 @@ fn a_path_that_exists_nowhere_fails_early() {
         "base: decode.yaml\naxes: [{ load: [x2] }]\n",
         "2:10: `axes[0].load`: `x2` multiplies a number or a quantity; found `{\"kind\":\"balanced\"}`",
     );
+}
+
+/// A baseline is one whatever it is called and however it is laid out; `tuned` left out is `true`.
+#[test]
+fn rows_say_on_which_side_they_stand() {
+    let split = "{ kind: ma_separation, n_attention_gpus: 8, n_expert_gpus: 8 }";
+    let pipeline = "{ kind: tp_pp, tp: 8, pp: 2, dp: 1 }";
+    let sides = |text: &str| -> Vec<(Side, bool)> {
+        expand(text).rows.iter().map(|row| (row.side, row.tuned)).collect()
+    };
+    let text = format!(
+        "base: decode.yaml\nbaselines:\n  - {{ name: a_literal, strategy: {pipeline} }}\n  \
+         - {{ name: b, tuned: false, strategy: {pipeline} }}\n  - {{ name: c, tuned: true, strategy: {split} }}\n"
+    );
+    let expected =
+        [(Side::Split, true), (Side::Baseline, true), (Side::Baseline, false), (Side::Baseline, true)];
+    assert_eq!(sides(&text), expected);
+    let mixed = format!("base: decode.yaml\naxes:\n  - {{ strategy: [{split}, {pipeline}] }}\n");
+    assert_eq!(sides(&mixed), [(Side::Split, true), (Side::Baseline, true)]);
+    let resolved = load(&text).resolved_yaml();
+    assert_eq!(resolved.matches("tuned: true").count(), 2, "{resolved}");
+    assert_eq!(resolved.matches("tuned: false").count(), 1, "{resolved}");
 }
 
 #[test]

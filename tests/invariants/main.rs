@@ -3,9 +3,11 @@
 
 mod bandwidth;
 mod drawn;
+mod held;
 mod jitter;
 mod physics;
 mod prompts;
 mod repeated;
 mod together;
+mod touched_links;
 mod traffic;

@@ -8,7 +8,7 @@ use super::exit::CliError;
 use super::measurements::read_profile;
 use super::table::Plain;
 use super::{terminal, topology};
-use masim_core::fabric::comm::CommModel;
+use masim_core::fabric::communication_models::CommModel;
 use masim_core::inputs::topology::{Cluster, GpuIdx};
 use masim_core::judging::survey::{Answer, Question, survey, survey_compressed};
 use masim_core::running::collective::{Algorithm, Collective, CollectiveKind, Compressed};

@@ -32,6 +32,12 @@ pub(crate) fn read_text_or_gzip(path: &Path) -> Result<SourceText, CliError> {
     text_of(path, bytes)
 }
 
+/// `bytes` as gzip packs them; equal bytes for equal input.
+pub(crate) fn gzipped(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("memory takes every byte")
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, CliError> {
     fs::File::open(path).and_then(all_of).map_err(|error| unreadable(path, &error))
 }

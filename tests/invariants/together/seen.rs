@@ -1,16 +1,17 @@
 //! Everything that a simulation of one scenario shows, and what must hold of it.
 
+use std::collections::BTreeMap;
+
 use masim_core::judging::metrics::Metrics;
 use masim_core::judging::sweep::{RowJson, SweepRow, network_of, results, simulate};
 use masim_core::plan::Role;
+use masim_core::running::run::{CopySteps, Records};
 use masim_core::scenario::Scenario;
 use masim_core::search::{Found, SearchError};
 use masim_core::work::routing::RoutingPool;
-use masim_engine::{GraphId, TaskId, TaskRef};
-use masim_tests::{cold_time, try_decode};
-use masim_units::SimDuration;
-
-use crate::physics::spans_by_stream;
+use masim_engine::{Shape, StreamId};
+use masim_tests::{cold_time, try_decode, windows};
+use masim_units::{SimDuration, SimTime};
 
 /// One property of everything that was seen; the error says where it fails.
 pub(super) type Invariant = fn(&Seen) -> Result<(), String>;
@@ -44,11 +45,6 @@ impl Seen {
         let link_peak = peaks.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or_default();
         Ok(Some(Self { scenario, found, metrics, row, link_peak }))
     }
-
-    fn window(&self) -> SimDuration {
-        let (from, to) = self.found.run.measured();
-        to.since(from)
-    }
 }
 
 fn hold(holds: bool, why: impl FnOnce() -> String) -> Result<(), String> {
@@ -61,10 +57,12 @@ pub(super) fn bound_is_kept(seen: &Seen) -> Result<(), String> {
 }
 
 pub(super) fn accounts_add_up(seen: &Seen) -> Result<(), String> {
+    let run = &seen.found.run;
     for gpu in &seen.metrics.gpus {
-        for (name, account, whole) in
-            [("steady", gpu.window, seen.window()), ("cold", gpu.cold, cold_time(&seen.found.run))]
-        {
+        let copy = run.copies.iter().find(|copy| copy.gpus.contains(&gpu.gpu)).unwrap();
+        let stretch = run.stretch(copy);
+        let window = stretch.to.since(stretch.from);
+        for (name, account, whole) in [("steady", gpu.window, window), ("cold", gpu.cold, cold_time(run))] {
             let sum = account.busy + account.waits();
             hold(sum == whole, || format!("{:?} {name}: {sum} of {whole}", gpu.gpu))?;
         }
@@ -76,16 +74,25 @@ pub(super) fn critical_path_adds_up(seen: &Seen) -> Result<(), String> {
     let path = &seen.metrics.critical_path;
     let (by_work, by_basis): (SimDuration, SimDuration) =
         (path.by_work.values().copied().sum(), path.by_basis.values().copied().sum());
-    let window = seen.window();
+    let window = windows(&seen.found.run);
     hold(by_work == window && by_basis == window, || format!("{by_work} and {by_basis} of {window}"))
 }
 
 pub(super) fn streams_do_one_thing(seen: &Seen) -> Result<(), String> {
     let run = &seen.found.run;
-    for steps in [std::slice::from_ref(&run.cold), run.steps.as_slice()] {
-        for (stream, spans) in spans_by_stream(&run.shape, steps) {
-            for pair in spans.windows(2) {
-                hold(pair[0].end <= pair[1].start, || format!("{stream:?}: {pair:?}"))?;
+    in_order(&run.shape, Records::alone(&run.cold))?;
+    run.copies.iter().try_for_each(|copy| in_order(&copy.shape, copy.records()))
+}
+
+/// In order of submission, which is the order in which a stream runs its tasks.
+fn in_order(shape: &Shape, steps: Records<'_>) -> Result<(), String> {
+    let mut ends = BTreeMap::<StreamId, SimTime>::new();
+    for (_, step) in steps.iter() {
+        for task in shape.tasks() {
+            let span = step.trace.span(task);
+            for &stream in shape.streams(task) {
+                let before = ends.insert(stream, span.end).unwrap_or(span.start);
+                hold(before <= span.start, || format!("{stream:?}: {span:?} begins before {before:?}"))?;
             }
         }
     }
@@ -93,16 +100,14 @@ pub(super) fn streams_do_one_thing(seen: &Seen) -> Result<(), String> {
 }
 
 pub(super) fn causes_end_where_tasks_start(seen: &Seen) -> Result<(), String> {
-    let run = &seen.found.run;
-    for (step, graph) in run.steps.iter().zip((0..).map(GraphId)) {
-        for (span, task) in step.trace.spans.iter().zip((0..).map(TaskId)) {
-            let task = TaskRef { graph, task };
-            hold(span.start <= span.end, || format!("{task:?} ends before it starts"))?;
-            if let Some(cause) = span.cause {
-                let end = run.task(cause).1.end;
-                hold(end == span.start, || {
-                    format!("{task:?} starts at {:?}, {cause:?} ends at {end:?}", span.start)
-                })?;
+    for records in seen.found.run.copies.iter().map(CopySteps::records) {
+        for (_, step) in records.iter() {
+            for span in &step.trace.spans {
+                hold(span.start <= span.end, || format!("{span:?} ends before it starts"))?;
+                if let Some(cause) = span.cause {
+                    let end = records.task(cause).1.end;
+                    hold(end == span.start, || format!("{span:?}, but {cause:?} ends at {end:?}"))?;
+                }
             }
         }
     }

@@ -7,12 +7,14 @@ pub mod collectives;
 pub mod vocabulary;
 pub mod jitter;
 pub mod overlap;
+pub mod steps;
 
 pub mod count_file;
 pub mod collectives_file;
 pub mod vocabulary_file;
 pub mod jitter_file;
 pub mod overlap_file;
+pub mod steps_file;
 pub mod strategy_file;
 pub mod attention_file;
 pub mod model_file;
@@ -34,6 +36,7 @@ pub use model_file::ModelFile;
 pub use overlap::{Overlap, PAPER_OVERLAP};
 pub use patch::Patcher;
 pub use profiles::Profiles;
+pub use steps::StepCount;
 
 pub use model::{AttentionSpec, Dtypes, FfnSpec, LatentSpec, ModelSpec, MoeSpec, Norm, Position};
 pub use strategy::{
@@ -77,8 +80,8 @@ pub struct Scenario {
     pub jitter: Jitter,
     /// The origin of all randomness.
     pub seed: u64,
-    /// At most so many measured steps; `Auto` lets the run decide.
-    pub n_steps: Choice,
+    /// Steps that are measured.
+    pub n_steps: StepCount,
 }
 
 impl Scenario {

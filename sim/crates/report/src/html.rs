@@ -9,7 +9,7 @@ use askama::Template;
 
 use super::Subject;
 use super::charts::{DrawError, Figure, Figures};
-use super::digest::{Gap, Notes, Span, contrasts, flips, gap, moves, notes, spans};
+use super::digest::{Gap, Notes, Span, flips, gap, moves, notes, spans};
 use super::network::NetworkShown;
 use super::number::{count, signed_pct};
 use super::space::{Answer, Space};
@@ -248,16 +248,14 @@ fn caveat(notes: &Notes<'_>) -> String {
 
 /// Which baselines count for the verdict; empty where there is nothing to tell apart.
 fn contrast_note(space: &Space<'_>) -> String {
-    let (baselines, _) = contrasts(space);
-    let literal: Vec<_> = baselines.iter().filter(|name| name.ends_with("_literal")).cloned().collect();
-    if literal.is_empty() {
+    let untuned: Vec<_> = space.baselines.iter().filter(|it| !it.tuned).map(|it| it.name).collect();
+    if untuned.is_empty() {
         return String::new();
     }
     format!(
-        "Whom one compares with decides the answer. {} keeps one batch in flight, so that half of a two-stage \
-         pipeline idles at any time; beating it says little, and it has no part in the verdict. The others are \
-         tuned as the splits are.",
-        literal.join(", ")
+        "Whom one compares with decides the answer. Not tuned, and so without a part in the verdict: {}. Beating \
+         such a baseline says little. The others are tuned as the splits are.",
+        untuned.join(", ")
     )
 }
 

@@ -1,6 +1,6 @@
 //! Numbers as people read them: few digits, a true minus sign, thousands apart.
 
-use masim_core::judging::sweep::RowJson;
+use masim_core::judging::sweep::{RowJson, Side};
 
 /// `value` with three significant digits and no exponent; thousands are grouped.
 pub fn sig(value: f64) -> String {
@@ -77,13 +77,16 @@ pub fn count(n: usize, singular: &str) -> String {
     format!("{n} {singular}{plural}")
 }
 
-/// True if attention and experts are on different GPUs.
-pub fn is_split(row: &RowJson) -> bool {
-    row.strategy == "ma_separation"
+/// True if a row stands on the side of the splits in the verdict.
+pub(crate) fn is_split(row: &RowJson) -> bool {
+    row.side == Side::Split
 }
 
 /// `12:4` for a split.
 pub fn ratio(row: &RowJson) -> Option<String> {
+    if !is_split(row) {
+        return None;
+    }
     Some(format!("{}:{}", row.n_attention_gpus?, row.n_expert_gpus?))
 }
 

@@ -4,7 +4,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use super::digest::{accounts, contrasts, memories};
 use super::number::{NONE, is_split, label, ms, or_dash, pct, sig, signed_pct};
-use super::space::Space;
+use super::space::{Baseline, Space};
 use super::verdict::{Duel, Outcome, Verdict, is_fair_baseline};
 use masim_core::judging::sweep::RowJson;
 use masim_core::scenario::PAPER_OVERLAP;
@@ -72,10 +72,10 @@ pub fn sweep(rows: &[RowJson], dress: Dress) -> String {
 
 /// One line for each baseline: how the best split fares against it alone. Empty where there is one only.
 fn against_each(space: &Space<'_>) -> String {
-    let (baselines, rows) = contrasts(space);
-    let best = rows.first().filter(|row| row.ratio.is_none() && baselines.len() > 1);
+    let rows = contrasts(space);
+    let best = rows.first().filter(|row| row.ratio.is_none() && space.baselines.len() > 1);
     let Some(best) = best else { return String::new() };
-    let lines = baselines.iter().zip(&best.against).filter_map(|(name, contrast)| {
+    let lines = space.baselines.iter().zip(&best.against).filter_map(|(Baseline { name, .. }, contrast)| {
         let (n, faster, tied) = (contrast.margins.len(), contrast.n_faster, contrast.n_tied);
         let median = signed_pct(contrast.median()?);
         Some(format!(
@@ -167,6 +167,7 @@ fn figures(row: &RowJson) -> Vec<(&'static str, Option<String>, &'static str)> {
         ("  90 % between", rates.map(|(low, high)| format!("{} to {}", sig(low), sig(high))), "tokens/s"),
         ("throughput per GPU", plain(row.tokens_per_sec_per_gpu), "tokens/s"),
         ("busy", share(row.busy_share), "of time"),
+        ("waiting for hosts", us(row.host_us.filter(|us| *us > 0.0)), "ms per step"),
         ("resident", share(row.resident_share), "of time"),
         ("MFU", share(row.mfu), "of peak"),
         ("MBU", share(row.mbu), "of memory bandwidth"),

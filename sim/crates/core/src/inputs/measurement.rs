@@ -18,7 +18,7 @@ pub use communication::{CollectiveWork, Operation, PairsWork, Scope};
 pub use kernel::{
     DecodeWork, Distribution, ElementwiseKind, ElementwiseWork, GemmWork, MoeWork, PrefillWork,
 };
-pub use machine::{Machine, ScaleUp};
+pub use machine::{Machine, ScaleUp, known_nvlink_of};
 pub use read::{RawSet, read_set};
 pub use table::{Family, Mistake, Row, Table, Work};
 pub use whole::{Measured, WholeFamily, WholeRow, WholeSet, WholeTable, read_whole};

@@ -184,10 +184,17 @@ impl ProfileFile {
 ///
 /// # Errors
 ///
-/// Same as [`ProfileFile::read`].
+/// A profile that exists and cannot be read; as [`ProfileFile::read`].
 pub fn generic_of(gpu: &str, library: &dyn Library, from: &str) -> Result<Option<ProfileFile>, InputError> {
-    let text = library.load(RefKind::Profile, &format!("{gpu}-generic"), from);
-    text.ok().map(|text| ProfileFile::read(&text)).transpose()
+    let name = format!("{gpu}-generic");
+    if !library.has(RefKind::Profile, &name, from) {
+        return Ok(None);
+    }
+    let asking = SourceText { path: from.to_owned(), text: String::new() };
+    let text = library
+        .load(RefKind::Profile, &name, from)
+        .map_err(|message| InputError::new(&asking, vec![Problem::new("profile", message)]))?;
+    ProfileFile::read(&text).map(Some)
 }
 
 impl ProfileFile {
@@ -211,5 +218,34 @@ impl ProfileFile {
             families,
             predictor: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Knows one profile: nothing, a text, or one that cannot be read.
+    struct One(Option<Result<&'static str, &'static str>>);
+
+    impl Library for One {
+        fn load(&self, _: RefKind, reference: &str, _: &str) -> Result<SourceText, String> {
+            let text = self.0.ok_or_else(|| format!("no profile `{reference}`"))??;
+            Ok(SourceText { path: format!("{reference}.yaml"), text: text.to_owned() })
+        }
+
+        fn has(&self, _: RefKind, _: &str, _: &str) -> bool {
+            self.0.is_some()
+        }
+    }
+
+    #[test]
+    fn a_profile_of_all_stacks_may_be_missing_but_not_unreadable() {
+        let found = |one| generic_of("a100", &One(one), "scenarios/x.yaml");
+        assert_eq!(found(None).unwrap(), None);
+        let unreadable = found(Some(Err("`a100-generic.yaml`: permission denied"))).unwrap_err();
+        assert_eq!(unreadable.source.path, "scenarios/x.yaml");
+        assert_eq!(unreadable.problems[0].message, "`a100-generic.yaml`: permission denied");
+        assert_eq!(found(Some(Ok("schema: 7\n"))).unwrap_err().source.path, "a100-generic.yaml");
     }
 }

@@ -48,6 +48,9 @@ pub trait Library {
     ///
     /// The message says what was looked for, where, and what exists there.
     fn load(&self, kind: RefKind, reference: &str, from: &str) -> Result<SourceText, String>;
+
+    /// True if there is a file behind `reference`, readable or not: where `false`, nothing was meant by it.
+    fn has(&self, kind: RefKind, reference: &str, from: &str) -> bool;
 }
 
 /// One thing that is wrong with a file: place, finding and expectation.

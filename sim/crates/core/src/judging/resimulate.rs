@@ -7,10 +7,10 @@ use masim_units::SimDuration;
 use crate::inputs::topology::GpuCard;
 use crate::judging::progress::Progress;
 use crate::plan::Plan;
-use crate::running::run::{RunError, run_plan};
+use crate::running::run::{Holding, RunError, run_plan_with};
 use crate::scenario::Scenario;
 use crate::search::routing_of;
-use crate::timing::provenance::Regime;
+use crate::timing::regime::Regime;
 use crate::timing::uncertainty::{RegimeTime, drawn, factor};
 use crate::work::cost::{Cost, CostModel, TooLong, cost_of};
 use crate::work::ops::Op;
@@ -26,8 +26,7 @@ struct Stretched<'a> {
 impl Stretched<'_> {
     fn factor(&self, regime: Regime) -> f64 {
         let spread = self.scenario.profiles.spread(regime);
-        let name = (regime.family.name(), regime.name);
-        spread.map_or(1.0, |spread| factor(self.scenario.seed, self.draw, name, &spread))
+        spread.map_or(1.0, |spread| factor(self.scenario.seed, self.draw, regime, &spread))
     }
 }
 
@@ -73,14 +72,13 @@ pub fn resimulate(
     let pool = RoutingPool::default();
     let (routing, inner) = (routing_of(scenario, &pool), cost_of(scenario));
     let of_kernels: Vec<RegimeTime> =
-        regimes.iter().filter(|it| it.family != "collective" && it.family != "p2p").cloned().collect();
+        regimes.iter().filter(|it| !it.regime.family().is_communication()).cloned().collect();
     progress.start(usize::try_from(n).unwrap_or(usize::MAX));
     let (mut simulated, mut by_account) = (Vec::new(), Vec::new());
     for draw in 0..n {
         let cost = Stretched { inner: &*inner, scenario, draw };
-        let run = run_plan(scenario, plan, &routing, &cost)?;
-        let (from, to) = run.measured();
-        simulated.push(to.since(from).as_us() / f64::from(run.n_measured()));
+        let (run, _) = run_plan_with(scenario, plan, &routing, &cost, (Holding::USUAL, ()))?;
+        simulated.push(run.period_us());
         by_account.push(drawn(scenario.seed, draw, tpot_us, &of_kernels));
         progress.finish_one();
     }

@@ -12,7 +12,6 @@ mod step;
 
 pub use step::{Part, Step, TaskInfo};
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -21,12 +20,10 @@ use masim_units::SimDuration;
 
 use movement::Movement;
 
-use crate::fabric::comm::{CommModel, capacities};
-use crate::fabric::wires::Wires;
-use crate::inputs::measurement::Machine;
+use crate::fabric::Fabric;
 use crate::inputs::topology::GpuIdx;
 use crate::plan::Plan;
-use crate::program::{Counts, Does, Fill, Instr, InstrIdx, Need, Program, Rows, Rules, Sizes, build};
+use crate::program::{Counts, Does, Fill, Instr, InstrIdx, Need, Program, Rows, Rules, Sizes, Sizing, build};
 use crate::running::collective::Collectives;
 use crate::scenario::{Launch, Scenario};
 use crate::work::batch::Batch;
@@ -74,12 +71,9 @@ pub struct Pricer<'a> {
     scenario: &'a Scenario,
     cost: &'a dyn CostModel,
     program: Arc<Program>,
-    wires: Wires<'a>,
-    /// The times of communication that profiles know.
-    comm: Arc<CommModel>,
+    sizing: Sizing,
+    fabric: Fabric<'a>,
     collectives: Collectives,
-    /// The machine of sends from a GPU that leave its node for another, or do not.
-    machines: BTreeMap<(GpuIdx, Option<GpuIdx>), Machine>,
     sizes: Sizes,
     /// The step that was priced first; instructions without a size of routing are as they are there.
     first: Option<First>,
@@ -132,17 +126,16 @@ impl Pricing {
 impl<'a> Pricer<'a> {
     /// Prepares to price steps of `plan`.
     pub fn new(scenario: &'a Scenario, plan: &Plan, cost: &'a dyn CostModel) -> Self {
-        let comm = Arc::new(CommModel::of_profiles(&scenario.profiles));
-        let rules = Rules { counts_are_exchanged: counts_are_exchanged(scenario, plan, &comm) };
-        let program = build(scenario, plan, &Batch::of_step(scenario), rules);
+        let fabric = Fabric::of_scenario(scenario);
+        let rules = Rules { counts_are_exchanged: counts_are_exchanged(scenario, plan, &fabric) };
+        let (program, sizing) = build(scenario, plan, &Batch::of_step(scenario), rules);
         Self {
             scenario,
             cost,
             program: Arc::new(program),
-            wires: Wires::with_capacities(&scenario.cluster, capacities(&scenario.cluster, &comm)),
-            comm: Arc::clone(&comm),
-            collectives: Collectives::new(comm, scenario.collectives, scenario.device_launch()),
-            machines: BTreeMap::new(),
+            sizing,
+            fabric,
+            collectives: Collectives::new(scenario.collectives, scenario.device_launch()),
             sizes: Sizes::default(),
             first: None,
         }
@@ -153,14 +146,19 @@ impl<'a> Pricer<'a> {
         &self.program
     }
 
+    /// Fills `sizes` with those of a step in which tokens choose experts as `routing` says.
+    pub fn size(&self, routing: &StepRouting, sizes: &mut Sizes) {
+        self.sizing.fill(routing, sizes);
+    }
+
     /// The sizes of the step priced last.
     pub fn sizes(&self) -> &Sizes {
         &self.sizes
     }
 
-    /// The paths that the steps priced so far use.
-    pub fn wires(&self) -> &Wires<'a> {
-        &self.wires
+    /// The fabric, with the paths that the steps priced so far use.
+    pub fn fabric(&self) -> &Fabric<'a> {
+        &self.fabric
     }
 
     /// One step in which tokens choose experts as `routing` says.
@@ -173,7 +171,7 @@ impl<'a> Pricer<'a> {
     /// [`TooLong`] names an operation beyond 213 days.
     pub fn step(&mut self, routing: &StepRouting) -> Result<Step, TooLong> {
         let program = Arc::clone(&self.program);
-        program.size(routing, &mut self.sizes);
+        self.sizing.fill(routing, &mut self.sizes);
         match self.first.take() {
             None => self.first_step(&program),
             Some(first) => {
@@ -316,12 +314,11 @@ fn is_sized(program: &Program, instr: &Instr) -> bool {
 
 /// Whether hosts exchange counts of rows: where they launch kernels one by one, and a profile knows the time of it. Where
 /// wires alone decide, counts are free.
-fn counts_are_exchanged(scenario: &Scenario, plan: &Plan, comm: &CommModel) -> bool {
+fn counts_are_exchanged(scenario: &Scenario, plan: &Plan, fabric: &Fabric) -> bool {
     match (plan, scenario.launch) {
         (Plan::Routed(plan), Launch::Eager) => {
             let first = plan.attention.members().map(|(_, _, gpu)| gpu).next();
-            let card = &scenario.cluster.gpu(first.expect("a plan has GPUs")).card.name;
-            comm.of(card).is_some()
+            fabric.calibrated(first.expect("a plan has GPUs")).is_some()
         }
         (Plan::Routed(_) | Plan::Pipeline(_), _) => false,
     }

@@ -13,6 +13,7 @@ use super::count_file::CountFile;
 use super::jitter_file::JitterFile;
 use super::model_file::ModelFile;
 use super::overlap_file::OverlapFile;
+use super::steps_file::StepsFile;
 use super::strategy_file::StrategyFile;
 use super::vocabulary_file::VocabularyFile;
 use crate::inputs::text::kind::{Kinds, deserialize_kinds, deserialize_names, nothing_else, rest_of};
@@ -63,9 +64,9 @@ pub struct ScenarioFile {
     /// Resources that become slow or fail; none is modelled yet.
     #[serde(default)]
     pub faults: Vec<FaultFile>,
-    /// At most so many measured steps.
+    /// Steps that are measured: at most so many, or exactly.
     #[serde(default)]
-    pub n_steps: CountFile,
+    pub n_steps: StepsFile,
 }
 
 const fn one() -> u64 {
@@ -262,7 +263,7 @@ pub struct ListFile {
 }
 
 /// A file of recorded requests: comma-separated with a header, or one JSON object a line.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TraceFile {
     /// The file, relative to this one, or else to the current folder.

@@ -123,7 +123,7 @@ pub enum FfnSpec {
 }
 
 /// A mixture of experts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MoeSpec {
     /// A third, gating matrix beside up and down in each expert.
     pub gated: bool,

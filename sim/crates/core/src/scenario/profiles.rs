@@ -8,7 +8,7 @@ use crate::inputs::profile::{ProfileFile, generic_of};
 use crate::inputs::text::{InputError, Library, Problem, RefKind, SourceText};
 use crate::inputs::topology::Cluster;
 use crate::timing::fitted::CardModels;
-use crate::timing::provenance::Regime;
+use crate::timing::regime::Regime;
 use crate::timing::uncertainty::Spread;
 
 /// Calibrated models by card; without them datasheets and assumed efficiencies say how long things take.
@@ -30,7 +30,7 @@ impl Profiles {
 
     /// Quantiles of the errors of a regime, where they are known; of the first card that knows them.
     pub fn spread(&self, regime: Regime) -> Option<Spread> {
-        self.cards.values().find_map(|models| models.family(regime.family)?.model.spread(regime.name))
+        self.cards.values().find_map(|models| models.family(regime.family())?.model.spread(regime))
     }
 }
 

@@ -36,11 +36,16 @@ impl Strategy {
     /// The name of its kind in files.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::MaSeparation(_) => "ma_separation",
+            Self::MaSeparation(_) => MaSeparation::KIND,
             Self::TpPp(_) => "tp_pp",
             Self::DpEp(_) => "dp_ep",
         }
     }
+}
+
+impl MaSeparation {
+    /// The name of this kind of strategy in files.
+    pub const KIND: &'static str = "ma_separation";
 }
 
 /// Attention and experts on different GPUs, in any whole-number ratio.

@@ -1,5 +1,6 @@
 //! Phase, sequences and their lengths.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use masim_units::SimDuration;
@@ -134,7 +135,7 @@ pub enum ContextLen {
 }
 
 /// Distribution of tokens over the experts of a layer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum ExpertLoad {
     /// Every expert gets the same number of tokens, exactly.
     Balanced,
@@ -156,6 +157,40 @@ pub enum ExpertLoad {
         tokens: Vec<u64>,
     },
 }
+
+impl ExpertLoad {
+    /// Kind, skew and counts, which order it among others.
+    fn rank(&self) -> (u8, f64, &[u64]) {
+        match self {
+            Self::Balanced => (0, 0.0, &[]),
+            Self::Uniform => (1, 0.0, &[]),
+            Self::Zipf { exponent } => (2, *exponent, &[]),
+            Self::PowerLaw { exponent } => (3, *exponent, &[]),
+            Self::Histogram { tokens } => (4, 0.0, tokens),
+        }
+    }
+}
+
+impl Ord for ExpertLoad {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let ((kind, skew, counts), (other_kind, other_skew, other_counts)) = (self.rank(), other.rank());
+        kind.cmp(&other_kind).then(skew.total_cmp(&other_skew)).then_with(|| counts.cmp(other_counts))
+    }
+}
+
+impl PartialOrd for ExpertLoad {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for ExpertLoad {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for ExpertLoad {}
 
 /// Launch of kernels by the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,13 +8,14 @@ mod regime;
 pub use card::{CardModels, FamilyModel, MeasuredJitter, Origin};
 pub use covered::Covered;
 pub use form::{Form, SpecialParams};
-pub use regime::{regime, regime_of_bytes, regimes};
+pub use regime::{regime, regime_of_bytes, regime_of_product, regime_of_rows};
 
 use std::collections::BTreeMap;
 
 use crate::inputs::measurement::{Family, Site, Work};
 use crate::inputs::profile::{FamilyFile, ResidualFile};
 use crate::timing::provenance::Provenance;
+use crate::timing::regime::Regime;
 use crate::timing::uncertainty::Spread;
 
 /// A model with its parameters, and what is known about its errors.
@@ -121,20 +122,19 @@ impl FittedModel {
         let time_us = self.predict_us(work, site)?;
         let provenance =
             if self.covered.contains(work) { Provenance::Fitted } else { Provenance::Extrapolated };
-        let interval_us = self
-            .spread(regime(work, time_us).name)
-            .map(|it| (time_us * (1.0 + it.q05), time_us * (1.0 + it.q95)));
+        let interval_us =
+            self.spread(regime(work, time_us)).map(|it| (time_us * (1.0 + it.q05), time_us * (1.0 + it.q95)));
         Some(Prediction { time_us, interval_us, provenance })
     }
 
     /// Quantiles of the residuals in `regime`; the widest of all where none was seen there, none where nothing is
     /// known.
-    pub fn spread(&self, regime: &str) -> Option<Spread> {
+    pub fn spread(&self, regime: Regime) -> Option<Spread> {
         let spread = |it: &ResidualFile| {
             let ResidualFile { q05, q25, q50, q75, q95, .. } = *it;
             Spread { q05, q25, q50, q75, q95 }
         };
-        let own = self.residuals.iter().find(|it| it.regime == regime).map(spread);
+        let own = self.residuals.iter().find(|it| it.regime == regime.name()).map(spread);
         own.or_else(|| self.residuals.iter().map(spread).reduce(Spread::or))
     }
 }

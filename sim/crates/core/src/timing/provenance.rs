@@ -1,6 +1,6 @@
 //! Provenance of times.
 
-use crate::inputs::measurement::Family;
+use super::regime::Regime;
 
 /// Provenance of a time, from strong to weak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,15 +28,6 @@ impl Provenance {
             Self::Assumed => "Assumed",
         }
     }
-}
-
-/// Work of a family whose times err alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Regime {
-    /// The family.
-    pub family: Family,
-    /// Its name among those of the family.
-    pub name: &'static str,
 }
 
 /// Provenance of a time and the family and regime whose errors it shares.

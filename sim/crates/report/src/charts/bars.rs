@@ -57,7 +57,7 @@ fn role_words(role: &str) -> &str {
 }
 
 fn breakdown(space: &Space<'_>, point: &Point<'_>, which: &str) -> Option<Figure> {
-    let rows: Vec<_> = contenders(point);
+    let rows: Vec<_> = contenders(space, point);
     let all: Vec<(String, Account)> = rows
         .iter()
         .flat_map(|row| accounts(row).into_iter().map(|account| (role_name(row, &account), account)))
@@ -85,9 +85,9 @@ fn breakdown(space: &Space<'_>, point: &Point<'_>, which: &str) -> Option<Figure
 /// Content of the memory of each role at the point with the largest cache at which anything runs.
 pub(super) fn memory(subject: &Subject<'_>, space: &Space<'_>) -> Option<Figure> {
     let size = |point: &&Point<'_>| point.rows[0].context_len * f64::from(point.rows[0].batch);
-    let runs = |point: &&Point<'_>| contenders(point).iter().any(|row| !row.gpus.is_empty());
+    let runs = |point: &&Point<'_>| contenders(space, point).iter().any(|row| !row.gpus.is_empty());
     let point = space.points.iter().filter(runs).max_by(|a, b| size(a).total_cmp(&size(b)))?;
-    let rows = contenders(point);
+    let rows = contenders(space, point);
     let mut names = Vec::new();
     let mut stacks = Vec::new();
     for row in &rows {

@@ -23,15 +23,18 @@ pub(super) const TERMS: &[(&str, &str)] = &[
         "Baseline: every layer split over tp GPUs, the layers over pp stages; the number of batches in flight is tuned.",
     ),
     (
-        "tp_pp_literal",
-        "The same with one batch in flight, as the paper reads literally. Shown, but no part of the verdict: it was given no chance to tune.",
+        "baseline that is not tuned",
+        "One that the sweep marks `tuned: false`, such as the paper's own as it reads literally. Shown, but no part of the verdict: it was given no chance to tune.",
     ),
     (
         "dp_ep",
         "Baseline: data-parallel attention on every GPU, experts spread over the same GPUs; the best of its variants (half-batches overlapped or not).",
     ),
     ("co-location", "Attention and experts on the same GPUs: every baseline."),
-    ("fair baseline", "A baseline that is tuned as the splits are: every one but those called literal."),
+    (
+        "fair baseline",
+        "A baseline that is tuned as the splits are: every one that the sweep does not mark `tuned: false`.",
+    ),
     (
         "heads \u{d7} sequences \u{d7} replicas",
         "Layout of the attention pool: the heads of a layer over so many GPUs, the cache of one sequence over so many, and so many groups with sequences of their own.",

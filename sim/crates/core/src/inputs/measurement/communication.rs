@@ -1,7 +1,7 @@
 //! Communication that was measured.
 
 /// A collective of `n_gpus` GPUs that fill `n_nodes` nodes evenly.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CollectiveWork {
     /// Operation of the group.
     pub operation: Operation,
@@ -14,7 +14,7 @@ pub struct CollectiveWork {
 }
 
 /// Sends of `bytes_per_pair` from one GPU to another in each of `n_pairs` pairs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PairsWork {
     /// Over which network.
     pub scope: Scope,

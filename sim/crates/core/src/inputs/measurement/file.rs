@@ -48,6 +48,8 @@ impl MachineFile {
             nvlink: nvlink_of(&self.gpu),
             n_nics_per_node: self.n_nics_per_node,
             nic: self.nic.bytes_per_sec() as f64 / 1e9,
+            hop_excess_us: 0.0,
+            net_excess_us: 0.0,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Kernels that were measured.
 
+use std::cmp::Ordering;
+
 use crate::inputs::topology::Dtype;
 
 /// `C[m, n] = A[m, k] B[k, n]`.
@@ -52,7 +54,7 @@ pub struct DecodeWork {
 }
 
 /// The gated experts of one rank, routing included: of the hottest rank where the load is skewed.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MoeWork {
     /// Number format.
     pub dtype: Dtype,
@@ -75,7 +77,7 @@ pub struct MoeWork {
 }
 
 /// Distribution of tokens over experts.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Distribution {
     /// Every expert gets as many.
     Balanced,
@@ -89,6 +91,15 @@ pub enum Distribution {
 }
 
 impl Distribution {
+    /// Kind and skew, which order it among others.
+    fn rank(self) -> (u8, f64) {
+        match self {
+            Self::Balanced => (0, 0.0),
+            Self::Uniform => (1, 0.0),
+            Self::PowerLaw { exponent } => (2, exponent),
+        }
+    }
+
     /// The distribution of that name: `balanced`, `uniform`, `power_law_1.2`.
     pub fn of_name(name: &str) -> Option<Self> {
         match name {
@@ -101,6 +112,27 @@ impl Distribution {
         }
     }
 }
+
+impl Ord for Distribution {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let ((kind, skew), (other_kind, other_skew)) = (self.rank(), other.rank());
+        kind.cmp(&other_kind).then(skew.total_cmp(&other_skew))
+    }
+}
+
+impl PartialOrd for Distribution {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Distribution {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Distribution {}
 
 /// Something element by element over `[tokens, width]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

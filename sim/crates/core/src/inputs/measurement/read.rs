@@ -96,7 +96,7 @@ fn machine_of(
 /// Times of kernels say nothing without the figures of the card; communication does without.
 fn card_of(file: &SetFile, raw: &RawSet, library: &dyn Library) -> Result<Option<Arc<GpuCard>>, InputError> {
     let needs_card = raw.tables.iter().any(|(family, _)| !matches!(family, Family::Collective | Family::P2p));
-    if library.load(RefKind::Gpu, &file.gpu, &raw.description.path).is_err() && !needs_card {
+    if !needs_card && !library.has(RefKind::Gpu, &file.gpu, &raw.description.path) {
         return Ok(None);
     }
     let place = Place { source: &raw.description, key: "gpu" };

@@ -56,6 +56,16 @@ impl Family {
         Self::ALL.into_iter().find(|family| family.name() == name)
     }
 
+    /// True if its times are of transfers, not of kernels.
+    pub const fn is_communication(self) -> bool {
+        match self {
+            Self::Collective | Self::P2p => true,
+            Self::Gemm | Self::AttentionPrefill | Self::AttentionDecode | Self::Moe | Self::Elementwise => {
+                false
+            }
+        }
+    }
+
     /// The columns of what was done, in every table of the family.
     pub const fn work_columns(self) -> &'static [&'static str] {
         match self {
@@ -145,7 +155,7 @@ pub struct Row {
 }
 
 /// Measured work.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Work {
     /// A product with weights.
     Gemm(GemmWork),

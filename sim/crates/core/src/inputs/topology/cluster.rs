@@ -3,11 +3,10 @@
 use std::ops::Range;
 
 use masim_engine::LinkId;
-use masim_units::Bandwidth;
 use petgraph::graph::{DiGraph, EdgeIndex};
 
 use super::file::ClusterFile;
-use super::graph::{Fabric, Net, Vertex, VertexIdx, VertexKind};
+use super::graph::{GraphBuilder, Net, Vertex, VertexIdx, VertexKind};
 use super::parts::{Gpu, GpuIdx, Link, Route};
 use super::routing::{Routes, Routing};
 
@@ -32,7 +31,7 @@ impl Cluster {
     pub(crate) fn assemble(
         file: &ClusterFile,
         gpus: Vec<Gpu>,
-        fabric: Fabric,
+        fabric: GraphBuilder,
         rails: Vec<u32>,
         routing: Routing,
     ) -> Self {
@@ -45,7 +44,7 @@ impl Cluster {
         let gpu_vertices =
             gpu_vertices.into_iter().map(|vertex| vertex.expect("a vertex for every GPU")).collect();
         let routes = Routes::new(routing, gpu_vertices, rails);
-        let Fabric { graph, links } = fabric;
+        let GraphBuilder { graph, links } = fabric;
         Self { name: file.name.clone(), gpus, links, assumed: file.assumed.clone(), graph, routes }
     }
 
@@ -123,11 +122,6 @@ impl Cluster {
             .chain(ends.iter().map(|&(_, dst)| dst))
             .map(|at| self.vertex(at).name.as_str())
             .collect()
-    }
-
-    /// The narrowest bandwidth on `route`; `None` for a route without links.
-    pub fn bottleneck(&self, route: &Route) -> Option<Bandwidth> {
-        route.links.iter().map(|&link| self.link(link).bandwidth).min()
     }
 
     /// All vertices in order of creation, by [`VertexIdx`].

@@ -64,7 +64,7 @@ pub(crate) struct Net<'a> {
 
 /// Vertices and links of a cluster that is being put together; edge `i` is link `i`.
 #[derive(Debug, Default)]
-pub(crate) struct Fabric {
+pub(crate) struct GraphBuilder {
     pub(crate) graph: DiGraph<Vertex, LinkId>,
     pub(crate) links: Vec<Link>,
 }
@@ -79,7 +79,7 @@ impl VertexIdx {
     }
 }
 
-impl Fabric {
+impl GraphBuilder {
     pub(crate) fn vertex(&mut self, name: String, kind: VertexKind, node_idx: Option<u32>) -> VertexIdx {
         VertexIdx::from_node(self.graph.add_node(Vertex { name, kind, node_idx }))
     }

@@ -15,7 +15,8 @@ use crate::scenario::{
     Strategy, Workload,
 };
 use crate::search::{Found, SearchError};
-use crate::timing::provenance::{Provenance, Regime};
+use crate::timing::provenance::Provenance;
+use crate::timing::regime::Regime;
 use crate::timing::uncertainty::{RegimeTime, interval};
 use crate::work::routing::context_lens;
 
@@ -50,6 +51,8 @@ fn blank(place: &SweepRow) -> RowJson {
         row_idx: place.row_idx,
         point_idx: place.point_idx,
         name: place.name.clone(),
+        side: place.side,
+        tuned: place.tuned,
         profile: "none".to_owned(),
         phase: "decode".to_owned(),
         fits: true,
@@ -180,6 +183,7 @@ fn fill_figures(row: &mut RowJson, scenario: &Scenario, found: &Found, metrics: 
     row.comm_exposed_us = Some(metrics.comm_exposed_us);
     row.comm_us = Some(metrics.comm_us);
     row.comm_overlap = metrics.comm_overlap;
+    row.host_us = scenario.host_overhead.map(|_| metrics.host_us);
     row.wait_mean_us = Some(metrics.wait_mean_us);
     row.memory_max_gib = found.memory.iter().map(|(_, memory)| memory.total()).max().map(Bytes::as_gib);
     let provenance = match scenario.overlap {
@@ -191,7 +195,7 @@ fn fill_figures(row: &mut RowJson, scenario: &Scenario, found: &Found, metrics: 
     let (steady, warning) = steady_in_words(found.run.steady, metrics.n_steps);
     row.steady = Some(steady);
     row.warnings.extend(warning);
-    let n = f64::from(metrics.n_steps);
+    let n = f64::from(metrics.n_path_steps);
     let by_work = &metrics.critical_path.by_work;
     row.critical_path = by_work
         .iter()
@@ -217,9 +221,8 @@ fn regimes(scenario: &Scenario, metrics: &Metrics) -> Vec<RegimeTime> {
     }
     let of_regime = |(regime, time): (Regime, SimDuration)| {
         Some(RegimeTime {
-            family: regime.family.name().to_owned(),
-            regime: regime.name.to_owned(),
-            time_us: time.as_us() / f64::from(metrics.n_steps),
+            regime,
+            time_us: time.as_us() / f64::from(metrics.n_path_steps),
             spread: scenario.profiles.spread(regime)?,
         })
     };
@@ -249,6 +252,7 @@ fn gpus(scenario: &Scenario, found: &Found, metrics: &Metrics) -> Vec<GpuJson> {
         gpu: scenario.cluster.gpu(gpu.gpu).name.clone(),
         role: gpu.role.to_string(),
         steady: account(&gpu.window, metrics.n_steps),
+        host_us: gpu.window.host.as_us() / f64::from(metrics.n_steps),
         cold: account(&gpu.cold, 1),
         memory_gib: GpuMemoryJson {
             weights: memory.weights.as_gib(),

@@ -9,6 +9,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::timing::uncertainty::RegimeTime;
 
+/// The side of the verdict on which a row stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// Attention and experts on different GPUs, as the base of a sweep has them.
+    Split,
+    /// What splits are compared with: every entry of `baselines`, and a base that splits nothing.
+    #[default]
+    Baseline,
+}
+
 /// One point and one strategy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RowJson {
@@ -143,6 +154,15 @@ pub struct RowJson {
     pub comm_us: Option<f64>,
     /// The share of it in which the same GPU computes; empty where it is assumed.
     pub comm_overlap: Option<f64>,
+    /// Time in which the host was waited for, mean over GPUs; part of the busy time of accounts, not of
+    /// `busy_share`. Empty without `host_overhead`.
+    pub host_us: Option<f64>,
+    /// The side of the verdict on which the row stands.
+    #[serde(default)]
+    pub side: Side,
+    /// Whether it is tuned as the splits are; a baseline that is not has no part in the verdict.
+    #[serde(default)]
+    pub tuned: bool,
     /// Values of the axes that have no column of their own, by path.
     #[serde(flatten)]
     pub axes: BTreeMap<String, String>,
@@ -186,6 +206,9 @@ pub struct GpuJson {
     /// One steady step; the five times add up to `tpot_us`.
     #[serde(flatten)]
     pub steady: GpuAccountJson,
+    /// The share of `busy_us` in which the host was waited for.
+    #[serde(default)]
+    pub host_us: f64,
     /// The cold step; the five times add up to `step_time_us`.
     pub cold: GpuAccountJson,
     /// What its memory holds.

@@ -6,7 +6,7 @@
 use masim_units::{Bytes, SimDuration};
 
 use super::{Collective, CollectiveKind, Collectives};
-use crate::fabric::wires::Wires;
+use crate::fabric::Fabric;
 use crate::inputs::topology::{GpuCard, GpuIdx};
 use crate::work::collectives::Quantised;
 
@@ -60,15 +60,15 @@ pub fn compressed(
     group: &[GpuIdx],
     (bytes, value_bytes): (Bytes, u64),
     launch: SimDuration,
-    wires: &mut Wires,
+    fabric: &mut Fabric,
 ) -> Option<Compressed> {
-    let card = wires.cluster().gpu(group[0]).card.clone();
+    let card = fabric.cluster().gpu(group[0]).card.clone();
     let buffers = Quantised::new(bytes, value_bytes, group.len() as u64);
     let all = buffers.all;
-    let by = |kind, bytes, wires: &mut Wires| collectives.by(kind, None, group, bytes, wires);
-    let exchange = by(CollectiveKind::AllToAll, all, wires)?;
-    let gather = by(CollectiveKind::AllGather, all, wires)?;
-    let plain = by(CollectiveKind::AllReduce, bytes, wires)?;
+    let by = |kind, bytes, fabric: &mut Fabric| collectives.by(kind, None, group, bytes, fabric);
+    let exchange = by(CollectiveKind::AllToAll, all, fabric)?;
+    let gather = by(CollectiveKind::AllGather, all, fabric)?;
+    let plain = by(CollectiveKind::AllReduce, bytes, fabric)?;
     let kernel = |moved: Bytes| memory_time(&card, moved.0).saturating_add(launch);
     let [quantise, reduce, expand] = buffers.traffic().map(kernel);
     let time = [quantise, exchange.time_with(launch), reduce, gather.time_with(launch), expand];

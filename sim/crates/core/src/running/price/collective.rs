@@ -23,7 +23,7 @@ impl Pricer<'_> {
             let at = (idx, instr.label.place);
             last.extend(group.iter().filter_map(|&gpu| self.host_launch(pricing, at, gpu, 1)));
         }
-        let collective = self.collectives.choose(kind, group, bytes, &mut self.wires);
+        let collective = self.collectives.choose(kind, group, bytes, &mut self.fabric);
         let streams: Vec<_> = group.iter().map(|&gpu| collective_stream(gpu)).collect();
         for mut movement in self.phases(&collective, (kind, bytes), group) {
             if is_awaited {

@@ -1,30 +1,17 @@
 //! What communication tasks move: flows, how long they take alone, and what they take from computation.
 
-use masim_engine::{Flow, Flows, Slowdown, Speed};
+use masim_engine::{Flows, Slowdown, Speed};
 use masim_units::{Bytes, SimDuration};
 
 use super::{Pricer, compute_stream};
-use crate::fabric::comm::{kept_launch_us, machine_of};
-use crate::fabric::wires::Wire;
-use crate::inputs::measurement::{Family, PairsWork, Scope};
+use crate::inputs::measurement::Family;
 use crate::inputs::topology::GpuIdx;
-use crate::running::collective::{Collective, Grain, Timing, timed};
-use crate::scenario::{Launch, Overlap};
+pub(super) use crate::running::collective::Message;
+use crate::running::collective::{Collective, FittedSend, SendFlow, SendLaunch, grouped_sends, single_send};
+use crate::scenario::Overlap;
 use crate::timing::fitted::regime_of_bytes;
-use crate::timing::nccl_model::{
-    GroupedSends, TimeAlone, grouped_protocol, grouped_sends_time, n_channels, n_channels_max, pairs_time,
-};
 use crate::timing::provenance::{Basis, Provenance};
 use crate::work::collectives::CollectiveKind;
-
-/// One message.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Message {
-    /// The receiver.
-    pub(super) dst: GpuIdx,
-    /// Its size; an empty message is not sent, and nobody waits for it longer than for its sender.
-    pub(super) bytes: Bytes,
-}
 
 /// What one task moves.
 #[derive(Clone, Debug)]
@@ -37,14 +24,8 @@ pub(super) struct Movement {
 }
 
 impl Movement {
-    /// One flow whose time the wires alone decide; rates of links come from datasheets, as peak rates do.
-    fn on_wires(wire: Wire, bytes: Bytes, launch: SimDuration) -> Self {
-        let flow = Flow { path: wire.path, bytes, latency: wire.latency + launch, rate_cap: None };
-        Self { flows: flow.into(), basis: Basis::unjudged(Provenance::Roofline), slows: Vec::new() }
-    }
-
     /// What of it takes time: where a share of communication is assumed to be hidden, latencies are shorter, rates
-    /// higher (see `run::rates`) and nothing is taken from computation; bytes stay.
+    /// higher (see `Fabric::rates_in_run`) and nothing is taken from computation; bytes stay.
     pub(super) fn exposed(mut self, overlap: Overlap) -> Self {
         let Overlap::Literal { .. } = overlap else { return self };
         for flow in self.flows.iter_mut() {
@@ -71,90 +52,30 @@ impl Movement {
 impl Pricer<'_> {
     /// The messages of one group of sends, in their order.
     pub(super) fn grouped(&mut self, src: GpuIdx, messages: &[Message]) -> Vec<Movement> {
-        let cluster = &self.scenario.cluster;
-        if self.comm.of(&cluster.gpu(src).card.name).is_none() {
-            let launch = self.launch(src);
-            let wires = &mut self.wires;
-            let ideal = |it: &Message| Movement::on_wires(wires.pair(src, it.dst), it.bytes, launch);
-            return messages.iter().map(ideal).collect();
-        }
-        let sizes: Vec<u64> = messages.iter().map(|it| it.bytes.0).filter(|&bytes| bytes > 0).collect();
-        if sizes.is_empty() {
-            let bare =
-                |it: &Message| Movement::on_wires(self.wires.pair(src, it.dst), it.bytes, SimDuration::ZERO);
-            return messages.iter().map(bare).collect();
-        }
-        let time = self.grouped_time(src, messages, &sizes);
-        let total = kept_launch_us(time.launch_us, self.scenario.device_launch(), &cluster.gpu(src).card)
-            + time.wire_us;
-        let timing = Timing::from_us(total, time.transfer_us);
-        let mean = sizes.iter().sum::<u64>() as f64 / sizes.len() as f64;
-        let protocol = grouped_protocol(mean);
-        let n_sent = u32::try_from(sizes.len()).expect("fewer than 2^32 messages");
-        let movement = |it: &Message| {
-            let wire = self.wires.pair(src, it.dst);
-            let stays = cluster.gpu(it.dst).node_idx == cluster.gpu(src).node_idx;
-            // The model counts no flags on the way between nodes.
-            let bytes = if stays { Bytes(protocol.on_wire(it.bytes.0)) } else { it.bytes };
-            let flow = Flow { path: wire.path, bytes, latency: SimDuration::ZERO, rate_cap: None };
-            let blocks = n_channels(it.bytes.0 as f64).min((n_channels_max() / n_sent).max(1));
-            Movement {
-                flows: timed(flow, timing, Grain::Coarse).into(),
-                basis: basis(Family::P2p, it.bytes, false),
-                slows: self.slows(self.hands(src, it.dst), blocks, it.bytes, timing.total),
-            }
-        };
-        messages.iter().map(movement).collect()
-    }
-
-    fn grouped_time(&mut self, src: GpuIdx, messages: &[Message], sizes: &[u64]) -> TimeAlone {
-        let cluster = &self.scenario.cluster;
-        let home = cluster.gpu(src).node_idx;
-        let leaves = |it: &&Message| cluster.gpu(it.dst).node_idx != home;
-        let leaving: u64 = messages.iter().filter(leaves).map(|it| it.bytes.0).sum();
-        let inside = messages.iter().filter(|it| !leaves(it) && it.bytes.0 > 0).count();
-        let far = messages.iter().find(leaves).map(|it| it.dst);
-        let group = [src].into_iter().chain(far);
-        let known = self.machines.entry((src, far));
-        let machine = *known.or_insert_with(|| machine_of(cluster, &group.collect::<Vec<_>>()));
-        // Where only the NIC is used, the NIC alone says how fast it goes.
-        let n = u32::try_from(inside).expect("few messages");
-        let reach = if n == 0 { machine.nvlink } else { machine.reach(n + 1) };
-        let sends = GroupedSends {
-            bytes: sizes,
-            leaving,
-            reach,
-            reach_share: reach / machine.nvlink,
-            nic: machine.nic,
-        };
-        let model = self.comm.of(&cluster.gpu(src).card.name).expect("a profile says how long sends take");
-        grouped_sends_time(&model.params, model.version, &sends)
+        let launch = self.send_launch(src);
+        let sent = grouped_sends(&mut self.fabric, src, messages, launch);
+        messages.iter().zip(sent).map(|(message, sent)| self.movement(src, *message, sent)).collect()
     }
 
     /// One message by itself.
     pub(super) fn single_send(&mut self, src: GpuIdx, message: Message) -> Movement {
-        let cluster = &self.scenario.cluster;
-        let known = self.comm.of(&cluster.gpu(src).card.name);
-        let pairs = known.and_then(|model| Some((model, model.pairs?)));
-        // A replayed graph, or a host that is modelled by itself, hides the way from the host's call to the kernel, which is most of what pairs were measured to take.
-        let (Some((model, pairs)), Launch::Eager) = (pairs, self.scenario.device_launch()) else {
-            return self.grouped(src, &[message]).remove(0);
+        let launch = self.send_launch(src);
+        let sent = single_send(&mut self.fabric, src, message, launch);
+        self.movement(src, message, sent)
+    }
+
+    fn send_launch(&self, src: GpuIdx) -> SendLaunch {
+        SendLaunch { ideal: self.launch(src), kind: self.scenario.device_launch() }
+    }
+
+    /// Rates of links come from datasheets, as peak rates do; where a profile decides, kernels that send take a share of the GPUs.
+    fn movement(&self, src: GpuIdx, message: Message, sent: SendFlow) -> Movement {
+        let flows = sent.flow.into();
+        let Some(FittedSend { time, n_channels, is_covered }) = sent.fitted else {
+            return Movement { flows, basis: Basis::unjudged(Provenance::Roofline), slows: Vec::new() };
         };
-        let wire = self.wires.pair(src, message.dst);
-        let crosses = cluster.gpu(src).node_idx != cluster.gpu(message.dst).node_idx;
-        let scope = if crosses { Scope::InterNode } else { Scope::IntraNode };
-        let work = PairsWork { scope, bytes_per_pair: message.bytes.0, n_pairs: 1 };
-        let machine = machine_of(cluster, &[src, message.dst]);
-        let time = pairs_time(&pairs, &work, &machine);
-        let timing = Timing::from_us(time.total_us(), time.transfer_us);
-        let flow = Flow { path: wire.path, bytes: message.bytes, latency: SimDuration::ZERO, rate_cap: None };
-        let is_covered = model.covers_pairs(&work, &machine);
-        let blocks = n_channels(message.bytes.0 as f64);
-        Movement {
-            flows: timed(flow, timing, Grain::Coarse).into(),
-            basis: basis(Family::P2p, message.bytes, is_covered),
-            slows: self.slows(self.hands(src, message.dst), blocks, message.bytes, timing.total),
-        }
+        let slows = self.slows(self.hands(src, message.dst), n_channels, message.bytes, time);
+        Movement { flows, basis: basis(Family::P2p, message.bytes, is_covered), slows }
     }
 
     /// The phases of a collective of `group`.

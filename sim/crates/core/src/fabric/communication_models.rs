@@ -1,16 +1,20 @@
-//! How long communication takes: by wires alone, or as profiles of the cards say.
-
-mod machine;
-
-pub use machine::{capacities, machine_of};
+//! Models of communication, by the card that it starts on: fitted ones of profiles, or none.
 
 use std::collections::BTreeMap;
 
-use crate::inputs::measurement::{CollectiveWork, Family, Machine, PairsWork, ScaleUp, Work};
+use crate::inputs::measurement::{
+    CollectiveWork, Family, Machine, PairsWork, ScaleUp, Work, known_nvlink_of,
+};
 use crate::inputs::topology::GpuCard;
 use crate::scenario::{Launch, Profiles};
 use crate::timing::fitted::{CardModels, Covered, FamilyModel, Origin};
 use crate::timing::nccl_model::{NcclParams, NcclVersion, PairsParams};
+
+/// How far a rate may be from the datasheet's for a machine to count as one that was fitted.
+const LIKE_FITTED: f64 = 0.01;
+
+/// How far the latency of a hop may be from that of the fitted machine, in microseconds.
+const LATENCY_LIKE_FITTED_US: f64 = 0.001;
 
 /// What is known of communication, by the card that it starts on; empty where wires alone decide.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,6 +33,8 @@ pub struct Calibrated {
     pub pairs: Option<PairsParams>,
     covered: Covered,
     covered_pairs: Covered,
+    /// GB/s of all `NVLink`s of a GPU of the card, where its datasheet is known.
+    nvlink: Option<f64>,
 }
 
 impl CommModel {
@@ -38,14 +44,14 @@ impl CommModel {
     /// What the profiles of a scenario say; for cards without collectives in theirs, wires alone decide.
     pub fn of_profiles(profiles: &Profiles) -> Self {
         let known = |(card, models): (&String, &std::sync::Arc<CardModels>)| {
-            Some((card.clone(), Calibrated::of_card(models)?))
+            Some((card.clone(), Calibrated::of_card(card, models)?))
         };
         Self { by_card: profiles.cards.iter().filter_map(known).collect() }
     }
 
     /// What one profile says of its card.
     pub fn of_card(card: &str, models: &CardModels) -> Self {
-        let known = Calibrated::of_card(models).map(|known| (card.to_owned(), known));
+        let known = Calibrated::of_card(card, models).map(|known| (card.to_owned(), known));
         Self { by_card: known.into_iter().collect() }
     }
 
@@ -57,7 +63,7 @@ impl CommModel {
 
 impl Calibrated {
     /// The models of a card; none where it has no fitted collectives.
-    pub fn of_card(models: &CardModels) -> Option<Self> {
+    pub fn of_card(card: &str, models: &CardModels) -> Option<Self> {
         let collective = Fitted::of(models.family(Family::Collective)?)?;
         let pairs = models.family(Family::P2p).and_then(Fitted::of);
         Some(Self {
@@ -66,17 +72,27 @@ impl Calibrated {
             covered: collective.covered,
             pairs: pairs.as_ref().map(|pairs| PairsParams::from_values(pairs.model.model.values())),
             covered_pairs: pairs.map(|pairs| pairs.covered).unwrap_or_default(),
+            nvlink: known_nvlink_of(card),
         })
     }
 
-    /// Whether rows that were fitted cover a collective on such a machine; all machines that were fitted so far had switches.
+    /// Whether rows that were fitted cover a collective on such a machine.
     pub fn covers(&self, work: &CollectiveWork, machine: &Machine) -> bool {
-        machine.scale_up == ScaleUp::Switch && self.covered.contains(&Work::Collective(*work))
+        self.is_fitted_machine(machine) && self.covered.contains(&Work::Collective(*work))
     }
 
     /// Whether rows that were fitted cover sends between pairs on such a machine.
     pub fn covers_pairs(&self, work: &PairsWork, machine: &Machine) -> bool {
-        machine.scale_up == ScaleUp::Switch && self.covered_pairs.contains(&Work::Pairs(*work))
+        self.is_fitted_machine(machine) && self.covered_pairs.contains(&Work::Pairs(*work))
+    }
+
+    /// Whether a machine is of the kind that was fitted: all so far had switches that give a GPU all of its links. GPUs that reach
+    /// one another by PCIe, or over fewer or faster links, or with other latencies, are no such machine.
+    fn is_fitted_machine(&self, machine: &Machine) -> bool {
+        let is_alike = |nvlink: f64| (machine.nvlink / nvlink - 1.0).abs() <= LIKE_FITTED;
+        let (hop, net) = (machine.hop_excess_us, machine.net_excess_us);
+        let has_latencies = hop.abs().max(net.abs()) <= LATENCY_LIKE_FITTED_US;
+        has_latencies && machine.scale_up == ScaleUp::Switch && self.nvlink.is_none_or(is_alike)
     }
 
     /// The share of the rate of NICs that any kind of communication reaches.

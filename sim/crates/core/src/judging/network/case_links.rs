@@ -10,6 +10,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use super::file::{EndFile, FlowFile, GraphFile};
 use super::flow::CaseFlow;
 use super::line::Line;
+use crate::fabric::nominal_rates;
 use crate::inputs::topology::paths::ShortestPaths;
 use crate::inputs::topology::{BANDWIDTH_MAX, Cluster, GpuIdx};
 
@@ -17,7 +18,7 @@ use crate::inputs::topology::{BANDWIDTH_MAX, Cluster, GpuIdx};
 const PS_MAX: f64 = 4.6e18;
 
 /// Directed links, and how routes over them are found.
-pub(super) struct Fabric<'a> {
+pub(super) struct CaseLinks<'a> {
     rates: Vec<Bandwidth>,
     /// In picoseconds, not rounded: a route is rounded once.
     latencies_ps: Vec<f64>,
@@ -41,13 +42,13 @@ enum Routing<'a> {
 /// Whether a vertex sends and receives.
 struct IsHost(bool);
 
-impl<'a> Fabric<'a> {
+impl<'a> CaseLinks<'a> {
     pub(super) fn of_cluster(cluster: &'a Cluster) -> Self {
         let name = |vertex| cluster.vertex(vertex).name.as_str();
         let names: Vec<_> = cluster.gpus.iter().map(|gpu| gpu.name.as_str()).collect();
         let ids = (0..).map(LinkId).take(cluster.links.len());
         Self {
-            rates: cluster.links.iter().map(|link| link.bandwidth).collect(),
+            rates: nominal_rates(cluster),
             latencies_ps: cluster.links.iter().map(|link| link.latency.as_ps() as f64).collect(),
             ends: ids.map(|id| cluster.link_ends(id)).map(|(src, dst)| (name(src), name(dst))).collect(),
             by_name: names.iter().copied().zip(0..).collect(),
