@@ -1,4 +1,4 @@
-//! How long one more step of a large model takes: DeepSeek-like layers on 64 GPUs, 4,096 sequences.
+//! Time of one more step of a large model: DeepSeek-like layers on 64 GPUs, 4,096 sequences.
 //!
 //! Prints a line of CSV for each scenario: CPU seconds of this thread (Linux) for the draws of a step, for building and
 //! pricing a step whose shape is known, and for running it in the engine; then tasks, flows and the largest memory so far.

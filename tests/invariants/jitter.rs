@@ -1,4 +1,4 @@
-//! What variation from run to run does, and that it does nothing where there is none.
+//! Effects of variation from run to run, and none without it.
 
 use masim_core::judging::metrics::measure;
 use masim_core::judging::progress::Silent;
@@ -55,7 +55,7 @@ fn who_waits_for_several_waits_for_the_slowest() {
     assert!((eight / two / (1.424 / 0.564) - 1.0).abs() < 0.15, "{two} {eight}");
 }
 
-/// Of prompts one draw is reported, that of the plan which is best without any: not the luckiest of several.
+/// Results of prompts are one draw, that of the plan which is best without any: not the luckiest of several.
 #[test]
 fn the_plan_of_prompts_does_not_depend_on_its_draw() {
     for seed in 0..4 {
