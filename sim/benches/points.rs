@@ -1,4 +1,4 @@
-//! How many points of a sweep are simulated in a second, and what a point is made of.
+//! Points of a sweep that are simulated in a second, and the parts of a point.
 
 use std::hint::black_box;
 use std::sync::Arc;

@@ -24,7 +24,7 @@ use masim_units::{Bytes, SimDuration, SimTime};
 
 const CARD: &str = "a100-sxm4-80gb";
 
-/// As `masim calibrate` would write it, with round figures.
+/// A profile as `masim calibrate` would write it, with round figures.
 const PROFILE_TEXT: &str = "
 schema: 1
 name: made-up

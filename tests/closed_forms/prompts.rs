@@ -115,7 +115,7 @@ fn a_step_takes_the_longer_of_host_and_gpu_after_scheduling() {
     assert_eq!(step_ns("graph", "1 us"), 33_000);
 }
 
-/// What the host delays counts as the kernels that it delays, and is known apart.
+/// Waiting for the host counts as the kernels that wait, and is known apart.
 #[test]
 fn the_host_is_part_of_the_account() {
     let (scenario, run) = with_host("eager", "1 us");

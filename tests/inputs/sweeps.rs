@@ -1,10 +1,10 @@
-//! What sweeps expand to, and what is wrong with them.
+//! Expansion of sweeps, and mistakes in them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use masim_core::inputs::text::{SourceText, Tree};
-use masim_core::judging::sweep::{Expanded, Sweep, load_sweep};
+use masim_core::judging::sweep::{Expanded, Side, Sweep, load_sweep};
 use masim_core::scenario::{Choice, ContextLen, ExpertLoad, Strategy, Workload};
 use masim_tests::Shipped;
 
@@ -185,7 +185,7 @@ fn set_changes_the_base() {
     assert_eq!(context_len, ContextLen::Fixed(4096));
 }
 
-/// What is said of a sweep, its own text reachable as `scenarios/x.yaml`.
+/// Messages on a sweep, its own text reachable as `scenarios/x.yaml`.
 #[track_caller]
 fn check(text: &str, expected: &str) {
     let mut shipped = Shipped::default();
@@ -241,6 +241,28 @@ fn a_path_that_exists_nowhere_fails_early() {
     );
 }
 
+/// A baseline is one whatever it is called and however it is laid out; `tuned` left out is `true`.
+#[test]
+fn rows_say_on_which_side_they_stand() {
+    let split = "{ kind: ma_separation, n_attention_gpus: 8, n_expert_gpus: 8 }";
+    let pipeline = "{ kind: tp_pp, tp: 8, pp: 2, dp: 1 }";
+    let sides = |text: &str| -> Vec<(Side, bool)> {
+        expand(text).rows.iter().map(|row| (row.side, row.tuned)).collect()
+    };
+    let text = format!(
+        "base: decode.yaml\nbaselines:\n  - {{ name: a_literal, strategy: {pipeline} }}\n  \
+         - {{ name: b, tuned: false, strategy: {pipeline} }}\n  - {{ name: c, tuned: true, strategy: {split} }}\n"
+    );
+    let expected =
+        [(Side::Split, true), (Side::Baseline, true), (Side::Baseline, false), (Side::Baseline, true)];
+    assert_eq!(sides(&text), expected);
+    let mixed = format!("base: decode.yaml\naxes:\n  - {{ strategy: [{split}, {pipeline}] }}\n");
+    assert_eq!(sides(&mixed), [(Side::Split, true), (Side::Baseline, true)]);
+    let resolved = load(&text).resolved_yaml();
+    assert_eq!(resolved.matches("tuned: true").count(), 2, "{resolved}");
+    assert_eq!(resolved.matches("tuned: false").count(), 1, "{resolved}");
+}
+
 #[test]
 fn conditions_and_baselines_are_checked() {
     check(
@@ -259,7 +281,7 @@ fn conditions_and_baselines_are_checked() {
     );
 }
 
-/// What is said of a column stands with a hint, which the one line of `check` does not show.
+/// Messages on a column stand with a hint, which the one line of `check` does not show.
 #[test]
 fn a_misspelt_column_is_told_which_was_meant() {
     let text = "base: decode.yaml\nbaselines: [{ name: b, best_of: tpot_ms, strategy: [{ kind: dp_ep, dp: 16, ep: 16, tp: 1 }] }]\n";

@@ -64,4 +64,9 @@ impl Library for Shipped {
         };
         self.text(&format!("{folder}/{reference}.yaml"))
     }
+
+    fn has(&self, kind: RefKind, reference: &str, from: &str) -> bool {
+        // A text in memory or in this repository can be read if it is there.
+        self.load(kind, reference, from).is_ok()
+    }
 }

@@ -1,4 +1,4 @@
-//! Who may know whom, and who may touch the world.
+//! Layers: each module names only those above it, and `cli` alone touches the world.
 
 use crate::{Text, assert_none, files};
 

@@ -1,4 +1,4 @@
-//! Where references lead: the folders that files name one another by.
+//! References: the folders that files name one another by.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -48,6 +48,18 @@ impl Library for Folders {
         }
         let other_name = (kind == RefKind::Model).then(|| aliased(reference, &folders)).flatten();
         other_name.ok_or_else(|| not_found(kind, reference, &folders))
+    }
+
+    fn has(&self, kind: RefKind, reference: &str, from: &str) -> bool {
+        let beside = Path::new(from).parent().unwrap_or_else(|| Path::new(""));
+        let (folder, _) = place(kind);
+        let folders: Vec<_> = roots(beside).into_iter().map(|root| root.join(folder)).collect();
+        let is_there = match kind {
+            RefKind::Trace => roots(beside).iter().any(|root| root.join(reference).exists()),
+            _ if reference.contains('/') || kind == RefKind::Scenario => beside.join(reference).exists(),
+            _ => folders.iter().any(|folder| folder.join(format!("{reference}.yaml")).exists()),
+        };
+        is_there || (kind == RefKind::Model && aliased(reference, &folders).is_some())
     }
 }
 
@@ -148,6 +160,19 @@ mod tests {
         let (_folder, from) = project();
         let text = Folders.load(RefKind::Cluster, "../../topologies/tiny-2x1.yaml", &from).unwrap();
         assert_eq!(text.text, "name: tiny-2x1\n");
+    }
+
+    /// A file that is no text is there: what is wrong with it must be said.
+    #[test]
+    fn an_unreadable_file_is_there() {
+        let (folder, from) = project();
+        fs::create_dir_all(folder.path().join("topologies/profiles")).unwrap();
+        fs::write(folder.path().join("topologies/profiles/x-generic.yaml"), [0xff, 0xfe]).unwrap();
+        assert!(Folders.has(RefKind::Profile, "x-generic", &from));
+        assert!(Folders.load(RefKind::Profile, "x-generic", &from).unwrap_err().contains("UTF-8"));
+        assert!(!Folders.has(RefKind::Profile, "y-generic", &from));
+        assert!(Folders.has(RefKind::Cluster, "../../topologies/tiny-2x1.yaml", &from));
+        assert!(Folders.has(RefKind::Model, "LLAMA2-70B", "../scenarios/x.yaml"));
     }
 
     #[test]

@@ -9,27 +9,29 @@ pub mod instr;
 pub mod skeleton;
 mod pieces;
 mod traffic;
-mod sizing;
+pub mod sizing;
+pub mod order;
+pub mod weights;
+pub mod file;
 pub mod build;
 pub mod memory;
 
 pub use build::{Rules, build};
+pub use file::{ProgramError, RecordedProgram};
 pub use instr::{Activity, Counts, Does, Instr, InstrIdx, Kernel, Label, Message, Need, Place, Posted};
+pub use order::{Order, Queue, Unrunnable};
 pub use size::{Fill, Rows, Sizes};
+pub use sizing::Sizing;
 pub use skeleton::{Mark, Port, Skeleton};
 pub use value::{Data, GroupIdx, Holder, Value, ValueIdx, What};
 
-use crate::work::routing::StepRouting;
-
 /// One step of the whole cluster.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Program {
     /// Ranks of the cluster, idle ones included.
     pub n_ranks: u32,
     /// Values, instructions and edges.
     pub skeleton: Skeleton,
-    /// The way from the choices of tokens to sizes.
-    sizing: sizing::Sizing,
     /// Points that wait for the step before.
     pub ins: Vec<Port>,
     /// Points that the next step waits for.
@@ -38,11 +40,4 @@ pub struct Program {
     pub done: Vec<Need>,
     /// Starts of the passes through layers in the skeleton; none where the last of several ends.
     layers: Vec<(Option<u32>, Mark)>,
-}
-
-impl Program {
-    /// Fills `sizes` with those of a step in which tokens choose experts as `routing` says.
-    pub fn size(&self, routing: &StepRouting, sizes: &mut Sizes) {
-        self.sizing.fill(routing, sizes);
-    }
 }

@@ -11,7 +11,7 @@ use super::number::is_split;
 use super::scene::{
     BLUE, Color, Dash, GREEN, INK, MUTED, Mark, ORANGE, PURPLE, SKY, Scene, VERMILION, paint_png, paint_svg,
 };
-use super::space::{Point, Space, fastest};
+use super::space::{Baseline, Point, Space, fastest};
 use super::verdict::Verdict;
 use super::{Artifact, Subject};
 use masim_core::judging::sweep::RowJson;
@@ -23,7 +23,7 @@ pub use super::scene::DrawError;
 pub(crate) struct Figure {
     /// Stem of its file.
     pub(crate) name: String,
-    /// What it shows, for readers who cannot see it.
+    /// Description, for readers who cannot see the picture.
     pub(crate) label: String,
     scene: Scene,
 }
@@ -50,9 +50,9 @@ pub(crate) struct Figures {
     pub(crate) ratios: Vec<Figure>,
     /// Tokens/s per GPU against TPOT, one for each panel.
     pub(crate) frontiers: Vec<Figure>,
-    /// Where the time goes, one for each telling point.
+    /// Breakdowns of the time, one for each telling point.
     pub(crate) breakdowns: Vec<Figure>,
-    /// What the memory holds at the fullest point.
+    /// Content of the memory at the fullest point.
     pub(crate) memory: Option<Figure>,
 }
 
@@ -86,17 +86,21 @@ pub fn pngs(subject: &Subject<'_>) -> Result<Vec<Artifact>, DrawError> {
     Figures::new(subject, &space, &verdict).all().map(Figure::png).collect()
 }
 
-/// How the rows of a baseline look; equal in every picture.
-fn baseline_look(name: &str) -> (Color, Dash, Mark) {
-    match name {
-        "tp_pp" => (INK, Dash::Long, Mark::Square),
-        "tp_pp_literal" => (MUTED, Dash::Dots, Mark::Diamond),
-        "dp_ep" => (VERMILION, Dash::Mixed, Mark::Triangle),
+/// Look of the rows of a baseline, by its place among those that are tuned; equal in every picture.
+fn baseline_look(space: &Space<'_>, name: &str) -> (Color, Dash, Mark) {
+    let place = |baseline: &Baseline<'_>| {
+        let before = space.baselines.iter().take_while(|other| other.name != baseline.name);
+        before.filter(|other| other.tuned).count()
+    };
+    match space.baselines.iter().find(|baseline| baseline.name == name) {
+        Some(Baseline { tuned: false, .. }) => (MUTED, Dash::Dots, Mark::Diamond),
+        Some(baseline) if place(baseline) == 0 => (INK, Dash::Long, Mark::Square),
+        Some(baseline) if place(baseline) == 1 => (VERMILION, Dash::Mixed, Mark::Triangle),
         _ => (SKY, Dash::Long, Mark::Square),
     }
 }
 
-/// How the `idx`-th number of micro-batches looks.
+/// Look of the `idx`-th number of micro-batches.
 fn micro_batch_look(idx: usize) -> (Color, Dash, Mark) {
     let looks = [
         (BLUE, Mark::Circle),
@@ -109,23 +113,10 @@ fn micro_batch_look(idx: usize) -> (Color, Dash, Mark) {
     (color, if idx < looks.len() { Dash::Solid } else { Dash::Long }, mark)
 }
 
-/// Names of the baselines in order of appearance.
-fn baseline_names<'a>(points: impl IntoIterator<Item = &'a Point<'a>>) -> Vec<&'a str> {
-    let mut names: Vec<&str> = Vec::new();
-    for row in points.into_iter().flat_map(|point| &point.rows).filter(|row| !is_split(row)) {
-        if !names.contains(&row.name.as_str()) {
-            names.push(&row.name);
-        }
-    }
-    names
-}
-
 /// The best split of a point and the best row of each baseline, as far as they run.
-pub(crate) fn contenders<'a>(point: &Point<'a>) -> Vec<&'a RowJson> {
+pub(crate) fn contenders<'a>(space: &Space<'a>, point: &Point<'a>) -> Vec<&'a RowJson> {
     let best = fastest(point.rows.iter().copied().filter(|row| is_split(row)));
-    let names = baseline_names([point]);
-    let fastest_of = |name: &&str| fastest(point.rows.iter().copied().filter(|row| row.name == *name));
-    best.into_iter().chain(names.iter().filter_map(fastest_of)).collect()
+    best.into_iter().chain(space.baselines.iter().filter_map(|it| point.best_of(it.name))).collect()
 }
 
 /// Lower-case letters, digits and hyphens: a name that every file system takes.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use masim_core::judging::sweep::{CriticalJson, GpuAccountJson, GpuJson, GpuMemoryJson, RowJson};
+use masim_core::judging::sweep::{CriticalJson, GpuAccountJson, GpuJson, GpuMemoryJson, RowJson, Side};
 
 const N_GPUS: u32 = 16;
 const N_LAYERS: f64 = 4.0;
@@ -20,6 +20,8 @@ pub(crate) fn hand_made(point: u32, name: &str, tpot_us: f64) -> RowJson {
     RowJson {
         point_idx: point,
         strategy: strategy.to_owned(),
+        side: if split.is_some() { Side::Split } else { Side::Baseline },
+        tuned: true,
         name: if split.is_some() { strategy.to_owned() } else { name.to_owned() },
         model: "paper-4l".to_owned(),
         cluster: "a100-4x4".to_owned(),
@@ -74,6 +76,11 @@ pub(crate) fn hand_made(point: u32, name: &str, tpot_us: f64) -> RowJson {
         regimes: Vec::new(),
         ..super::csv::blank()
     }
+}
+
+/// The same row of a baseline that is shown beside the tuned ones.
+pub(crate) fn not_tuned(row: RowJson) -> RowJson {
+    RowJson { tuned: false, ..row }
 }
 
 /// A row at `point` that does not fit into memory.
@@ -165,6 +172,7 @@ fn finish(row: &mut RowJson, at: &At, cold: f64, roles: &[(&str, u32, f64, GpuMe
             "does not fit: GPU n0.g0 needs {full:.1} GiB of {CAPACITY_GIB} GiB, {:.1} GiB missing",
             full - CAPACITY_GIB
         ));
+        unfit.tuned = row.tuned;
         (unfit.batch, unfit.context_len) = (row.batch, row.context_len);
         (unfit.expert_load, unfit.n_micro_batches) = (row.expert_load.clone(), row.n_micro_batches);
         *row = unfit;
@@ -264,6 +272,7 @@ pub(crate) fn sweep_rows() -> Vec<RowJson> {
                 let at = At { batch: f64::from(batch), context: f64::from(context), skew };
                 let mut push = |name: &str, n_micro_batches: Option<u32>| {
                     let mut row = hand_made(point, name, 1.0);
+                    row.tuned = name != "tp_pp_literal";
                     (row.batch, row.context_len) = (batch, f64::from(context));
                     row.expert_load = load.to_owned();
                     row.n_micro_batches = n_micro_batches;

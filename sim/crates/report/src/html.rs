@@ -9,7 +9,7 @@ use askama::Template;
 
 use super::Subject;
 use super::charts::{DrawError, Figure, Figures};
-use super::digest::{Gap, Notes, Span, contrasts, flips, gap, moves, notes, spans};
+use super::digest::{Gap, Notes, Span, flips, gap, moves, notes, spans};
 use super::network::NetworkShown;
 use super::number::{count, signed_pct};
 use super::space::{Answer, Space};
@@ -107,7 +107,7 @@ struct Page<'a> {
     glossary: &'static [(&'static str, &'static str)],
 }
 
-/// What the network of one run did.
+/// Use of the network in one run.
 struct NetworkPart {
     row_idx: u32,
     what: String,
@@ -135,7 +135,7 @@ fn network_part(shown: &NetworkShown<'_>) -> NetworkPart {
         // Inside a page a picture needs no namespace.
         links: shown.links_svg().replace(" xmlns=\"http://www.w3.org/2000/svg\"", ""),
         volume: shown.volume_svg(),
-        transfers: table("What holds transfers back", transfers, shown.transfers(), &[0, 3]),
+        transfers: table("Bottleneck links", transfers, shown.transfers(), &[0, 3]),
         busiest: table("The ten busiest links", busiest, shown.busiest(), &[0]),
         incast: shown.incast_text(),
     }
@@ -193,7 +193,7 @@ pub fn html(subject: &Subject<'_>) -> Result<String, DrawError> {
     Ok(page.render().expect("a string takes every text"))
 }
 
-/// What stands under the verdict: where no split wins, and what was compared.
+/// Remarks under the verdict: points at which no split wins, and the compared rows.
 fn remarks(subject: &Subject<'_>, space: &Space<'_>, verdict: &Verdict<'_>) -> Vec<String> {
     let mut remarks: Vec<String> = verdict.never(space).into_iter().collect();
     let distinct = |of: fn(&masim_core::judging::sweep::RowJson) -> &str| {
@@ -230,7 +230,7 @@ fn n_gpus(rows: &[masim_core::judging::sweep::RowJson]) -> String {
     all.into_iter().map(|n| n.to_string()).collect::<Vec<_>>().join(" or ")
 }
 
-/// How much the times can be trusted, in a sentence.
+/// Sentence on the provenance of the times.
 fn caveat(notes: &Notes<'_>) -> String {
     let words: Vec<_> = notes.words.keys().copied().collect();
     match words.as_slice() {
@@ -248,20 +248,18 @@ fn caveat(notes: &Notes<'_>) -> String {
 
 /// Which baselines count for the verdict; empty where there is nothing to tell apart.
 fn contrast_note(space: &Space<'_>) -> String {
-    let (baselines, _) = contrasts(space);
-    let literal: Vec<_> = baselines.iter().filter(|name| name.ends_with("_literal")).cloned().collect();
-    if literal.is_empty() {
+    let untuned: Vec<_> = space.baselines.iter().filter(|it| !it.tuned).map(|it| it.name).collect();
+    if untuned.is_empty() {
         return String::new();
     }
     format!(
-        "Whom one compares with decides the answer. {} keeps one batch in flight, so that half of a two-stage \
-         pipeline idles at any time; beating it says little, and it has no part in the verdict. The others are \
-         tuned as the splits are.",
-        literal.join(", ")
+        "Whom one compares with decides the answer. Not tuned, and so without a part in the verdict: {}. Beating \
+         such a baseline says little. The others are tuned as the splits are.",
+        untuned.join(", ")
     )
 }
 
-/// What makes the best split slower (or faster) than the best fair baseline, in a sentence.
+/// Sentence on the cause that makes the best split slower (or faster) than the best fair baseline.
 fn why(verdict: &Verdict<'_>) -> String {
     let gaps = verdict.duels.iter().filter_map(|duel| gap(duel.split?, duel.baseline?));
     let gaps: Vec<_> = gaps.collect();

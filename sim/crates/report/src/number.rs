@@ -1,6 +1,6 @@
 //! Numbers as people read them: few digits, a true minus sign, thousands apart.
 
-use masim_core::judging::sweep::RowJson;
+use masim_core::judging::sweep::{RowJson, Side};
 
 /// `value` with three significant digits and no exponent; thousands are grouped.
 pub fn sig(value: f64) -> String {
@@ -55,7 +55,7 @@ pub fn signed_pct(fraction: f64) -> String {
     format!("{sign}{text} %")
 }
 
-/// What a cell shows where there is no number.
+/// Text of a cell without a number.
 pub(crate) const NONE: &str = "\u{2013}";
 
 /// `value` as `how` shows it, or a dash.
@@ -77,17 +77,20 @@ pub fn count(n: usize, singular: &str) -> String {
     format!("{n} {singular}{plural}")
 }
 
-/// Whether attention and experts are on different GPUs.
-pub fn is_split(row: &RowJson) -> bool {
-    row.strategy == "ma_separation"
+/// True if a row stands on the side of the splits in the verdict.
+pub(crate) fn is_split(row: &RowJson) -> bool {
+    row.side == Side::Split
 }
 
 /// `12:4` for a split.
 pub fn ratio(row: &RowJson) -> Option<String> {
+    if !is_split(row) {
+        return None;
+    }
     Some(format!("{}:{}", row.n_attention_gpus?, row.n_expert_gpus?))
 }
 
-/// What a row is called in tables and pictures: `12:4 x2` for a split in two micro-batches, else its name.
+/// Name of a row in tables and pictures: `12:4 x2` for a split in two micro-batches, else its name.
 pub fn label(row: &RowJson) -> String {
     match (ratio(row), row.n_micro_batches) {
         (Some(ratio), Some(n)) => format!("{ratio} \u{d7}{n}"),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::number::sig;
+use super::number::{is_split, sig};
 use masim_core::judging::sweep::RowJson;
 
 /// Something that differs between points.
@@ -36,6 +36,24 @@ pub(crate) struct Space<'a> {
     pub(crate) points: Vec<Point<'a>>,
     /// What its rows are compared by.
     pub(crate) answer: Answer,
+    /// The baselines, in order of appearance.
+    pub(crate) baselines: Vec<Baseline<'a>>,
+}
+
+/// A baseline of the sweep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Baseline<'a> {
+    /// Its name, which no other baseline has.
+    pub(crate) name: &'a str,
+    /// Whether it is tuned as the splits are.
+    pub(crate) tuned: bool,
+}
+
+impl<'a> Point<'a> {
+    /// The fastest row of the baseline called `name`.
+    pub(crate) fn best_of(&self, name: &str) -> Option<&'a RowJson> {
+        fastest(self.rows.iter().copied().filter(|row| !is_split(row) && row.name == name))
+    }
 }
 
 /// The time by which rows are compared.
@@ -162,7 +180,7 @@ impl<'a> Space<'a> {
             n if n == firsts.len() => Answer::FirstToken,
             _ => Answer::Either,
         };
-        Self { dims, points, answer }
+        Self { dims, points, answer, baselines: baselines(rows) }
     }
 
     /// What tells one table of contexts and batches from another: positions in dimensions 2 and up.
@@ -206,6 +224,16 @@ fn position(dims: &[Dim], row: &RowJson) -> Vec<usize> {
         own.and_then(|own| dim.values.iter().position(|value| *value == own.text)).unwrap_or(0)
     };
     dims.iter().map(find).collect()
+}
+
+fn baselines(rows: &[RowJson]) -> Vec<Baseline<'_>> {
+    let mut all: Vec<Baseline<'_>> = Vec::new();
+    for row in rows.iter().filter(|row| !is_split(row)) {
+        if all.iter().all(|known| known.name != row.name) {
+            all.push(Baseline { name: &row.name, tuned: row.tuned });
+        }
+    }
+    all
 }
 
 /// The row with the smallest TPOT, or of prompts TTFT; among equals the first.

@@ -1,15 +1,15 @@
-//! What a terminal shows: the verdict and the best of each point, or the account of one row.
+//! Text for a terminal: the verdict and the best of each point, or the account of one row.
 
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::digest::{accounts, contrasts, memories};
 use super::number::{NONE, is_split, label, ms, or_dash, pct, sig, signed_pct};
-use super::space::Space;
+use super::space::{Baseline, Space};
 use super::verdict::{Duel, Outcome, Verdict, is_fair_baseline};
 use masim_core::judging::sweep::RowJson;
 use masim_core::scenario::PAPER_OVERLAP;
 
-/// How a table is drawn.
+/// Style of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dress {
     /// Columns apart by spaces, ASCII alone: for pipes.
@@ -72,10 +72,10 @@ pub fn sweep(rows: &[RowJson], dress: Dress) -> String {
 
 /// One line for each baseline: how the best split fares against it alone. Empty where there is one only.
 fn against_each(space: &Space<'_>) -> String {
-    let (baselines, rows) = contrasts(space);
-    let best = rows.first().filter(|row| row.ratio.is_none() && baselines.len() > 1);
+    let rows = contrasts(space);
+    let best = rows.first().filter(|row| row.ratio.is_none() && space.baselines.len() > 1);
     let Some(best) = best else { return String::new() };
-    let lines = baselines.iter().zip(&best.against).filter_map(|(name, contrast)| {
+    let lines = space.baselines.iter().zip(&best.against).filter_map(|(Baseline { name, .. }, contrast)| {
         let (n, faster, tied) = (contrast.margins.len(), contrast.n_faster, contrast.n_tied);
         let median = signed_pct(contrast.median()?);
         Some(format!(
@@ -184,7 +184,7 @@ fn figures(row: &RowJson) -> Vec<(&'static str, Option<String>, &'static str)> {
     ]
 }
 
-/// What was achieved beside what the paper assumes.
+/// Achieved overlap beside the paper's assumption.
 fn overlap(share: f64) -> String {
     format!("{} (the paper assumes {})", pct(share), pct(PAPER_OVERLAP))
 }

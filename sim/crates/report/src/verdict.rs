@@ -52,10 +52,9 @@ fn is_doubtful(split: &RowJson, baseline: &RowJson) -> bool {
     chance.is_some_and(|chance| 1.0 - SURE < chance && chance < SURE)
 }
 
-/// The paper's own baseline stands under a name that ends in `_literal`: it is shown, but it is not
-/// tuned as the splits are, so that beating it decides nothing.
+/// Whether a row is a baseline that is tuned as the splits are: beating another decides nothing.
 pub(crate) fn is_fair_baseline(row: &RowJson) -> bool {
-    !is_split(row) && !row.name.ends_with("_literal")
+    !is_split(row) && row.tuned
 }
 
 /// Who is faster when the split takes this much longer than the baseline.
@@ -255,7 +254,9 @@ fn short(title: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{hand_made, not_fitting};
+    use crate::fixture::{hand_made, not_fitting, not_tuned, sweep_rows};
+    use masim_core::judging::sweep::Side;
+    use masim_core::timing::regime::Regime;
     use masim_core::timing::uncertainty::{RegimeTime, Spread};
 
     fn outcome(rows: &[RowJson]) -> Outcome {
@@ -291,27 +292,58 @@ mod tests {
     #[test]
     fn what_errors_could_turn_is_in_doubt() {
         let spread = Spread { q05: -0.2, q25: -0.1, q50: 0.0, q75: 0.1, q95: 0.2 };
-        let with = |regime: &str, name, time_us| {
-            let (family, regime) = ("gemm".to_owned(), regime.to_owned());
-            let regimes = vec![RegimeTime { family, regime, time_us, spread }];
+        let with = |regime, name, time_us| {
+            let regimes = vec![RegimeTime { regime, time_us, spread }];
             RowJson { regimes, ..hand_made(0, name, time_us) }
         };
-        let rows = [with("long", "12:4", 950.0), with("long", "dp_ep", 1000.0)];
+        let rows = [with(Regime::LongGemm, "12:4", 950.0), with(Regime::LongGemm, "dp_ep", 1000.0)];
         assert!(!sentence(&rows).contains("told apart"), "{}", sentence(&rows));
-        let rows = [with("short", "12:4", 950.0), with("long", "dp_ep", 1000.0)];
+        let rows = [with(Regime::ShortGemm, "12:4", 950.0), with(Regime::LongGemm, "dp_ep", 1000.0)];
         assert!(sentence(&rows).contains("At 1 of 1 compared point the two cannot be told apart"));
     }
 
     #[test]
-    fn the_literal_baseline_decides_nothing() {
+    fn a_baseline_that_is_not_tuned_decides_nothing() {
         let rows = [
             hand_made(0, "12:4", 900.0),
             hand_made(0, "tp_pp", 1000.0),
-            hand_made(0, "tp_pp_literal", 500.0),
+            not_tuned(hand_made(0, "dp_ep", 500.0)),
         ];
         assert_eq!(outcome(&rows), Outcome::Split);
-        let rows = [hand_made(0, "12:4", 900.0), hand_made(0, "tp_pp_literal", 1500.0)];
+        let rows = [hand_made(0, "12:4", 900.0), not_tuned(hand_made(0, "tp_pp", 1500.0))];
         assert_eq!(outcome(&rows), Outcome::NoBaseline);
+    }
+
+    /// Names decide nothing, whatever they end in or whomever else they name.
+    #[test]
+    fn other_names_change_no_verdict() {
+        let rows = sweep_rows();
+        let renamed: Vec<_> = rows
+            .iter()
+            .map(|row| {
+                let name = match row.name.as_str() {
+                    "dp_ep" => "dp_ep_literal",
+                    "tp_pp" => "ma_separation",
+                    "tp_pp_literal" => "fair",
+                    own => own,
+                };
+                RowJson { name: name.to_owned(), ..row.clone() }
+            })
+            .collect();
+        let outcomes = |rows| {
+            let verdict = Verdict::new(&Space::new(rows));
+            let duels = verdict.duels.iter().map(|duel| (duel.outcome, duel.margin, duel.is_doubtful));
+            (duels.collect::<Vec<_>>(), verdict.sentence())
+        };
+        assert_eq!(outcomes(&renamed), outcomes(&rows));
+    }
+
+    /// A baseline may split too: it is what the splits are compared with, however it is laid out.
+    #[test]
+    fn a_split_among_the_baselines_is_a_baseline() {
+        let baseline = RowJson { side: Side::Baseline, ..hand_made(0, "8:8", 800.0) };
+        let rows = [hand_made(0, "12:4", 900.0), baseline];
+        assert_eq!(outcome(&rows), Outcome::Baseline);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::plan::Plan;
 use crate::running::run::{Holding, RunError, run_plan_with};
 use crate::scenario::Scenario;
 use crate::search::routing_of;
-use crate::timing::provenance::Regime;
+use crate::timing::regime::Regime;
 use crate::timing::uncertainty::{RegimeTime, drawn, factor};
 use crate::work::cost::{Cost, CostModel, TooLong, cost_of};
 use crate::work::ops::Op;
@@ -26,8 +26,7 @@ struct Stretched<'a> {
 impl Stretched<'_> {
     fn factor(&self, regime: Regime) -> f64 {
         let spread = self.scenario.profiles.spread(regime);
-        let name = (regime.family.name(), regime.name);
-        spread.map_or(1.0, |spread| factor(self.scenario.seed, self.draw, name, &spread))
+        spread.map_or(1.0, |spread| factor(self.scenario.seed, self.draw, regime, &spread))
     }
 }
 
@@ -73,7 +72,7 @@ pub fn resimulate(
     let pool = RoutingPool::default();
     let (routing, inner) = (routing_of(scenario, &pool), cost_of(scenario));
     let of_kernels: Vec<RegimeTime> =
-        regimes.iter().filter(|it| it.family != "collective" && it.family != "p2p").cloned().collect();
+        regimes.iter().filter(|it| !it.regime.family().is_communication()).cloned().collect();
     progress.start(usize::try_from(n).unwrap_or(usize::MAX));
     let (mut simulated, mut by_account) = (Vec::new(), Vec::new());
     for draw in 0..n {

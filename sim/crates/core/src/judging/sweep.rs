@@ -13,4 +13,4 @@ pub use expand::{Expanded, SweepRow};
 pub use plan::{BEST_OF, Sweep, load_sweep};
 pub use results::Outcome;
 
-pub use row::{CriticalJson, GpuAccountJson, GpuJson, GpuMemoryJson, RowJson};
+pub use row::{CriticalJson, GpuAccountJson, GpuJson, GpuMemoryJson, RowJson, Side};

@@ -39,14 +39,14 @@ pub struct Rules {
     pub counts_are_exchanged: bool,
 }
 
-/// The program of one step of `plan` over `batch`.
-pub fn build(scenario: &Scenario, plan: &Plan, batch: &Batch, rules: Rules) -> Program {
+/// The program of one step of `plan` over `batch`, and the way from the choices of tokens to its sizes.
+pub fn build(scenario: &Scenario, plan: &Plan, batch: &Batch, rules: Rules) -> (Program, Sizing) {
     let mut builder = Builder::new(scenario, batch, rules);
     match plan {
         Plan::Routed(plan) => routed::build(&mut builder, plan),
         Plan::Pipeline(plan) => pipeline::build(&mut builder, plan),
     }
-    builder.program
+    (builder.program, builder.sizing)
 }
 
 /// A program under construction.
@@ -56,6 +56,7 @@ struct Builder<'a> {
     ops: LayerOps<'a>,
     rules: Rules,
     program: Program,
+    sizing: Sizing,
     groups: BTreeMap<Vec<GpuIdx>, GroupIdx>,
 }
 
@@ -64,16 +65,16 @@ type Pending = (Vec<Kernel>, Vec<Need>);
 
 impl<'a> Builder<'a> {
     fn new(scenario: &'a Scenario, batch: &'a Batch, rules: Rules) -> Self {
-        let program = Program {
-            n_ranks: scenario.cluster.n_gpus(),
-            skeleton: Skeleton::default(),
+        let program = Program { n_ranks: scenario.cluster.n_gpus(), ..Program::default() };
+        Self {
+            scenario,
+            batch,
+            ops: LayerOps::new(&scenario.model),
+            rules,
+            program,
             sizing: Sizing::default(),
-            ins: Vec::new(),
-            outs: Vec::new(),
-            done: Vec::new(),
-            layers: Vec::new(),
-        };
-        Self { scenario, batch, ops: LayerOps::new(&scenario.model), rules, program, groups: BTreeMap::new() }
+            groups: BTreeMap::new(),
+        }
     }
 
     fn skeleton(&mut self) -> &mut Skeleton {
@@ -265,7 +266,7 @@ impl<'a> Builder<'a> {
 
     /// The rows of the experts of one layer for some tokens.
     fn grouped(&mut self, block: GroupBlock) -> super::size::GroupedIdx {
-        self.program.sizing.add_grouped(block)
+        self.sizing.add_grouped(block)
     }
 
     /// Cached tokens of `sequences`: of all together, and of the one that has most.

@@ -45,9 +45,9 @@ pub(super) struct GroupBlock {
     pub(super) rows: u64,
 }
 
-/// The way from choices to sizes.
+/// The way from choices to sizes, built with the program.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sizing {
+pub struct Sizing {
     parties: Option<Parties>,
     traffic: Vec<TrafficBlock>,
     grouped: Vec<GroupBlock>,
@@ -180,8 +180,8 @@ impl Sizing {
         GroupedIdx(count(self.grouped.len() - 1))
     }
 
-    /// Fills `sizes` with those of a step.
-    pub(super) fn fill(&self, routing: &StepRouting, sizes: &mut Sizes) {
+    /// Fills `sizes` with those of a step in which tokens choose experts as `routing` says.
+    pub fn fill(&self, routing: &StepRouting, sizes: &mut Sizes) {
         sizes.rows.clear();
         sizes.grouped.clear();
         for block in &self.grouped {

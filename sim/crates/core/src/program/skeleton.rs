@@ -1,6 +1,7 @@
 //! The part of a program that is equal in every step: values, instructions, and who waits for whom.
 
 use super::instr::{Instr, InstrIdx, Kernel, Message, Need};
+use super::size::{Fill, Rows};
 use super::value::{GroupIdx, Value};
 use crate::inputs::topology::GpuIdx;
 
@@ -25,7 +26,7 @@ pub struct Skeleton {
 }
 
 /// A position in each array of a skeleton.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mark {
     /// In the values.
     pub values: u32,
@@ -68,6 +69,20 @@ impl Skeleton {
             kernels: count(self.kernels.len()),
             messages: count(self.messages.len()),
         }
+    }
+
+    /// Counts of rows and groups of rows that instructions name.
+    pub fn n_sizes(&self) -> (usize, usize) {
+        let after = |rows: Rows| if let Rows::At(at) = rows { at.0 as usize + 1 } else { 0 };
+        let of_values = self.values.iter().map(|value| after(value.data.rows));
+        let of_messages = self.messages.iter().map(|message| after(message.rows));
+        let of_kernels = self.kernels.iter().map(|kernel| match kernel.fill {
+            Fill::Rows(at) => (at.0 as usize + 1, 0),
+            Fill::Grouped(at) => (0, at.0 as usize + 1),
+            Fill::Fixed => (0, 0),
+        });
+        let of_data = of_values.chain(of_messages).map(|rows| (rows, 0));
+        of_data.chain(of_kernels).fold((0, 0), |most, next| (most.0.max(next.0), most.1.max(next.1)))
     }
 
     /// The ranks of a group.

@@ -85,7 +85,7 @@ impl Variation {
 
     /// What a group does together is as wide as on the card among all of the cluster's that varies most.
     fn width_of_transfer(&self, info: &TaskInfo) -> f64 {
-        let family = info.basis.regime.map(|regime| regime.family);
+        let family = info.basis.regime.map(|regime| regime.family());
         let family = family.unwrap_or_else(|| family_of_transfer(info.activity)) as usize;
         match info.gpu {
             Some(gpu) => self.widths[gpu.0 as usize][family],
@@ -97,7 +97,7 @@ impl Variation {
 /// The family among whose repeated rows a kernel would stand.
 fn family_of_kernel(part: &Part) -> Family {
     if let Some(regime) = part.basis.regime {
-        return regime.family;
+        return regime.family();
     }
     match part.kind {
         OpKind::QkvProjection

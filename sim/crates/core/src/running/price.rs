@@ -26,7 +26,7 @@ use crate::fabric::wires::Wires;
 use crate::inputs::measurement::Machine;
 use crate::inputs::topology::GpuIdx;
 use crate::plan::Plan;
-use crate::program::{Counts, Does, Fill, Instr, InstrIdx, Need, Program, Rows, Rules, Sizes, build};
+use crate::program::{Counts, Does, Fill, Instr, InstrIdx, Need, Program, Rows, Rules, Sizes, Sizing, build};
 use crate::running::collective::Collectives;
 use crate::scenario::{Launch, Scenario};
 use crate::work::batch::Batch;
@@ -74,6 +74,7 @@ pub struct Pricer<'a> {
     scenario: &'a Scenario,
     cost: &'a dyn CostModel,
     program: Arc<Program>,
+    sizing: Sizing,
     wires: Wires<'a>,
     /// The times of communication that profiles know.
     comm: Arc<CommModel>,
@@ -134,11 +135,12 @@ impl<'a> Pricer<'a> {
     pub fn new(scenario: &'a Scenario, plan: &Plan, cost: &'a dyn CostModel) -> Self {
         let comm = Arc::new(CommModel::of_profiles(&scenario.profiles));
         let rules = Rules { counts_are_exchanged: counts_are_exchanged(scenario, plan, &comm) };
-        let program = build(scenario, plan, &Batch::of_step(scenario), rules);
+        let (program, sizing) = build(scenario, plan, &Batch::of_step(scenario), rules);
         Self {
             scenario,
             cost,
             program: Arc::new(program),
+            sizing,
             wires: Wires::with_capacities(&scenario.cluster, capacities(&scenario.cluster, &comm)),
             comm: Arc::clone(&comm),
             collectives: Collectives::new(comm, scenario.collectives, scenario.device_launch()),
@@ -151,6 +153,11 @@ impl<'a> Pricer<'a> {
     /// The program whose steps are priced.
     pub fn program(&self) -> &Program {
         &self.program
+    }
+
+    /// Fills `sizes` with those of a step in which tokens choose experts as `routing` says.
+    pub fn size(&self, routing: &StepRouting, sizes: &mut Sizes) {
+        self.sizing.fill(routing, sizes);
     }
 
     /// The sizes of the step priced last.
@@ -173,7 +180,7 @@ impl<'a> Pricer<'a> {
     /// [`TooLong`] names an operation beyond 213 days.
     pub fn step(&mut self, routing: &StepRouting) -> Result<Step, TooLong> {
         let program = Arc::clone(&self.program);
-        program.size(routing, &mut self.sizes);
+        self.sizing.fill(routing, &mut self.sizes);
         match self.first.take() {
             None => self.first_step(&program),
             Some(first) => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::file::{ContextLenFile, DecodeFile, DistributionFile, ScenarioFile, WorkloadFile};
+use super::file::{ContextLenFile, DecodeFile, DistributionFile, ScenarioFile, TraceFile, WorkloadFile};
 use super::model_file::ModelFile;
 use super::profiles::{Profiles, load_profiles};
 use super::resolve::{Named, model_of, scenario_of};
@@ -58,7 +58,7 @@ pub struct Loader<'a> {
     /// By profile and cluster.
     profiles: BTreeMap<(String, String), Result<Arc<Profiles>, InputError>>,
     /// By the file that names it, and what that says.
-    traces: BTreeMap<(String, String), Result<Arc<RequestTrace>, InputError>>,
+    traces: BTreeMap<(String, TraceFile), Result<Arc<RequestTrace>, InputError>>,
 }
 
 impl<'a> Loader<'a> {
@@ -132,7 +132,7 @@ impl<'a> Loader<'a> {
         let ContextLenFile::Distribution(DistributionFile::Trace(trace)) = context_len else {
             return Ok(None);
         };
-        let key = (source.path.clone(), format!("{trace:?}"));
+        let key = (source.path.clone(), trace.clone());
         if let Some(known) = self.traces.get(&key) {
             return known.clone().map(Some);
         }

@@ -81,12 +81,17 @@ impl Findings {
     }
 }
 
-/// What a scenario's file names.
+/// Files that a scenario names.
 pub(super) struct Named {
     pub(super) cluster: Arc<Cluster>,
     pub(super) model: Arc<ModelSpec>,
     pub(super) profiles: Arc<Profiles>,
     pub(super) trace: Option<Arc<RequestTrace>>,
+}
+
+/// Time and memory of a run of `scenario` that takes long; nothing of others.
+pub(super) fn long_run(scenario: &Scenario) -> Option<String> {
+    Size::of(scenario).note()
 }
 
 /// The scenario that `file` describes with what it names.
@@ -111,7 +116,8 @@ pub(super) fn scenario_of(file: &ScenarioFile, named: Named) -> Result<Scenario,
     let n_steps = step_count_of(file.n_steps, &mut findings);
     // A product of counts that are wrong on their own says nothing.
     if findings.problems.is_empty() {
-        let size = Size { cluster, model, workload: &workload, strategy: &strategy, load: &load, overlap };
+        let (workload, strategy, load) = (&workload, &strategy, &load);
+        let size = Size { cluster, model, workload, strategy, load, overlap, n_steps };
         size.check(&mut findings);
     }
     let launch = match file.launch {

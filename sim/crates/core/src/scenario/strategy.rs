@@ -1,4 +1,4 @@
-//! Who does what: the three ways to lay a model over GPUs.
+//! The three strategies, which lay a model over GPUs.
 
 use crate::inputs::topology::GpuIdx;
 
@@ -12,7 +12,7 @@ pub enum Choice {
 }
 
 impl Choice {
-    /// Whether `value` is allowed.
+    /// True if `value` is allowed.
     pub fn admits(self, value: u32) -> bool {
         match self {
             Self::Auto => true,
@@ -21,7 +21,7 @@ impl Choice {
     }
 }
 
-/// How a model is laid over the GPUs of a cluster.
+/// Strategy: the layout of a model over the GPUs of a cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Strategy {
     /// Attention and experts on different GPUs.
@@ -36,11 +36,16 @@ impl Strategy {
     /// The name of its kind in files.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::MaSeparation(_) => "ma_separation",
+            Self::MaSeparation(_) => MaSeparation::KIND,
             Self::TpPp(_) => "tp_pp",
             Self::DpEp(_) => "dp_ep",
         }
     }
+}
+
+impl MaSeparation {
+    /// The name of this kind of strategy in files.
+    pub const KIND: &'static str = "ma_separation";
 }
 
 /// Attention and experts on different GPUs, in any whole-number ratio.
@@ -50,13 +55,13 @@ pub struct MaSeparation {
     pub n_attention_gpus: u32,
     /// GPUs that do experts.
     pub n_expert_gpus: u32,
-    /// How the attention pool is split.
+    /// Split of the attention pool.
     pub attention: AttentionSplit,
-    /// How the expert pool is split.
+    /// Split of the expert pool.
     pub experts: ExpertSplit,
-    /// How tokens reach their experts.
+    /// Dispatch of tokens to their experts.
     pub dispatch: Dispatch,
-    /// Whether copies for one node travel once.
+    /// Forwarding inside a node of copies that travel once.
     pub forward: Forward,
     /// Which GPUs play which role.
     pub placement: Placement,
@@ -88,7 +93,7 @@ pub struct ExpertSplit {
     pub copies: u32,
 }
 
-/// How tokens reach their experts.
+/// Dispatch of tokens to their experts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dispatch {
     /// The gate runs on the attention GPUs; each token travels once to each GPU that it needs.
@@ -97,7 +102,7 @@ pub enum Dispatch {
     Broadcast,
 }
 
-/// Whether copies of a token for one node travel once and are forwarded there.
+/// Forwarding inside a node of copies of a token that travel once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forward {
     /// One copy per destination GPU.
@@ -125,7 +130,7 @@ pub enum Placement {
 /// When a micro-batch may move on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Schedule {
-    /// As soon as its data is there.
+    /// The micro-batch moves on as soon as its data is there.
     Dataflow,
     /// Both pools join at each slot.
     Lockstep,

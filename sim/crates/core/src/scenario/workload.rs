@@ -1,5 +1,6 @@
-//! What is asked of the model.
+//! Phase, sequences and their lengths.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use masim_units::SimDuration;
@@ -56,7 +57,7 @@ impl Workload {
         }
     }
 
-    /// What is in the caches during a step that gives each sequence one more token; `None` for prompts.
+    /// Tokens in the caches during a step that gives each sequence one more token; `None` for prompts.
     ///
     /// The steps of an inference are represented by one at the mean context.
     pub fn decode_context(&self) -> Option<ContextLen> {
@@ -69,7 +70,7 @@ impl Workload {
         }
     }
 
-    /// What the caches hold during the last step, beside the token under way.
+    /// Tokens in the caches during the last step, beside the token under way.
     pub fn final_context(&self) -> ContextLen {
         match self {
             Self::Decode { context_len, .. } => context_len.clone(),
@@ -133,8 +134,8 @@ pub enum ContextLen {
     Trace(Arc<RequestTrace>),
 }
 
-/// How tokens spread over the experts of a layer.
-#[derive(Clone, Debug, PartialEq)]
+/// Distribution of tokens over the experts of a layer.
+#[derive(Clone, Debug)]
 pub enum ExpertLoad {
     /// Every expert gets the same number of tokens, exactly.
     Balanced,
@@ -157,7 +158,41 @@ pub enum ExpertLoad {
     },
 }
 
-/// How the host launches kernels.
+impl ExpertLoad {
+    /// Kind, skew and counts, which order it among others.
+    fn rank(&self) -> (u8, f64, &[u64]) {
+        match self {
+            Self::Balanced => (0, 0.0, &[]),
+            Self::Uniform => (1, 0.0, &[]),
+            Self::Zipf { exponent } => (2, *exponent, &[]),
+            Self::PowerLaw { exponent } => (3, *exponent, &[]),
+            Self::Histogram { tokens } => (4, 0.0, tokens),
+        }
+    }
+}
+
+impl Ord for ExpertLoad {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let ((kind, skew, counts), (other_kind, other_skew, other_counts)) = (self.rank(), other.rank());
+        kind.cmp(&other_kind).then(skew.total_cmp(&other_skew)).then_with(|| counts.cmp(other_counts))
+    }
+}
+
+impl PartialOrd for ExpertLoad {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for ExpertLoad {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for ExpertLoad {}
+
+/// Launch of kernels by the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Launch {
     /// One by one.
@@ -166,7 +201,7 @@ pub enum Launch {
     Graph,
 }
 
-/// What the host spends beside the GPUs, as a serving stack does.
+/// Time that the host of a serving stack spends beside the GPUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostOverhead {
     /// One kernel launched by the host, or one captured graph of a micro-batch.
@@ -182,7 +217,7 @@ pub struct HostOverhead {
     pub hand_over: Option<HandOver>,
 }
 
-/// What it costs to hand a step to the processes of further GPUs.
+/// Time to hand a step to the processes of further GPUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandOver {
     /// Once a step and micro-batch, if there is a further GPU.
@@ -192,7 +227,7 @@ pub struct HandOver {
 }
 
 impl HostOverhead {
-    /// What GPUs wait for before a pass of `n_sequences` on `n_gpus`, each with its process; `None` beyond 213 days.
+    /// Time that GPUs wait before a pass of `n_sequences` on `n_gpus`, each with its process; `None` beyond 213 days.
     ///
     /// A captured graph is launched with it.
     pub fn scheduling(&self, launch: Launch, n_sequences: u64, n_gpus: u64) -> Option<SimDuration> {

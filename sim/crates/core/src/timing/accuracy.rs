@@ -1,4 +1,4 @@
-//! How far predictions are from measurements.
+//! Errors of predictions against measurements.
 
 use crate::inputs::measurement::{Family, Work};
 use crate::inputs::profile::AccuracyFile;
@@ -26,18 +26,32 @@ pub fn band(work: &Work) -> &'static str {
         Work::Prefill(work) => one_of(work.q_len >= 256),
         Work::Decode(work) => one_of(work.kv_len >= 1024),
         Work::Moe(work) => one_of(work.ep == 1),
-        Work::Elementwise(work) => one_of(work.tokens >= 128),
-        Work::Collective(work) => band_of_bytes(work.bytes),
-        Work::Pairs(work) => band_of_bytes(work.bytes_per_pair),
+        Work::Elementwise(work) => one_of(work.tokens >= MANY_ROWS),
+        Work::Collective(work) => bands(Family::Collective)[length(work.bytes) as usize],
+        Work::Pairs(work) => bands(Family::P2p)[length(work.bytes_per_pair) as usize],
     }
 }
 
-/// The band of communication by its bytes.
-pub fn band_of_bytes(bytes: u64) -> &'static str {
+/// Rows from which elementwise kernels fill a card.
+pub(super) const MANY_ROWS: u64 = 128;
+
+/// The length of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Length {
+    /// Below 64 KB.
+    Short,
+    /// From 64 KB to 8 MB.
+    Middle,
+    /// Above 8 MB.
+    Long,
+}
+
+/// The length of a message of so many bytes.
+pub(super) fn length(bytes: u64) -> Length {
     match bytes {
-        0..64_000 => "lt_64KB",
-        64_000..=8_000_000 => "64KB_to_8MB",
-        8_000_001.. => "gt_8MB",
+        0..64_000 => Length::Short,
+        64_000..=8_000_000 => Length::Middle,
+        8_000_001.. => Length::Long,
     }
 }
 

@@ -8,13 +8,14 @@ mod regime;
 pub use card::{CardModels, FamilyModel, MeasuredJitter, Origin};
 pub use covered::Covered;
 pub use form::{Form, SpecialParams};
-pub use regime::{regime, regime_of_bytes, regimes};
+pub use regime::{regime, regime_of_bytes, regime_of_product, regime_of_rows};
 
 use std::collections::BTreeMap;
 
 use crate::inputs::measurement::{Family, Site, Work};
 use crate::inputs::profile::{FamilyFile, ResidualFile};
 use crate::timing::provenance::Provenance;
+use crate::timing::regime::Regime;
 use crate::timing::uncertainty::Spread;
 
 /// A model with its parameters, and what is known about its errors.
@@ -33,11 +34,11 @@ pub struct FittedModel {
 /// Microseconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Prediction {
-    /// What is expected.
+    /// Expected time.
     pub time_us: f64,
     /// 90 % of true times lie between these two; none where nothing is known of the error.
     pub interval_us: Option<(f64, f64)>,
-    /// Where it comes from.
+    /// Provenance of the time.
     pub provenance: Provenance,
 }
 
@@ -51,7 +52,7 @@ pub enum UnknownModel {
         family: &'static str,
         /// In the profile.
         found: String,
-        /// What this version knows.
+        /// Names that this version knows.
         expected: &'static str,
     },
     /// A parameter is missing.
@@ -90,7 +91,7 @@ impl FittedModel {
         Ok(Self { form, values, covered, residuals: file.residuals.clone() })
     }
 
-    /// What is fitted.
+    /// Form of the model.
     pub fn form(&self) -> Form {
         self.form
     }
@@ -106,7 +107,7 @@ impl FittedModel {
         &self.values
     }
 
-    /// What the fitted rows cover.
+    /// Ranges of the fitted rows.
     pub fn covered(&self) -> &Covered {
         &self.covered
     }
@@ -121,19 +122,19 @@ impl FittedModel {
         let time_us = self.predict_us(work, site)?;
         let provenance =
             if self.covered.contains(work) { Provenance::Fitted } else { Provenance::Extrapolated };
-        let interval_us = self
-            .spread(regime(work, time_us).name)
-            .map(|it| (time_us * (1.0 + it.q05), time_us * (1.0 + it.q95)));
+        let interval_us =
+            self.spread(regime(work, time_us)).map(|it| (time_us * (1.0 + it.q05), time_us * (1.0 + it.q95)));
         Some(Prediction { time_us, interval_us, provenance })
     }
 
-    /// How residuals spread in `regime`; the widest of all where none was seen there, none where nothing is known.
-    pub fn spread(&self, regime: &str) -> Option<Spread> {
+    /// Quantiles of the residuals in `regime`; the widest of all where none was seen there, none where nothing is
+    /// known.
+    pub fn spread(&self, regime: Regime) -> Option<Spread> {
         let spread = |it: &ResidualFile| {
             let ResidualFile { q05, q25, q50, q75, q95, .. } = *it;
             Spread { q05, q25, q50, q75, q95 }
         };
-        let own = self.residuals.iter().find(|it| it.regime == regime).map(spread);
+        let own = self.residuals.iter().find(|it| it.regime == regime.name()).map(spread);
         own.or_else(|| self.residuals.iter().map(spread).reduce(Spread::or))
     }
 }

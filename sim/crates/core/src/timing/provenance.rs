@@ -1,8 +1,8 @@
-//! Where times come from.
+//! Provenance of times.
 
-use crate::inputs::measurement::Family;
+use super::regime::Regime;
 
-/// Where a time comes from, strong to weak.
+/// Provenance of a time, from strong to weak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Provenance {
     /// Measured in this very shape.
@@ -30,21 +30,12 @@ impl Provenance {
     }
 }
 
-/// Work of a family whose times err alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Regime {
-    /// The family.
-    pub family: Family,
-    /// Its name among those of the family.
-    pub name: &'static str,
-}
-
-/// What a time rests on.
+/// Provenance of a time and the family and regime whose errors it shares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Basis {
-    /// How it was computed.
+    /// Provenance of the time.
     pub provenance: Provenance,
-    /// Whose errors it shares; none where nothing is known of them.
+    /// Regime whose errors it shares; none where nothing is known of them.
     pub regime: Option<Regime>,
 }
 

@@ -1,4 +1,4 @@
-//! How far a simulated time may be from the true one, by the errors that models made on rows they had not seen.
+//! Intervals of simulated times, from the errors that models made on rows they had not seen.
 //!
 //! All work of a regime errs together: one draw holds for every task, layer and split, so that errors do not
 //! average out, and two splits are compared under the same errors.
@@ -6,6 +6,8 @@
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
+
+use super::regime::Regime;
 
 /// Draws of which intervals are quantiles; their own error is then below a tenth of the interval.
 pub const N_DRAWS: u64 = 1_000;
@@ -60,20 +62,19 @@ impl Spread {
 /// Time on the critical path of a steady step that shares its error.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RegimeTime {
-    /// The family.
-    pub family: String,
-    /// The regime of the family.
-    pub regime: String,
+    /// The regime.
+    #[serde(flatten)]
+    pub regime: Regime,
     /// Microseconds of a steady step.
     pub time_us: f64,
-    /// What the errors of the regime are.
+    /// Quantiles of the errors of the regime.
     pub spread: Spread,
 }
 
 /// The factor by which draw `draw` stretches the times of a regime.
-pub fn factor(seed: u64, draw: u64, (family, regime): (&str, &str), spread: &Spread) -> f64 {
-    let named = family.bytes().chain([b'/']).chain(regime.bytes());
-    let stream = named.fold(seed, |sum, byte| sum.wrapping_mul(0x100_0000_01b3) ^ u64::from(byte));
+pub fn factor(seed: u64, draw: u64, regime: Regime, spread: &Spread) -> f64 {
+    // Odd multipliers lead every triple to a seed of its own.
+    let stream = seed.wrapping_mul(0x100_0000_01b3) ^ regime.number().wrapping_mul(0xd6e8_feb8_6659_fd93);
     let share = Pcg64::seed_from_u64(stream.wrapping_add(draw.wrapping_mul(0x9e37_79b9_7f4a_7c15))).random();
     (1.0 + spread.at(share)).max(0.0)
 }
@@ -81,7 +82,7 @@ pub fn factor(seed: u64, draw: u64, (family, regime): (&str, &str), spread: &Spr
 /// `time_us` under draw `draw` of all errors.
 pub fn drawn(seed: u64, draw: u64, time_us: f64, regimes: &[RegimeTime]) -> f64 {
     let changes = regimes.iter().map(|it| {
-        let factor = factor(seed, draw, (&it.family, &it.regime), &it.spread);
+        let factor = factor(seed, draw, it.regime, &it.spread);
         it.time_us * (factor - 1.0)
     });
     time_us + changes.sum::<f64>()
@@ -116,9 +117,8 @@ mod tests {
 
     const TEN_PERCENT: Spread = Spread { q05: -0.1, q25: -0.05, q50: 0.0, q75: 0.05, q95: 0.1 };
 
-    fn regime(name: &str, time_us: f64) -> RegimeTime {
-        let (family, regime) = ("gemm".to_owned(), name.to_owned());
-        RegimeTime { family, regime, time_us, spread: TEN_PERCENT }
+    fn of(regime: Regime, time_us: f64) -> RegimeTime {
+        RegimeTime { regime, time_us, spread: TEN_PERCENT }
     }
 
     /// Between 0.25 and 0.5 half way: -0.025; at both ends a quarter of 0.05 beyond the outer mark.
@@ -138,8 +138,8 @@ mod tests {
             let (low, high) = interval(1, 100.0, regimes).unwrap();
             high - low
         };
-        let together = width(&[regime("large", 50.0), regime("large", 50.0)]);
-        let apart = width(&[regime("large", 50.0), regime("small", 50.0)]);
+        let together = width(&[of(Regime::LongGemm, 50.0), of(Regime::LongGemm, 50.0)]);
+        let apart = width(&[of(Regime::LongGemm, 50.0), of(Regime::ShortGemm, 50.0)]);
         assert!((together - 20.0).abs() < 1.5, "{together}");
         assert!(11.0 < apart && apart < 17.0, "{apart}");
         assert_eq!(interval(1, 100.0, &[]), None);
@@ -148,12 +148,12 @@ mod tests {
     /// 2 % apart under shared errors of 10 %: certain. Under errors of their own: anybody's guess.
     #[test]
     fn splits_are_compared_under_the_same_errors() {
-        let chance = |a: &str, b: &str| {
-            let (a, b) = ([regime(a, 100.0)], [regime(b, 102.0)]);
+        let chance = |a: Regime, b: Regime| {
+            let (a, b) = ([of(a, 100.0)], [of(b, 102.0)]);
             chance_shorter(1, (100.0, &a), (102.0, &b)).unwrap()
         };
-        assert!(chance("large", "large") > 0.999);
-        let apart = chance("large", "small");
+        assert!(chance(Regime::LongGemm, Regime::LongGemm) > 0.999);
+        let apart = chance(Regime::LongGemm, Regime::ShortGemm);
         assert!(0.5 < apart && apart < 0.75, "{apart}");
     }
 }

@@ -65,6 +65,30 @@ pub enum OpKind {
 }
 
 impl OpKind {
+    /// All of them.
+    pub const ALL: [Self; 20] = [
+        Self::Embedding,
+        Self::Norm,
+        Self::QkvProjection,
+        Self::Rope,
+        Self::Absorb,
+        Self::Expand,
+        Self::DecodeAttention,
+        Self::PrefillAttention,
+        Self::MergePartials,
+        Self::OutputProjection,
+        Self::Residual,
+        Self::Gate,
+        Self::Permute,
+        Self::ExpertUp,
+        Self::Activation,
+        Self::ExpertDown,
+        Self::CombineSum,
+        Self::LmHead,
+        Self::Sampling,
+        Self::Quantise,
+    ];
+
     /// The name in reports and traces.
     pub const fn name(self) -> &'static str {
         match self {

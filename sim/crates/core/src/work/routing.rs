@@ -36,6 +36,11 @@ impl LayerRouting {
         Self { experts_per_token: K, experts, n_activated: u32::try_from(distinct).unwrap() }
     }
 
+    /// Tokens that chose.
+    pub fn n_tokens(&self) -> u32 {
+        u32::try_from(self.experts.len() / self.experts_per_token).expect("input validation bounds the batch")
+    }
+
     /// Experts that at least one token chose.
     pub fn n_activated(&self) -> u32 {
         self.n_activated
@@ -244,10 +249,13 @@ impl RoutingSource {
     }
 }
 
+/// Everything that the choices of a source depend on: load, experts, layers, tokens and seed.
+type Tokens = (ExpertLoad, MoeSpec, u32, u32, u64);
+
 /// Sources shared by the rows of a sweep that see the same tokens.
 #[derive(Debug, Default)]
 pub struct RoutingPool {
-    sources: Mutex<BTreeMap<String, Arc<RoutingSource>>>,
+    sources: Mutex<BTreeMap<Tokens, Arc<RoutingSource>>>,
 }
 
 impl RoutingPool {
@@ -260,7 +268,7 @@ impl RoutingPool {
         n_tokens: u32,
         seed: u64,
     ) -> Arc<RoutingSource> {
-        let key = format!("{load:?} {moe:?} {n_layers} {n_tokens} {seed}");
+        let key = (load.clone(), moe, n_layers, n_tokens, seed);
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || Arc::new(RoutingSource::new(load.clone(), moe, n_layers, n_tokens, seed));
         Arc::clone(sources.entry(key).or_insert_with(make))
@@ -310,6 +318,22 @@ mod tests {
         let counts = tokens_per_expert(ExpertLoad::Uniform, 16_000);
         assert!(counts.iter().all(|&n| n.abs_diff(2000) < 205), "{counts:?}");
         assert!(counts.iter().any(|&n| n != 2000), "random counts are not exact");
+    }
+
+    #[test]
+    fn a_pool_gives_equal_tokens_one_source_and_others_their_own() {
+        let pool = RoutingPool::default();
+        let of = |load: &ExpertLoad, seed| pool.source(load, MOE, 2, 8, seed);
+        let zipf = |exponent| ExpertLoad::Zipf { exponent };
+        let first = of(&zipf(0.8), 1);
+        assert!(Arc::ptr_eq(&first, &of(&zipf(0.8), 1)));
+        let power = ExpertLoad::PowerLaw { exponent: 0.8 };
+        let counts = |last| ExpertLoad::Histogram { tokens: vec![1, last] };
+        let others =
+            [of(&zipf(0.9), 1), of(&zipf(0.8), 2), of(&power, 1), of(&counts(2), 1), of(&counts(3), 1)];
+        for (at, one) in others.iter().enumerate() {
+            assert!(!Arc::ptr_eq(one, &first) && others[..at].iter().all(|other| !Arc::ptr_eq(one, other)));
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The best split against each baseline apart: the verdict depends on whom one compares with.
 
+use super::Figure;
 use super::heat::{KEY_HEIGHT, LINE, color_of, scale};
-use super::{Figure, baseline_names};
 use crate::digest::margin_against;
 use crate::number::{NONE, signed_pct};
 use crate::scene::{Anchor, HEAD, ON_LIGHT, Scene, TEXT, text_width};
@@ -13,7 +13,7 @@ const EXPLAINED: &str = "How much longer (+) or shorter (\u{2212}) the TPOT of t
 
 /// One grid for each baseline and panel; nothing where there is no baseline.
 pub(super) fn contrast(space: &Space<'_>) -> Option<Figure> {
-    let names = baseline_names(&space.points);
+    let names: Vec<_> = space.baselines.iter().map(|baseline| baseline.name).collect();
     if names.is_empty() {
         return None;
     }

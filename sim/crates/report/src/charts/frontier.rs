@@ -10,6 +10,9 @@ use crate::space::Space;
 
 const BEST: &str = "best split";
 
+/// The contender that a curve shows: the baseline of this name, or the best split.
+type Who<'a> = Option<&'a str>;
+
 /// TPOT in ms and tokens/s per GPU, in order of the batch.
 type Curve = Vec<(f64, f64)>;
 
@@ -21,27 +24,27 @@ pub(super) fn frontiers(space: &Space<'_>) -> Vec<Figure> {
     space.panels().iter().filter_map(|panel| figure(space, panel)).collect()
 }
 
-fn look(name: &str) -> (Color, Dash, Mark) {
-    if name == BEST { (BLUE, Dash::Solid, Mark::Circle) } else { baseline_look(name) }
+fn look(space: &Space<'_>, who: Who<'_>) -> (Color, Dash, Mark) {
+    who.map_or((BLUE, Dash::Solid, Mark::Circle), |name| baseline_look(space, name))
 }
 
-/// The curves of one context by name; `order` collects the names as they first appear.
-fn curves(
-    space: &Space<'_>,
+/// The curves of one context by contender; `order` collects these as they first appear.
+fn curves<'a>(
+    space: &Space<'a>,
     panel: &[usize],
     context: usize,
-    order: &mut Vec<String>,
-) -> BTreeMap<String, Curve> {
-    let mut curves = BTreeMap::<String, Curve>::new();
+    order: &mut Vec<Who<'a>>,
+) -> BTreeMap<Who<'a>, Curve> {
+    let mut curves = BTreeMap::<Who<'a>, Curve>::new();
     let batches = 0..space.dims[1].values.len();
     for point in batches.filter_map(|batch| space.point(panel, context, batch)) {
-        for row in contenders(point) {
+        for row in contenders(space, point) {
             let (Some(tpot), Some(rate)) = (row.answer_us(), row.tokens_per_sec_per_gpu) else { continue };
-            let name = if is_split(row) { BEST } else { &row.name };
-            if !order.iter().any(|known| known == name) {
-                order.push(name.to_owned());
+            let who = (!is_split(row)).then_some(row.name.as_str());
+            if !order.contains(&who) {
+                order.push(who);
             }
-            curves.entry(name.to_owned()).or_default().push((tpot / 1e3, rate));
+            curves.entry(who).or_default().push((tpot / 1e3, rate));
         }
     }
     curves
@@ -67,9 +70,9 @@ fn figure(space: &Space<'_>, panel: &[usize]) -> Option<Figure> {
     );
     let keys: Vec<_> = order
         .iter()
-        .map(|name| {
-            let (color, dash, mark) = look(name);
-            Key { label: name.clone(), look: Look::Line(color, dash, Some(mark)) }
+        .map(|who| {
+            let (color, dash, mark) = look(space, *who);
+            Key { label: who.unwrap_or(BEST).to_owned(), look: Look::Line(color, dash, Some(mark)) }
         })
         .collect();
     let all = || contexts.iter().flat_map(|(_, curves)| curves.values().flatten());
@@ -79,15 +82,21 @@ fn figure(space: &Space<'_>, panel: &[usize]) -> Option<Figure> {
         let frame = Frame { corners, x: x.clone(), y: y.clone() };
         let title = format!("context {} tokens", space.dims[0].values[*context]);
         frame.draw(&mut scene, &title, space.answer.title(), "tokens/s per GPU");
-        draw(&mut scene, &frame, &order, curves);
+        draw(&mut scene, space, &frame, &order, curves);
     }
     let stem = if name.is_empty() { String::new() } else { format!("-{}", slug(&name)) };
     Some(Figure { name: format!("throughput-by-tpot{stem}"), label: title, scene })
 }
 
-fn draw(scene: &mut Scene, frame: &Frame, order: &[String], curves: &BTreeMap<String, Curve>) {
-    for (name, curve) in order.iter().filter_map(|name| Some((name, curves.get(name)?))) {
-        let (color, dash, mark) = look(name);
+fn draw(
+    scene: &mut Scene,
+    space: &Space<'_>,
+    frame: &Frame,
+    order: &[Who<'_>],
+    curves: &BTreeMap<Who<'_>, Curve>,
+) {
+    for (who, curve) in order.iter().filter_map(|who| Some((who, curves.get(who)?))) {
+        let (color, dash, mark) = look(space, *who);
         let points: Vec<_> = curve.iter().map(|at| frame.at(at.0, at.1)).collect();
         scene.path(points.clone(), color, dash);
         for at in points {

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::multiples::multiples;
-use super::{Figure, baseline_look, baseline_names, micro_batch_look, slug};
+use super::{Figure, baseline_look, micro_batch_look, slug};
 use crate::number::is_split;
 use crate::scene::{Anchor, Axis, Frame, HEAD, Key, Look, MUTED, Mark, Scene, VERMILION};
-use crate::space::{Answer, Point, Space, fastest};
+use crate::space::{Answer, Baseline, Point, Space};
 
 /// One picture for each panel and batch.
 pub(super) fn ratios(space: &Space<'_>) -> Vec<Figure> {
@@ -35,7 +35,7 @@ struct Curves {
     baselines: Vec<(String, f64)>,
 }
 
-fn curves(point: &Point<'_>) -> Curves {
+fn curves(space: &Space<'_>, point: &Point<'_>) -> Curves {
     let mut times = BTreeMap::<(u32, Split), f64>::new();
     let mut splits = BTreeSet::new();
     for row in point.rows.iter().filter(|row| is_split(row)) {
@@ -50,16 +50,16 @@ fn curves(point: &Point<'_>) -> Curves {
     for ((n_micro_batches, split), tpot) in times {
         lines.entry(n_micro_batches).or_default().push((split, tpot));
     }
-    let named = |name: &str| {
-        let best = fastest(point.rows.iter().copied().filter(|row| !is_split(row) && row.name == name))?;
-        Some((name.to_owned(), best.answer_us()? / 1e3))
+    let named = |baseline: &Baseline<'_>| {
+        let best = point.best_of(baseline.name)?;
+        Some((baseline.name.to_owned(), best.answer_us()? / 1e3))
     };
-    let baselines = baseline_names([point]).into_iter().filter_map(named).collect();
+    let baselines = space.baselines.iter().filter_map(named).collect();
     Curves { splits, lines, baselines }
 }
 
 fn figure(space: &Space<'_>, points: &[&Point<'_>], name: &str) -> Figure {
-    let curves: Vec<_> = points.iter().map(|point| curves(point)).collect();
+    let curves: Vec<_> = points.iter().map(|point| curves(space, point)).collect();
     let words = match space.answer {
         Answer::PerToken => "Time per token",
         Answer::FirstToken => "Time to the first tokens",
@@ -71,15 +71,15 @@ fn figure(space: &Space<'_>, points: &[&Point<'_>], name: &str) -> Figure {
         lines.chain(curves.baselines.iter().map(|(_, tpot)| *tpot))
     });
     let y = Axis::fit(all);
-    let (mut scene, corners) = multiples(&title, &keys(&curves), &y, points.len());
+    let (mut scene, corners) = multiples(&title, &keys(space, &curves), &y, points.len());
     for ((curves, point), corners) in curves.iter().zip(points).zip(corners) {
         let context = format!("context {} tokens", space.dims[0].values[point.at[0]]);
-        panel(&mut scene, corners, (y.clone(), space.answer), &context, curves);
+        panel(&mut scene, space, Frame { corners, x: splits_axis(curves), y: y.clone() }, &context, curves);
     }
     Figure { name: format!("tpot-by-ratio-{}", slug(name)), label: title, scene }
 }
 
-fn keys(curves: &[Curves]) -> Vec<Key> {
+fn keys(space: &Space<'_>, curves: &[Curves]) -> Vec<Key> {
     let mut keys: Vec<Key> = micro_batches(curves)
         .into_iter()
         .map(|n| {
@@ -88,15 +88,10 @@ fn keys(curves: &[Curves]) -> Vec<Key> {
             Key { label: format!("{n} micro-batch{s}"), look: Look::Line(color, dash, Some(mark)) }
         })
         .collect();
-    let mut names: Vec<&str> = Vec::new();
-    for (name, _) in curves.iter().flat_map(|curves| &curves.baselines) {
-        if !names.contains(&name.as_str()) {
-            names.push(name);
-        }
-    }
-    keys.extend(names.into_iter().map(|name| {
-        let (color, dash, _) = baseline_look(name);
-        Key { label: name.to_owned(), look: Look::Line(color, dash, None) }
+    let runs = |name: &str| curves.iter().flat_map(|curves| &curves.baselines).any(|(own, _)| own == name);
+    keys.extend(space.baselines.iter().filter(|baseline| runs(baseline.name)).map(|baseline| {
+        let (color, dash, _) = baseline_look(space, baseline.name);
+        Key { label: baseline.name.to_owned(), look: Look::Line(color, dash, None) }
     }));
     let runs = |curves: &Curves, split| curves.lines.values().flatten().any(|(at, _)| *at == split);
     if curves.iter().any(|curves| curves.splits.iter().any(|split| !runs(curves, *split))) {
@@ -117,20 +112,17 @@ fn look_idx(n_micro_batches: u32) -> usize {
     n_micro_batches.saturating_sub(1) as usize
 }
 
-fn panel(
-    scene: &mut Scene,
-    corners: (f64, f64, f64, f64),
-    (y, answer): (Axis, Answer),
-    title: &str,
-    curves: &Curves,
-) {
+fn splits_axis(curves: &Curves) -> Axis {
+    Axis::positions(curves.splits.iter().map(|(a, e)| format!("{a}:{e}")))
+}
+
+fn panel(scene: &mut Scene, space: &Space<'_>, frame: Frame, title: &str, curves: &Curves) {
     let splits: Vec<_> = curves.splits.iter().copied().collect();
-    let x = Axis::positions(splits.iter().map(|(a, e)| format!("{a}:{e}")));
-    let frame = Frame { corners, x, y };
-    frame.draw(scene, title, "attention : expert GPUs", answer.title());
+    let corners = frame.corners;
+    frame.draw(scene, title, "attention : expert GPUs", space.answer.title());
     let (first, last) = (-0.5, splits.len() as f64 - 0.5);
     for (name, tpot) in &curves.baselines {
-        let (color, dash, _) = baseline_look(name);
+        let (color, dash, _) = baseline_look(space, name);
         scene.path(vec![frame.at(first, *tpot), frame.at(last, *tpot)], color, dash);
     }
     let position = |split| splits.iter().position(|other| *other == split).unwrap_or(0);

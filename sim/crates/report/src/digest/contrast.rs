@@ -45,14 +45,8 @@ pub(crate) struct ContrastRow {
     pub(crate) against: Vec<Contrast>,
 }
 
-/// Names of the baselines in order of appearance, with how every kind of split fares against them.
-pub(crate) fn contrasts(space: &Space<'_>) -> (Vec<String>, Vec<ContrastRow>) {
-    let mut baselines: Vec<String> = Vec::new();
-    for row in space.points.iter().flat_map(|point| &point.rows).filter(|row| !is_split(row)) {
-        if !baselines.contains(&row.name) {
-            baselines.push(row.name.clone());
-        }
-    }
+/// One row for each kind of split: how it fares against each of the baselines of `space`, in their order.
+pub(crate) fn contrasts(space: &Space<'_>) -> Vec<ContrastRow> {
     let contrast = |ratio: Option<(u32, u32)>, name: &str| {
         let mut contrast = Contrast::default();
         for point in &space.points {
@@ -66,7 +60,7 @@ pub(crate) fn contrasts(space: &Space<'_>) -> (Vec<String>, Vec<ContrastRow>) {
     let row = |split: String, ratio| ContrastRow {
         split,
         ratio,
-        against: baselines.iter().map(|name| contrast(ratio, name)).collect(),
+        against: space.baselines.iter().map(|baseline| contrast(ratio, baseline.name)).collect(),
     };
     let mut rows = vec![row("best split".to_owned(), None)];
     for ratio in [(3, 1), (1, 1)] {
@@ -75,7 +69,7 @@ pub(crate) fn contrasts(space: &Space<'_>) -> (Vec<String>, Vec<ContrastRow>) {
         }
     }
     rows.retain(|row| row.against.iter().any(|contrast| !contrast.margins.is_empty()));
-    (baselines, rows)
+    rows
 }
 
 /// Time of the best split over that of the baseline called `name` on as many GPUs, minus 1; with a ratio,
@@ -100,7 +94,7 @@ fn is_in(row: &RowJson, (attention, expert): (u32, u32)) -> bool {
     }
 }
 
-/// What the splits in a ratio are called: `12:4` where all have 16 GPUs, else `3:1`.
+/// Name of the splits in a ratio: `12:4` where all have 16 GPUs, else `3:1`.
 fn named(space: &Space<'_>, ratio: (u32, u32)) -> Option<String> {
     let rows =
         space.points.iter().flat_map(|point| &point.rows).filter(|row| is_split(row) && is_in(row, ratio));
@@ -130,8 +124,10 @@ mod tests {
             hand_made(1, "10:6", 1100.0),
             hand_made(1, "tp_pp_literal", 1000.0),
         ];
-        let (baselines, contrasts) = contrasts(&Space::new(&rows));
-        assert_eq!(baselines, ["tp_pp_literal", "dp_ep"]);
+        let space = Space::new(&rows);
+        let contrasts = contrasts(&space);
+        let names: Vec<_> = space.baselines.iter().map(|baseline| baseline.name).collect();
+        assert_eq!(names, ["tp_pp_literal", "dp_ep"]);
         let kinds: Vec<_> = contrasts.iter().map(|row| row.split.as_str()).collect();
         assert_eq!(kinds, ["best split", "12:4"]);
         let [literal, dp_ep] = &contrasts[0].against[..] else { panic!("two baselines") };

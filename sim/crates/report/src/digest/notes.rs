@@ -1,4 +1,4 @@
-//! What a reader must know before trusting the numbers: warnings, provenance, rows without figures.
+//! Notes to read before trusting the numbers: warnings, provenance, rows without figures.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ pub(crate) struct Notes<'a> {
     pub(crate) provenance: BTreeMap<&'a str, f64>,
     /// Rows by their one-word provenance.
     pub(crate) words: BTreeMap<&'a str, usize>,
-    /// How steady states were found, with the number of rows.
+    /// Texts of the steady states, with the number of rows.
     pub(crate) steady: BTreeMap<&'a str, usize>,
     /// Rows that do not fit into memory.
     pub(crate) unfit: Vec<&'a RowJson>,

@@ -23,22 +23,25 @@ pub(super) const TERMS: &[(&str, &str)] = &[
         "Baseline: every layer split over tp GPUs, the layers over pp stages; the number of batches in flight is tuned.",
     ),
     (
-        "tp_pp_literal",
-        "The same with one batch in flight, as the paper reads literally. Shown, but no part of the verdict: it was given no chance to tune.",
+        "baseline that is not tuned",
+        "One that the sweep marks `tuned: false`, such as the paper's own as it reads literally. Shown, but no part of the verdict: it was given no chance to tune.",
     ),
     (
         "dp_ep",
         "Baseline: data-parallel attention on every GPU, experts spread over the same GPUs; the best of its variants (half-batches overlapped or not).",
     ),
     ("co-location", "Attention and experts on the same GPUs: every baseline."),
-    ("fair baseline", "A baseline that is tuned as the splits are: every one but those called literal."),
+    (
+        "fair baseline",
+        "A baseline that is tuned as the splits are: every one that the sweep does not mark `tuned: false`.",
+    ),
     (
         "heads \u{d7} sequences \u{d7} replicas",
-        "How the attention pool is laid out: the heads of a layer over so many GPUs, the cache of one sequence over so many, and so many groups with sequences of their own.",
+        "Layout of the attention pool: the heads of a layer over so many GPUs, the cache of one sequence over so many, and so many groups with sequences of their own.",
     ),
     (
         "ep \u{d7} tp",
-        "How the expert pool is laid out: whole experts spread over ep groups, each expert sliced over the tp GPUs of a group.",
+        "Layout of the expert pool: whole experts spread over ep groups, each expert sliced over the tp GPUs of a group.",
     ),
     (
         "balanced, zipf(s)",
@@ -65,7 +68,7 @@ pub(super) const TERMS: &[(&str, &str)] = &[
     ),
     (
         "closed form",
-        "What the formula for the steady state says of TPOT, without contention and without differences among GPUs of a pool.",
+        "TPOT by a formula for the steady state, without contention and without differences among GPUs of a pool.",
     ),
     (
         "work bound",
@@ -73,7 +76,7 @@ pub(super) const TERMS: &[(&str, &str)] = &[
     ),
     (
         "provenance",
-        "How a time was computed: measured, fitted to measurements, extrapolated from a fit, from datasheet figures (roofline), or assumed.",
+        "Origin of a time: measured, fitted to measurements, extrapolated from a fit, from datasheet figures (roofline), or assumed.",
     ),
     ("GiB", "2^30 bytes."),
 ];

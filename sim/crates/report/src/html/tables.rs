@@ -7,7 +7,7 @@ use crate::digest::{
     waits,
 };
 use crate::number::{NONE, label, ms, or_dash, pct, sig, signed_pct};
-use crate::space::{Space, fastest};
+use crate::space::Space;
 use crate::verdict::{Duel, Outcome, Verdict};
 use masim_core::judging::sweep::RowJson;
 
@@ -84,7 +84,7 @@ fn best_row(space: &Space<'_>, duel: &Duel<'_>) -> Vec<Cell> {
 
 pub(super) fn tallies(space: &Space<'_>, verdict: &Verdict<'_>) -> Table {
     let head = ["axis", "value", "split wins", "ties", "baseline wins", "compared"];
-    let mut table = Table::new("How often a split wins, by axis", head, "There is one point only.");
+    let mut table = Table::new("Wins of splits, by axis", head, "There is one point only.");
     for tally in verdict.tallies(space) {
         let n_lost = tally.n_compared - tally.n_won - tally.n_tied;
         let counts = [tally.n_won, tally.n_tied, n_lost, tally.n_compared];
@@ -120,7 +120,7 @@ pub(super) fn account_table(space: &Space<'_>) -> Table {
         .chain(cold.map(str::to_owned));
     let mut table = Table::new("", head, "No row carries accounts of its GPUs.");
     for point in &space.points {
-        for row in contenders(point) {
+        for row in contenders(space, point) {
             for account in accounts(row) {
                 let mut cells = coordinates(space, &point.at);
                 cells.extend([Cell::text(label(row)), Cell::text(&account.role)]);
@@ -161,8 +161,9 @@ pub(super) fn theory_table(rows: &[RowJson]) -> Table {
 
 /// The best split and those that the paper names, against every baseline.
 pub(super) fn contrast_table(space: &Space<'_>) -> Table {
-    let (baselines, rows) = contrasts(space);
-    let head = ["split".to_owned()].into_iter().chain(baselines.iter().map(|name| format!("against {name}")));
+    let rows = contrasts(space);
+    let against = space.baselines.iter().map(|baseline| format!("against {}", baseline.name));
+    let head = ["split".to_owned()].into_iter().chain(against);
     let mut table = Table::new("", head, "No split and no baseline both run at any point.");
     for ContrastRow { split, ratio, against } in rows {
         let split = match ratio {
@@ -198,16 +199,17 @@ fn contrast_cell(contrast: &Contrast) -> Cell {
 
 /// Times of every baseline and of the named splits at each point, then the margins of the splits.
 pub(super) fn point_table(space: &Space<'_>) -> Table {
-    let (baselines, rows) = contrasts(space);
-    let times = baselines.iter().chain(rows.iter().map(|row| &row.split)).map(|name| format!("{name}, ms"));
+    let rows = contrasts(space);
+    let baselines: Vec<_> = space.baselines.iter().map(|baseline| baseline.name).collect();
+    let splits = rows.iter().map(|row| row.split.as_str());
+    let times = baselines.iter().copied().chain(splits).map(|name| format!("{name}, ms"));
     let margins =
         rows.iter().flat_map(|row| baselines.iter().map(move |name| format!("{} against {name}", row.split)));
     let head = dim_titles(space).chain(times).chain(margins);
     let mut table = Table::new("", head, "No split and no baseline both run at any point.");
     for point in space.points.iter().filter(|_| !rows.is_empty()) {
         let mut cells = coordinates(space, &point.at);
-        let named = |name: &String| fastest(point.rows.iter().copied().filter(|row| row.name == *name));
-        cells.extend(baselines.iter().map(|name| Cell::number(or_dash(tpot(named(name)), ms))));
+        cells.extend(baselines.iter().map(|name| Cell::number(or_dash(tpot(point.best_of(name)), ms))));
         cells.extend(rows.iter().map(|row| Cell::number(or_dash(tpot(best_split(point, row.ratio)), ms))));
         for row in &rows {
             let margins = baselines.iter().map(|name| margin_against(point, row.ratio, name));

@@ -176,7 +176,7 @@ impl<'a> Timeline<'a> {
         }
     }
 
-    /// How long the compute stream of the task's GPU had been idle before it, and for what.
+    /// Idle time of the compute stream of the task's GPU before the task, and its cause.
     fn wait(&self, task: TaskRef, info: &TaskInfo, span: Span) -> Option<(SimDuration, String)> {
         let gpu = info.gpu.filter(|_| !info.activity.is_communication())?;
         let begin = || self.copy.records().iter().next().map_or(SimTime::ZERO, |(_, step)| step.begin());
@@ -186,7 +186,7 @@ impl<'a> Timeline<'a> {
             .then(|| (span.start.since(since), name(self.scenario, self.copy.records().task(cause).0)))
     }
 
-    /// What let a task start, barriers aside.
+    /// Task whose end let this one start, barriers aside.
     fn visible_cause(&self, task: TaskRef) -> Option<TaskRef> {
         let records = self.copy.records();
         let mut cause = records.task(task).1.cause;

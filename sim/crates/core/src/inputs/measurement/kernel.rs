@@ -1,5 +1,7 @@
 //! Kernels that were measured.
 
+use std::cmp::Ordering;
+
 use crate::inputs::topology::Dtype;
 
 /// `C[m, n] = A[m, k] B[k, n]`.
@@ -52,7 +54,7 @@ pub struct DecodeWork {
 }
 
 /// The gated experts of one rank, routing included: of the hottest rank where the load is skewed.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MoeWork {
     /// Number format.
     pub dtype: Dtype,
@@ -70,12 +72,12 @@ pub struct MoeWork {
     pub tp: u64,
     /// Ranks among which experts are divided.
     pub ep: u64,
-    /// How tokens spread over experts.
+    /// Distribution of tokens over experts.
     pub distribution: Distribution,
 }
 
-/// How tokens spread over experts.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// Distribution of tokens over experts.
+#[derive(Clone, Copy, Debug)]
 pub enum Distribution {
     /// Every expert gets as many.
     Balanced,
@@ -89,6 +91,15 @@ pub enum Distribution {
 }
 
 impl Distribution {
+    /// Kind and skew, which order it among others.
+    fn rank(self) -> (u8, f64) {
+        match self {
+            Self::Balanced => (0, 0.0),
+            Self::Uniform => (1, 0.0),
+            Self::PowerLaw { exponent } => (2, exponent),
+        }
+    }
+
     /// The distribution of that name: `balanced`, `uniform`, `power_law_1.2`.
     pub fn of_name(name: &str) -> Option<Self> {
         match name {
@@ -102,12 +113,33 @@ impl Distribution {
     }
 }
 
+impl Ord for Distribution {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let ((kind, skew), (other_kind, other_skew)) = (self.rank(), other.rank());
+        kind.cmp(&other_kind).then(skew.total_cmp(&other_skew))
+    }
+}
+
+impl PartialOrd for Distribution {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Distribution {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Distribution {}
+
 /// Something element by element over `[tokens, width]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ElementwiseWork {
     /// Number format.
     pub dtype: Dtype,
-    /// What is done.
+    /// Kind of the kernel.
     pub kind: ElementwiseKind,
     /// Rows.
     pub tokens: u64,
@@ -115,7 +147,7 @@ pub struct ElementwiseWork {
     pub width: u64,
 }
 
-/// What is done element by element.
+/// Kinds of elementwise kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ElementwiseKind {
     /// Sum with the residual stream.

@@ -5,7 +5,7 @@ use masim_units::Bandwidth;
 use crate::inputs::topology::ClusterFile;
 use crate::inputs::topology::file::ScaleUpKind;
 
-/// How the GPUs of a node are joined.
+/// Links between the GPUs of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ScaleUp {
@@ -24,7 +24,7 @@ pub enum ScaleUp {
 pub struct Machine {
     /// GPUs in a node.
     pub n_gpus_per_node: u32,
-    /// How they are joined.
+    /// Kind of the links.
     pub scale_up: ScaleUp,
     /// All `NVLink`s of one GPU together.
     pub nvlink: f64,
@@ -35,7 +35,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// What a set is taken for that does not describe its machine: 8 GPUs, NVSwitch, a 25 GB/s NIC for each GPU.
+    /// Machine of a set that does not describe it: 8 GPUs, NVSwitch, a 25 GB/s NIC for each GPU.
     pub fn assumed(gpu: &str) -> Self {
         Self {
             n_gpus_per_node: 8,

@@ -56,6 +56,16 @@ impl Family {
         Self::ALL.into_iter().find(|family| family.name() == name)
     }
 
+    /// Whether its times are of transfers, not of kernels.
+    pub const fn is_communication(self) -> bool {
+        match self {
+            Self::Collective | Self::P2p => true,
+            Self::Gemm | Self::AttentionPrefill | Self::AttentionDecode | Self::Moe | Self::Elementwise => {
+                false
+            }
+        }
+    }
+
     /// The columns of what was done, in every table of the family.
     pub const fn work_columns(self) -> &'static [&'static str] {
         match self {
@@ -123,7 +133,7 @@ impl Family {
 /// The rows of one family.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
-    /// What was measured.
+    /// Family of the measured work.
     pub family: Family,
     /// SHA-256 of the file, in hexadecimal.
     pub sha256: String,
@@ -136,16 +146,16 @@ pub struct Table {
 pub struct Row {
     /// Line of the file, from 1.
     pub line: u64,
-    /// What was measured.
+    /// Measured work.
     pub work: Work,
-    /// How long it took, in microseconds.
+    /// Measured time in microseconds.
     pub time_us: f64,
     /// The values of the family's group columns as the file spells them.
     pub group: Vec<String>,
 }
 
-/// What was measured.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// Measured work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Work {
     /// A product with weights.
     Gemm(GemmWork),

@@ -54,12 +54,12 @@ impl Cluster {
         &self.gpus[idx.0 as usize]
     }
 
-    /// How many GPUs there are.
+    /// Number of GPUs.
     pub fn n_gpus(&self) -> u32 {
         u32::try_from(self.gpus.len()).expect("fewer than 2^32 GPUs")
     }
 
-    /// How many machines there are.
+    /// Number of machines.
     pub fn n_nodes(&self) -> u32 {
         self.gpus.last().map_or(0, |gpu| gpu.node_idx + 1)
     }
@@ -145,7 +145,7 @@ impl Cluster {
         self.graph.neighbors_undirected(vertex.node()).map(VertexIdx::from_node)
     }
 
-    /// Where `link` begins and ends.
+    /// Begin and end of `link`.
     pub fn link_ends(&self, link: LinkId) -> (VertexIdx, VertexIdx) {
         let edge = EdgeIndex::new(link.0 as usize);
         let (src, dst) = self.graph.edge_endpoints(edge).expect("edge i is link i");

@@ -41,7 +41,7 @@ struct ScaleOut<'a> {
     leaves: Leaves,
 }
 
-/// What NICs are attached to.
+/// Switches that NICs are attached to.
 #[derive(Clone, Copy, Debug)]
 enum Leaves {
     /// One switch.
@@ -52,11 +52,11 @@ enum Leaves {
     ByRail { spines: Option<Spines> },
 }
 
-/// What leaves are attached to.
+/// Switches that leaves are attached to.
 #[derive(Clone, Copy, Debug)]
 struct Spines {
     n_spines: u32,
-    /// Of one link between a leaf and a spine.
+    /// Bandwidth of one link between a leaf and a spine.
     bandwidth: Bandwidth,
 }
 

@@ -28,16 +28,24 @@ const FILES: [(&str, &str); 8] = shipped![
 
 impl Library for Shipped {
     fn load(&self, kind: RefKind, reference: &str, from: &str) -> Result<SourceText, String> {
-        let stem = match kind {
-            RefKind::Gpu => format!("gpus/{reference}"),
-            RefKind::Cluster | RefKind::Model | RefKind::Profile | RefKind::Scenario | RefKind::Trace => {
-                reference.to_owned()
-            }
-        };
+        let stem = stem(kind, reference);
         let path = format!("topologies/{stem}.yaml");
         let found = FILES.iter().find(|(name, _)| *name == stem);
         let (_, text) = found.ok_or_else(|| format!("{from} names {path}, which does not exist"))?;
         Ok(SourceText { path, text: (*text).to_owned() })
+    }
+
+    fn has(&self, kind: RefKind, reference: &str, _: &str) -> bool {
+        FILES.iter().any(|(name, _)| *name == stem(kind, reference))
+    }
+}
+
+fn stem(kind: RefKind, reference: &str) -> String {
+    match kind {
+        RefKind::Gpu => format!("gpus/{reference}"),
+        RefKind::Cluster | RefKind::Model | RefKind::Profile | RefKind::Scenario | RefKind::Trace => {
+            reference.to_owned()
+        }
     }
 }
 

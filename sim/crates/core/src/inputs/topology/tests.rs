@@ -1,4 +1,4 @@
-//! What is wrong with clusters and cards, and the routes of those that are right.
+//! Mistakes in clusters and cards, and the routes of correct ones.
 
 use super::testing::{Shipped, changed, cluster, shipped};
 use super::*;

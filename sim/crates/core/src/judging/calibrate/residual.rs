@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Sample, fit};
-use crate::inputs::measurement::Family;
+use crate::inputs::measurement::{Family, Work};
 use crate::inputs::profile::ResidualFile;
 use crate::timing::accuracy::{quantile, rounded};
-use crate::timing::fitted::{FittedModel, Form, regime, regimes};
+use crate::timing::fitted::{FittedModel, Form, regime};
+use crate::timing::regime::Regime;
 
 /// A regime with fewer groups of rows than this says nothing by itself, and shares the spread of the family.
 const N_ROWS_MIN: usize = 20;
@@ -24,7 +25,7 @@ const N_REPEATS_MIN: usize = 3;
 /// measured / predicted - 1 of one row.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Residual {
-    regime: &'static str,
+    regime: Regime,
     /// Rows of one group of shapes err together: coverage is judged between halves of the groups.
     half: bool,
     value: f64,
@@ -38,7 +39,7 @@ pub(super) fn of_model(model: &FittedModel, rows: &[Sample<'_>]) -> Vec<Residual
         let group = sample.row.group.iter().flat_map(|text| text.bytes());
         // Any even division of the groups will do.
         let half = group.fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into())) % 2 == 0;
-        Some(Residual { regime: regime(&sample.row.work, predicted).name, half, value })
+        Some(Residual { regime: regime(&sample.row.work, predicted), half, value })
     };
     rows.iter().filter_map(of_row).collect()
 }
@@ -64,18 +65,18 @@ pub(super) fn between_sets(
 
 /// The spread in each regime, small ones together.
 pub(super) fn files(family: Family, residuals: &[Residual]) -> Vec<ResidualFile> {
-    let by_regime = |name: &'static str| {
-        let own: Vec<_> = residuals.iter().filter(|it| it.regime == name).copied().collect();
+    let by_regime = |regime: Regime| {
+        let own: Vec<_> = residuals.iter().filter(|it| it.regime == regime).copied().collect();
         if own.is_empty() {
             return None;
         }
         let is_enough = own.len() >= N_ROWS_MIN;
-        Some(file(name, own.len(), if is_enough { &own } else { residuals }))
+        Some(file(regime, own.len(), if is_enough { &own } else { residuals }))
     };
-    regimes(family).iter().copied().filter_map(by_regime).collect()
+    Regime::of_family(family).filter_map(by_regime).collect()
 }
 
-fn file(name: &str, n: usize, residuals: &[Residual]) -> ResidualFile {
+fn file(regime: Regime, n: usize, residuals: &[Residual]) -> ResidualFile {
     let sorted = |keep: fn(&Residual) -> bool| {
         let mut values: Vec<_> = residuals.iter().filter(|it| keep(it)).map(|it| it.value).collect();
         values.sort_by(f64::total_cmp);
@@ -86,7 +87,7 @@ fn file(name: &str, n: usize, residuals: &[Residual]) -> ResidualFile {
     let middle = quantile(&all, 0.5);
     let at = |share: f64| rounded(middle + wide * (quantile(&all, share) - middle));
     ResidualFile {
-        regime: name.to_owned(),
+        regime: regime.name().to_owned(),
         q05: at(0.05),
         q25: at(0.25),
         q50: at(0.5),
@@ -123,9 +124,9 @@ fn coverage(halves: &[Vec<f64>; 2], wide: f64) -> Option<f64> {
 
 /// Standard deviation of repeated runs beside their median; none where no work was measured often enough.
 pub(super) fn jitter(rows: &[Sample<'_>]) -> Option<f64> {
-    let mut repeats = BTreeMap::<String, Vec<f64>>::new();
+    let mut repeats = BTreeMap::<(&str, Work), Vec<f64>>::new();
     for sample in rows {
-        let key = format!("{}{:?}", sample.set.name, sample.row.work);
+        let key = (sample.set.name.as_str(), sample.row.work);
         repeats.entry(key).or_default().push(sample.row.time_us);
     }
     let (mut sum, mut n) = (0.0, 0_usize);

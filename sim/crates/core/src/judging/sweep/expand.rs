@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::plan::{Axis, Baseline, Sweep, names_strategy};
+use super::plan::{Axis, Sweep, names_strategy};
+use super::row::Side;
 use crate::inputs::text::{InputError, Library, Problem, SourceText, Tree, TreeValue};
+use crate::scenario::strategy::MaSeparation;
 use crate::scenario::{Loader, Patcher, Scenario, scenario_file_of};
 
 /// More rows than anybody waits for.
@@ -67,6 +69,10 @@ pub struct SweepRow {
     pub point_idx: u32,
     /// The baseline's name, or the kind of the strategy.
     pub name: String,
+    /// The side of the verdict on which it stands.
+    pub side: Side,
+    /// Whether it is tuned as the splits are.
+    pub tuned: bool,
     /// Scenarios to run, one or, for the best of several, more; or why there is none.
     pub alternatives: Result<Vec<Scenario>, String>,
     /// The column by which the best alternative is chosen.
@@ -80,11 +86,13 @@ pub struct SweepRow {
 impl SweepRow {
     /// A scenario that stands in no sweep, as the only row of one.
     pub fn alone(scenario: Scenario) -> Self {
-        let name = scenario.strategy.kind().to_owned();
+        let (name, side) = of_base(scenario.strategy.kind().to_owned());
         Self {
             row_idx: 0,
             point_idx: 0,
             name,
+            side,
+            tuned: true,
             alternatives: Ok(vec![scenario]),
             best_of: None,
             axes: BTreeMap::new(),
@@ -136,6 +144,20 @@ fn combinations(axes: &[&Axis]) -> Vec<Vec<usize>> {
     })
 }
 
+/// What a row says of its strategy beside the scenario.
+struct Competitor {
+    name: String,
+    side: Side,
+    tuned: bool,
+    best_of: Option<String>,
+}
+
+/// Name and side of a row of the base, whose strategy is of this kind.
+fn of_base(kind: String) -> (String, Side) {
+    let side = if kind == MaSeparation::KIND { Side::Split } else { Side::Baseline };
+    (kind, side)
+}
+
 /// The state of an expansion.
 struct Expansion<'a> {
     sweep: &'a Sweep,
@@ -182,14 +204,17 @@ impl<'a> Expansion<'a> {
             axes.extend(cells(strategy_axes, &combination, |_| true));
             let base = self.sweep.base.get("strategy").and_then(|strategy| strategy.get("kind"));
             let kind = draft.as_ref().ok().and_then(|tree| tree.get("strategy")?.get("kind")).or(base);
-            let name = kind.map(Tree::to_cell).unwrap_or_default();
-            self.row(name, None, axes, vec![draft]);
+            let (name, side) = of_base(kind.map(Tree::to_cell).unwrap_or_default());
+            let competitor = Competitor { name, side, tuned: true, best_of: None };
+            self.row(competitor, axes, vec![draft]);
         }
         for baseline in &self.sweep.baselines {
-            let Baseline { name, best_of, strategies } = baseline;
-            let drafts = strategies.iter().map(|strategy| with_strategy(&common, strategy)).collect();
+            let (name, best_of) = (baseline.name.clone(), baseline.best_of.clone());
+            let drafts =
+                baseline.strategies.iter().map(|strategy| with_strategy(&common, strategy)).collect();
             let axes = cells(point_axes, point, |path| !names_strategy(path));
-            self.row(name.clone(), best_of.clone(), axes, drafts);
+            let competitor = Competitor { name, side: Side::Baseline, tuned: baseline.tuned, best_of };
+            self.row(competitor, axes, drafts);
         }
         if self.rows.len() > n_rows_before {
             self.n_points += 1;
@@ -222,22 +247,19 @@ impl<'a> Expansion<'a> {
     }
 
     /// Adds a row, unless conditions leave out all its alternatives.
-    fn row(
-        &mut self,
-        name: String,
-        best_of: Option<String>,
-        axes: BTreeMap<String, String>,
-        mut drafts: Vec<Draft>,
-    ) {
+    fn row(&mut self, competitor: Competitor, axes: BTreeMap<String, String>, mut drafts: Vec<Draft>) {
         drafts.retain(|draft| !draft.as_ref().is_ok_and(|tree| self.is_excluded(tree)));
         if drafts.is_empty() {
             return;
         }
+        let Competitor { name, side, tuned, best_of } = competitor;
         let alternatives = drafts.iter().map(|draft| self.scenario(draft)).collect();
         self.rows.push(SweepRow {
             row_idx: u32::try_from(self.rows.len()).expect("at most a million rows"),
             point_idx: self.n_points,
             name,
+            side,
+            tuned,
             alternatives,
             best_of,
             axes,

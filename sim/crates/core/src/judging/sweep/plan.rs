@@ -45,6 +45,7 @@ pub(super) struct Axis {
 #[derive(Clone, Debug)]
 pub(super) struct Baseline {
     pub(super) name: String,
+    pub(super) tuned: bool,
     pub(super) best_of: Option<String>,
     pub(super) strategies: Vec<Tree>,
 }
@@ -192,6 +193,7 @@ fn baselines_of(files: &[BaselineFile], base_name: &str, problems: &mut Vec<Prob
         }
         baselines.push(Baseline {
             name: file.name.clone(),
+            tuned: file.tuned,
             best_of: file.best_of.clone(),
             strategies: strategies.iter().map(Tree::of).collect(),
         });

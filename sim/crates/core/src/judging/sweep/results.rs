@@ -15,7 +15,8 @@ use crate::scenario::{
     Strategy, Workload,
 };
 use crate::search::{Found, SearchError};
-use crate::timing::provenance::{Provenance, Regime};
+use crate::timing::provenance::Provenance;
+use crate::timing::regime::Regime;
 use crate::timing::uncertainty::{RegimeTime, interval};
 use crate::work::routing::context_lens;
 
@@ -50,6 +51,8 @@ fn blank(place: &SweepRow) -> RowJson {
         row_idx: place.row_idx,
         point_idx: place.point_idx,
         name: place.name.clone(),
+        side: place.side,
+        tuned: place.tuned,
         profile: "none".to_owned(),
         phase: "decode".to_owned(),
         fits: true,
@@ -218,8 +221,7 @@ fn regimes(scenario: &Scenario, metrics: &Metrics) -> Vec<RegimeTime> {
     }
     let of_regime = |(regime, time): (Regime, SimDuration)| {
         Some(RegimeTime {
-            family: regime.family.name().to_owned(),
-            regime: regime.name.to_owned(),
+            regime,
             time_us: time.as_us() / f64::from(metrics.n_path_steps),
             spread: scenario.profiles.spread(regime)?,
         })

@@ -9,6 +9,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::timing::uncertainty::RegimeTime;
 
+/// The side of the verdict on which a row stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// Attention and experts on different GPUs, as the base of a sweep has them.
+    Split,
+    /// What splits are compared with: every entry of `baselines`, and a base that splits nothing.
+    #[default]
+    Baseline,
+}
+
 /// One point and one strategy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RowJson {
@@ -146,6 +157,12 @@ pub struct RowJson {
     /// Time in which the host was waited for, mean over GPUs; part of the busy time of accounts, not of
     /// `busy_share`. Empty without `host_overhead`.
     pub host_us: Option<f64>,
+    /// The side of the verdict on which the row stands.
+    #[serde(default)]
+    pub side: Side,
+    /// Whether it is tuned as the splits are; a baseline that is not has no part in the verdict.
+    #[serde(default)]
+    pub tuned: bool,
     /// Values of the axes that have no column of their own, by path.
     #[serde(flatten)]
     pub axes: BTreeMap<String, String>,

@@ -153,7 +153,8 @@ impl Passage<'_, '_> {
                 all.extend(fixed(ops.shared_experts(n_tokens, shared)));
                 all.extend(fixed(ops.gate(n_tokens)));
                 all.extend(fixed(ops.permute(rows)));
-                let [up, activation, down] = ops.experts(group_rows, width);
+                let [up, _, down] = ops.experts(group_rows, width);
+                let [_, activation, _] = ops.experts(GroupRows::even(n_tokens, rows, (1, 1)), width);
                 all.extend([Kernel { op: up, fill }, activation.into(), Kernel { op: down, fill }]);
                 if moe.has_gate() {
                     all.push(ops.combine_sum(rows, n_tokens).into());
@@ -180,7 +181,7 @@ impl Passage<'_, '_> {
         let n_experts = moe.n_routed_experts as usize;
         let block = GroupBlock { layer, choosing: self.pass.choosing(), n_experts, tokens, rows };
         let fill = Fill::Grouped(self.builder.grouped(block));
-        (GroupRows::even(tokens, rows, (1, n_experts as u64)), fill)
+        (GroupRows::of_counts(0, []), fill)
     }
 
     /// Runs the kernels of every rank, then sums their outputs; the result is the needs of each rank.

@@ -90,7 +90,7 @@ impl RoutedStep<'_, '_> {
     fn count_traffic(&mut self) {
         let groups_of = |node: &Vec<usize>| node.iter().map(|&at| self.members[at].0).collect();
         let nodes = self.nodes.iter().map(|nodes| nodes.iter().map(groups_of).collect()).collect();
-        self.builder.program.sizing.set_parties(Parties {
+        self.builder.sizing.set_parties(Parties {
             owners: self.owners.clone(),
             members: self.members.clone(),
             experts: self.plan.experts.clone(),
@@ -102,7 +102,7 @@ impl RoutedStep<'_, '_> {
                 .map(|wave| {
                     let owners = 0..self.owners.len();
                     let owners = owners.map(|owner| self.owned_tokens(wave, owner)).collect();
-                    self.builder.program.sizing.add_traffic(TrafficBlock { layer, owners })
+                    self.builder.sizing.add_traffic(TrafficBlock { layer, owners })
                 })
                 .collect();
             self.traffic.push(of_layer);

@@ -1,8 +1,8 @@
-//! Regimes: work of a family whose times err alike.
+//! The regime of each piece of work.
 
 use crate::inputs::measurement::{DecodeWork, Family, MoeWork, PrefillWork, Work};
-use crate::timing::accuracy::{band, band_of_bytes, bands};
-use crate::timing::provenance::Regime;
+use crate::timing::accuracy::{Length, MANY_ROWS, length};
+use crate::timing::regime::Regime;
 
 /// Products that take less, or more than the second, err differently: launches, choice of kernel, plain arithmetic.
 const SHORT_GEMM_US: f64 = 12.0;
@@ -17,52 +17,73 @@ const MANY_CACHES: u64 = 173;
 /// With as few experts on a rank, its load is a matter of luck.
 const FEW_EXPERTS: u64 = 4;
 
-/// The names of the regimes of `family`.
-pub const fn regimes(family: Family) -> &'static [&'static str] {
-    match family {
-        Family::Gemm => &["short", "middle", "long"],
-        Family::AttentionPrefill => &["few_queries", "few_tiles", "many_tiles"],
-        Family::AttentionDecode => &["short_cache", "split_cache", "whole_cache"],
-        Family::Moe => &["few_experts", "many_experts"],
-        Family::Elementwise | Family::Collective | Family::P2p => bands(family),
-    }
-}
-
 /// The regime of `work`, which is predicted to take `time_us`.
 pub fn regime(work: &Work, time_us: f64) -> Regime {
-    let name = match work {
-        Work::Gemm(_) if time_us < SHORT_GEMM_US => "short",
-        Work::Gemm(_) if time_us < LONG_GEMM_US => "middle",
-        Work::Gemm(_) => "long",
+    match work {
+        Work::Gemm(_) => regime_of_product(time_us),
         Work::Prefill(work) => of_prefill(work),
         Work::Decode(work) => of_decode(work),
         Work::Moe(work) => of_experts(work),
-        Work::Elementwise(_) | Work::Collective(_) | Work::Pairs(_) => band(work),
-    };
-    Regime { family: work.family(), name }
+        Work::Elementwise(work) => regime_of_rows(work.tokens),
+        Work::Collective(work) => regime_of_bytes(Family::Collective, work.bytes),
+        Work::Pairs(work) => regime_of_bytes(Family::P2p, work.bytes_per_pair),
+    }
+}
+
+/// The regime of a product that takes `time_us`.
+pub fn regime_of_product(time_us: f64) -> Regime {
+    match time_us {
+        _ if time_us < SHORT_GEMM_US => Regime::ShortGemm,
+        _ if time_us < LONG_GEMM_US => Regime::MiddleGemm,
+        _ => Regime::LongGemm,
+    }
+}
+
+/// The regime of an elementwise kernel over `tokens` rows.
+pub fn regime_of_rows(tokens: u64) -> Regime {
+    if tokens >= MANY_ROWS { Regime::ManyTokens } else { Regime::FewTokens }
 }
 
 /// The regime of communication of `bytes`.
+///
+/// # Panics
+///
+/// For a family of kernels.
 pub fn regime_of_bytes(family: Family, bytes: u64) -> Regime {
-    Regime { family, name: band_of_bytes(bytes) }
+    match (family, length(bytes)) {
+        (Family::Collective, Length::Short) => Regime::ShortCollective,
+        (Family::Collective, Length::Middle) => Regime::MiddleCollective,
+        (Family::Collective, Length::Long) => Regime::LongCollective,
+        (Family::P2p, Length::Short) => Regime::ShortP2p,
+        (Family::P2p, Length::Middle) => Regime::MiddleP2p,
+        (Family::P2p, Length::Long) => Regime::LongP2p,
+        (
+            Family::Gemm
+            | Family::AttentionPrefill
+            | Family::AttentionDecode
+            | Family::Moe
+            | Family::Elementwise,
+            _,
+        ) => unreachable!("kernels of `{}` are not told apart by bytes", family.name()),
+    }
 }
 
-fn of_prefill(work: &PrefillWork) -> &'static str {
+fn of_prefill(work: &PrefillWork) -> Regime {
     match work.batch * work.n_heads * work.q_len.div_ceil(64) {
-        _ if work.q_len < 256 => "few_queries",
-        ..MANY_TILES => "few_tiles",
-        MANY_TILES.. => "many_tiles",
+        _ if work.q_len < 256 => Regime::FewQueries,
+        ..MANY_TILES => Regime::FewTiles,
+        MANY_TILES.. => Regime::ManyTiles,
     }
 }
 
-fn of_decode(work: &DecodeWork) -> &'static str {
+fn of_decode(work: &DecodeWork) -> Regime {
     match work.batch * work.n_kv_heads {
-        _ if work.kv_len <= 128 => "short_cache",
-        ..MANY_CACHES if work.n_kv_heads < work.n_heads => "split_cache",
-        _ => "whole_cache",
+        _ if work.kv_len <= 128 => Regime::ShortCache,
+        ..MANY_CACHES if work.n_kv_heads < work.n_heads => Regime::SplitCache,
+        _ => Regime::WholeCache,
     }
 }
 
-fn of_experts(work: &MoeWork) -> &'static str {
-    if work.n_experts.div_ceil(work.ep) <= FEW_EXPERTS { "few_experts" } else { "many_experts" }
+fn of_experts(work: &MoeWork) -> Regime {
+    if work.n_experts.div_ceil(work.ep) <= FEW_EXPERTS { Regime::FewExperts } else { Regime::ManyExperts }
 }

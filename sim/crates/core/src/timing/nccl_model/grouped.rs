@@ -3,7 +3,7 @@
 use super::collective::{GROUPED_CHUNK, GROUPED_LL_MAX};
 use super::{NcclParams, NcclVersion, Path, Protocol, TimeAlone};
 
-/// What one GPU sends in one group.
+/// Messages that one GPU sends in one group.
 ///
 /// # Units
 ///

@@ -12,7 +12,7 @@ use crate::inputs::measurement::{
 };
 use crate::inputs::topology::{Dtype, GpuCard};
 use crate::scenario::{Launch, Profiles};
-use crate::timing::fitted::{CardModels, FamilyModel, regime};
+use crate::timing::fitted::{CardModels, FamilyModel, regime, regime_of_product, regime_of_rows};
 use crate::timing::kernel_model::Chip;
 use crate::timing::kernel_model::decode::{DecodeBatch, DecodeParams, decode_batch_us};
 use crate::timing::kernel_model::elementwise::{ElementwiseParams, elementwise_us, stream_us};
@@ -24,6 +24,7 @@ use crate::timing::kernel_model::moe::tuned::is_tuned;
 use crate::timing::kernel_model::moe::{gate_us, memory};
 use crate::timing::kernel_model::prefill::{PrefillBatch, PrefillParams, prefill_batch_us};
 use crate::timing::provenance::Basis;
+use crate::timing::regime::Regime;
 use crate::work::ops::{CacheHeads, GroupRows, Op, OpKind, OpShape};
 
 /// Kernels of the operator that the family `moe` measures as one, activation aside: choice, rows gathered, two products, sum.
@@ -66,20 +67,17 @@ impl CalibratedCost {
     }
 
     fn new_cost(&self, models: &Models, op: &Op, card: &GpuCard) -> Result<Cost, TooLong> {
-        let dtype = Op::compute_dtype(&self.roofline.dtypes);
-        let chip = Chip::new(card, dtype).expect("a scenario computes in formats that its cards have");
-        let found = models.time(op, dtype, self.roofline.dtypes.kv, &chip);
-        let Some((us, model, work)) = found else { return self.roofline.cost(op, card) };
-        let is_covered = work.is_some_and(|work| model.model.covered().contains(&work));
+        let compute = Op::compute_dtype(&self.roofline.dtypes);
+        let chip = Chip::new(card, compute).expect("a scenario computes in formats that its cards have");
+        let place = Place { compute, cache: self.roofline.dtypes.kv, chip: &chip };
+        let Some(found) = models.time(op, &place) else { return self.roofline.cost(op, card) };
         let launch = match self.roofline.launch {
             Launch::Graph => SimDuration::ZERO,
             Launch::Eager => card.roofline.launch_eager.saturating_sub(card.roofline.launch_graph),
         };
-        let provenance = model.origin.provenance(is_covered);
-        let regime = work.map(|work| regime(&work, us));
-        SimDuration::from_secs_ceil(us * 1e-6)
+        SimDuration::from_secs_ceil(found.us * 1e-6)
             .and_then(|time| time.checked_add(launch))
-            .map(|time| Cost { time, basis: Basis { provenance, regime } })
+            .map(|time| Cost { time, basis: found.basis })
             .ok_or(TooLong { op: op.kind.name() })
     }
 }
@@ -101,8 +99,60 @@ impl CostModel for CalibratedCost {
     }
 }
 
-/// Microseconds, the model that says so, and the work that stands for it among measured ones.
-type Found<'a> = Option<(f64, &'a FamilyModel, Option<Work>)>;
+/// Microseconds that a fitted model says, and what they rest on: the error of its regime, always.
+struct Found {
+    us: f64,
+    basis: Basis,
+}
+
+impl Found {
+    /// The time of a kernel for which `work` stands among measured ones.
+    fn of(us: f64, model: &FamilyModel, work: &Work) -> Self {
+        let provenance = model.origin.provenance(model.model.covered().contains(work));
+        Self { us, basis: Basis { provenance, regime: Some(regime(work, us)) } }
+    }
+
+    /// The time of a kernel that was not measured by itself, but errs with those of `regime`.
+    fn beside(us: f64, model: &FamilyModel, regime: Regime) -> Self {
+        Self { us, basis: Basis { provenance: model.origin.provenance(false), regime: Some(regime) } }
+    }
+}
+
+/// Where a kernel runs, and in which formats.
+struct Place<'a> {
+    compute: Dtype,
+    cache: Dtype,
+    chip: &'a Chip,
+}
+
+/// Arrays of `[tokens, width]` that an elementwise kernel reads and writes.
+#[derive(Clone, Copy)]
+struct Arrays {
+    tokens: u64,
+    width: u64,
+    n_read: u64,
+    n_written: u64,
+}
+
+impl Arrays {
+    /// Bytes of `n` arrays.
+    fn bytes(self, n: u64, dtype: Dtype) -> f64 {
+        (self.tokens * self.width * n * dtype.bytes()) as f64
+    }
+
+    fn n(self) -> u64 {
+        self.n_read + self.n_written
+    }
+}
+
+/// One of the products of experts: `n` columns and `k` rows of weights for each.
+#[derive(Clone, Copy)]
+struct ExpertProduct {
+    kind: OpKind,
+    rows: GroupRows,
+    n: u64,
+    k: u64,
+}
 
 impl Models {
     fn of(models: &CardModels) -> Self {
@@ -118,24 +168,25 @@ impl Models {
         }
     }
 
-    fn time(&self, op: &Op, dtype: Dtype, kv: Dtype, chip: &Chip) -> Found<'_> {
+    fn time(&self, op: &Op, place: &Place<'_>) -> Option<Found> {
+        let (dtype, chip) = (place.compute, place.chip);
         match op.shape {
             OpShape::Gemm { m, n, k } => {
                 let (params, model) = self.gemm.as_ref()?;
                 let work = GemmWork { dtype, m, n, k };
-                Some((gemm_us(params, &work, chip), model, Some(Work::Gemm(work))))
+                Some(Found::of(gemm_us(params, &work, chip), model, &Work::Gemm(work)))
             }
             OpShape::GroupedGemm { rows, n, k } => {
                 let (params, model) = self.moe.as_ref()?;
-                let us = expert_product_us(params, op.kind, rows, (n, k), dtype, chip);
-                Some((us, model, Some(experts_work(op.kind, rows, (n, k), dtype))))
+                let product = ExpertProduct { kind: op.kind, rows, n, k };
+                Some(Found::of(product.us(params, place), model, &Work::Moe(product.operator(dtype))))
             }
             OpShape::BatchedGemm { n_batches, m, n, k } => {
                 // As one product with all heads' weights side by side, whose rows each head reads for itself.
                 let (params, model) = self.gemm.as_ref()?;
                 let us = gemm_us(params, &GemmWork { dtype, m, n: n_batches * n, k }, chip);
-                let again = ((n_batches - 1) * m * k * dtype.bytes()) as f64;
-                Some((us + again / chip.memory, model, None))
+                let us = us + ((n_batches - 1) * m * k * dtype.bytes()) as f64 / chip.memory;
+                Some(Found::beside(us, model, regime_of_product(us)))
             }
             OpShape::DecodeAttention { batch, kv_tokens, kv_len_max, heads } => {
                 let (params, model) = self.decode.as_ref()?;
@@ -144,64 +195,64 @@ impl Models {
                     kv_tokens: kv_tokens as f64,
                     kv_len_max: kv_len_max as f64,
                     query_bytes: dtype.bytes() as f64,
-                    cache_bytes: kv.bytes() as f64,
+                    cache_bytes: place.cache.bytes() as f64,
                 };
                 let us = decode_batch_us(params, &sequences, heads.of_kernel(), chip);
                 let kv_len = kv_tokens.div_ceil(batch);
                 let (n_heads, n_kv_heads, head_dim) = measured_heads(heads);
                 let work = DecodeWork { dtype, batch, kv_len, n_heads, n_kv_heads, head_dim };
-                Some((us, model, Some(Work::Decode(work))))
+                Some(Found::of(us, model, &Work::Decode(work)))
             }
             OpShape::PrefillAttention { batch, q_len, kv_len, heads } => {
                 let (params, model) = self.prefill.as_ref()?;
                 let (n_heads, n_kv_heads, head_dim) = measured_heads(heads);
                 let work = PrefillWork { dtype, batch, q_len, kv_len, n_heads, n_kv_heads, head_dim };
                 let us = prefill_batch_us(params, &PrefillBatch::new(&work), heads.of_kernel(), chip);
-                Some((us, model, Some(Work::Prefill(work))))
+                Some(Found::of(us, model, &Work::Prefill(work)))
             }
             OpShape::Elementwise { tokens, width, n_read, n_written } => {
-                self.elementwise(op.kind, (tokens, width), (n_read, n_written), dtype, chip)
+                let arrays = Arrays { tokens, width, n_read, n_written };
+                self.around_experts(op.kind, arrays, place)
+                    .or_else(|| self.elementwise(op.kind, arrays, place))
             }
         }
     }
 
-    fn elementwise(
-        &self,
-        op: OpKind,
-        (tokens, width): (u64, u64),
-        (n_read, n_written): (u64, u64),
-        dtype: Dtype,
-        chip: &Chip,
-    ) -> Found<'_> {
-        if let (OpKind::Gate, Some((params, model))) = (op, &self.moe) {
-            let us = params.launch_us / N_EXPERT_KERNELS + gate_us(params, tokens, width, chip);
-            return Some((us, model, None));
-        }
-        let around = matches!(op, OpKind::Permute | OpKind::CombineSum);
-        if let (true, Some((params, model))) = (around, &self.moe) {
-            let bytes = (tokens * width * (n_read + n_written) * dtype.bytes()) as f64;
-            let us = params.launch_us / N_EXPERT_KERNELS + bytes / memory(params, chip);
-            return Some((us, model, None));
-        }
+    /// The kernels around the products of experts, which were measured with them as one operator.
+    ///
+    /// They err as that does with many experts on a rank: the rows that they move are counted, so that the luck of a few has no part in it.
+    fn around_experts(&self, op: OpKind, arrays: Arrays, place: &Place<'_>) -> Option<Found> {
+        let (params, model) = self.moe.as_ref()?;
+        let us = match op {
+            OpKind::Gate => gate_us(params, arrays.tokens, arrays.width, place.chip),
+            OpKind::Permute | OpKind::CombineSum => {
+                arrays.bytes(arrays.n(), place.compute) / memory(params, place.chip)
+            }
+            _ => return None,
+        };
+        Some(Found::beside(params.launch_us / N_EXPERT_KERNELS + us, model, Regime::ManyExperts))
+    }
+
+    fn elementwise(&self, op: OpKind, arrays: Arrays, place: &Place<'_>) -> Option<Found> {
         let (params, model) = self.elementwise.as_ref()?;
+        let (dtype, chip) = (place.compute, place.chip);
         let kind = match op {
             OpKind::Norm => Some(ElementwiseKind::InputLayernorm),
             OpKind::Rope => Some(ElementwiseKind::AttnRope),
             OpKind::Residual => Some(ElementwiseKind::Add),
             // Gated activations read two arrays, as those that were measured.
-            OpKind::Activation if n_read == 2 => Some(ElementwiseKind::MlpAct),
+            OpKind::Activation if arrays.n_read == 2 => Some(ElementwiseKind::MlpAct),
             _ => None,
         };
-        if let Some(kind) = kind {
-            let work = ElementwiseWork { dtype, kind, tokens, width };
-            // Norms were measured without the residual stream, whose arrays come on top.
-            let n_more = if op == OpKind::Norm { n_read + n_written - 2 } else { 0 };
-            let more = (tokens * width * n_more * dtype.bytes()) as f64 / (chip.memory * params.memory_share);
-            let us = elementwise_us(params, &work, chip) + more;
-            return Some((us, model, Some(Work::Elementwise(work))));
-        }
-        let bytes = tokens * width * (n_read + n_written) * dtype.bytes();
-        Some((stream_us(params, bytes as f64, chip), model, None))
+        let Some(kind) = kind else {
+            let us = stream_us(params, arrays.bytes(arrays.n(), dtype), chip);
+            return Some(Found::beside(us, model, regime_of_rows(arrays.tokens)));
+        };
+        let work = ElementwiseWork { dtype, kind, tokens: arrays.tokens, width: arrays.width };
+        // Norms were measured without the residual stream, whose arrays come on top.
+        let n_more = if op == OpKind::Norm { arrays.n() - 2 } else { 0 };
+        let more = arrays.bytes(n_more, dtype) / (chip.memory * params.memory_share);
+        Some(Found::of(elementwise_us(params, &work, chip) + more, model, &Work::Elementwise(work)))
     }
 }
 
@@ -214,20 +265,36 @@ fn measured_heads(heads: CacheHeads) -> (u64, u64, u64) {
     }
 }
 
-/// One product of the experts, with its share of what the operator's kernels cost before they do anything.
-fn expert_product_us(
-    params: &MoeParams,
-    kind: OpKind,
-    rows: GroupRows,
-    (n, k): (u64, u64),
-    dtype: Dtype,
-    chip: &Chip,
-) -> f64 {
-    // The table of tuned tiles is about gated experts: the product that leads in has twice their width.
-    let width = if kind == OpKind::ExpertDown { k } else { n / 2 };
-    let tuned = is_tuned(rows.n_experts, width);
-    let product = Product { n, k, bytes: dtype.bytes(), tuned };
-    params.launch_us / N_EXPERT_KERNELS + product_us(params, &expert_rows(rows), product, chip)
+impl ExpertProduct {
+    /// Its time, with its share of what the operator's kernels cost before they do anything.
+    fn us(self, params: &MoeParams, place: &Place<'_>) -> f64 {
+        let Self { rows, n, k, .. } = self;
+        // The table of tuned tiles is about gated experts: the product that leads in has twice their width.
+        let tuned = is_tuned(rows.n_experts, self.widths().1);
+        let product = Product { n, k, bytes: place.compute.bytes(), tuned };
+        params.launch_us / N_EXPERT_KERNELS + product_us(params, &expert_rows(rows), product, place.chip)
+    }
+
+    /// Width of the residual stream, and of an expert.
+    fn widths(self) -> (u64, u64) {
+        if self.kind == OpKind::ExpertDown { (self.n, self.k) } else { (self.k, self.n / 2) }
+    }
+
+    /// The operator among measured ones that it belongs to, as far as a product tells.
+    fn operator(self, dtype: Dtype) -> MoeWork {
+        let (rows, (hidden, expert_hidden)) = (self.rows, self.widths());
+        MoeWork {
+            dtype,
+            tokens: rows.tokens.max(1),
+            hidden,
+            expert_hidden,
+            top_k: rows.rows.div_ceil(rows.tokens.max(1)).max(1),
+            n_experts: rows.n_experts.max(1),
+            tp: 1,
+            ep: 1,
+            distribution: Distribution::Balanced,
+        }
+    }
 }
 
 fn expert_rows(rows: GroupRows) -> ExpertRows {
@@ -240,19 +307,48 @@ fn expert_rows(rows: GroupRows) -> ExpertRows {
     }
 }
 
-/// The operator among measured ones that a product belongs to, as far as a product tells.
-fn experts_work(kind: OpKind, rows: GroupRows, (n, k): (u64, u64), dtype: Dtype) -> Work {
-    let (hidden, expert_hidden) = if kind == OpKind::ExpertDown { (n, k) } else { (k, n / 2) };
-    let top_k = rows.rows.div_ceil(rows.tokens.max(1)).max(1);
-    Work::Moe(MoeWork {
-        dtype,
-        tokens: rows.tokens.max(1),
-        hidden,
-        expert_hidden,
-        top_k,
-        n_experts: rows.n_experts.max(1),
-        tp: 1,
-        ep: 1,
-        distribution: Distribution::Balanced,
-    })
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::inputs::topology::testing::shipped;
+    use crate::scenario::Dtypes;
+
+    const BF16: Dtypes = Dtypes {
+        weights: Dtype::Bf16,
+        activations: Dtype::Bf16,
+        kv: Dtype::Bf16,
+        dispatch: Dtype::Bf16,
+        combine: Dtype::Bf16,
+    };
+
+    /// Every kind of elementwise kernel, and the product of each head that no table has: all err with some regime.
+    #[test]
+    fn every_time_of_a_model_carries_its_regime() {
+        let card = Arc::clone(&shipped("a100-4x4").gpus[0].card);
+        let cards = BTreeMap::from([(card.name.clone(), Arc::new(CardModels::physical()))]);
+        let profiles = Profiles { cards, ..Profiles::none() };
+        let cost = CalibratedCost::new(&profiles, RooflineCost { dtypes: BF16, launch: Launch::Graph });
+        let regime = |op: Op| cost.cost(&op, &card).unwrap().basis.regime;
+        for kind in [OpKind::Gate, OpKind::Permute, OpKind::CombineSum] {
+            assert_eq!(regime(Op::elementwise(kind, 64, 4096, 1, 1)), Some(Regime::ManyExperts));
+        }
+        let others = [
+            OpKind::Embedding,
+            OpKind::Norm,
+            OpKind::Rope,
+            OpKind::MergePartials,
+            OpKind::Residual,
+            OpKind::Activation,
+            OpKind::Sampling,
+            OpKind::Quantise,
+        ];
+        for kind in others {
+            assert_eq!(regime(Op::elementwise(kind, 64, 4096, 1, 1)), Some(Regime::FewTokens), "{kind:?}");
+            assert_eq!(regime(Op::elementwise(kind, 128, 4096, 1, 1)), Some(Regime::ManyTokens), "{kind:?}");
+        }
+        let shape = OpShape::BatchedGemm { n_batches: 16, m: 1, n: 512, k: 128 };
+        assert_eq!(regime(Op { kind: OpKind::Absorb, shape }), Some(Regime::ShortGemm));
+    }
 }

@@ -116,7 +116,7 @@ impl<'a> Predictor<'a> {
 
     fn scenario(&mut self, row: &WholeRow, workload: &str) -> Result<Scenario, String> {
         let WholeRow { model, tp, pp, .. } = row;
-        if self.library.load(RefKind::Model, model, "").is_err() {
+        if !self.library.has(RefKind::Model, model, "") {
             return Err("no model card has this name".to_owned());
         }
         let by_card = |name: &String| format!("{{ {}: {} }}", quoted(&self.set.gpu), quoted(name));
