@@ -3,7 +3,7 @@
 use masim_core::judging::metrics::measure;
 use masim_core::judging::progress::Silent;
 use masim_core::judging::sweep::{RowJson, load_sweep, run_sweep};
-use masim_core::running::run::{Run, Steady, run_once, run_plan};
+use masim_core::running::run::{CopySteps, Run, Steady, run_once, run_plan};
 use masim_core::scenario::{Jitter, Scenario, Width};
 use masim_core::search::{routing_of, search};
 use masim_core::work::{cost::cost_of, routing::RoutingPool};
@@ -30,7 +30,7 @@ fn in_step(tp: u32, width: f64) -> Scenario {
 }
 
 fn n_steps(run: &Run) -> u32 {
-    run.copies.iter().map(|copy| copy.n_ended()).sum()
+    run.copies.iter().map(CopySteps::n_ended).sum()
 }
 
 fn tpot_us(run: &Run) -> f64 {
