@@ -445,3 +445,17 @@ fn runs_and_closed_forms_see_the_same_latencies() {
         assert!((slow_form - form - expected).abs() < 1.0, "{strategy}: {}", slow_form - form);
     }
 }
+
+/// Keys of links and protocols that have nothing to act upon.
+#[test]
+fn keys_without_effect_on_communication_warn() {
+    let warns = |scenario: &Scenario, key: &str| scenario.warnings().iter().any(|text| text.contains(key));
+    let forced = decode(&[("collectives.protocol", "ll")]);
+    assert!(warns(&forced, "`collectives.protocol`") && !warns(&profiled(forced), "`collectives.protocol`"));
+    assert!(!warns(&decode(&[]), "`collectives.protocol`"));
+
+    let pipeline = ("strategy", "{ kind: tp_pp, tp: 4, pp: 1, dp: 1, n_in_flight: 1 }");
+    let one = [("cluster.n_nodes", "1"), pipeline, ("workload.batch", "64")];
+    assert!(warns(&decode(&one), "`cluster.scale_out`"));
+    assert!(!warns(&decode(&[]), "`cluster.scale_out`"));
+}
