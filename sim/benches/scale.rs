@@ -101,8 +101,6 @@ fn measured(name: &str, scenario: &Scenario) {
         })
         .sum();
     let graph = Graph { shape: Arc::new(shape), works: Arc::new(second.works), after: Vec::new() };
-    let fabric = pricer.fabric();
-    let n_streams = n_streams(scenario.cluster.n_gpus());
     let resources =
         Resources { n_streams: n_streams(scenario.cluster.n_gpus()), links: pricer.fabric().rates_in_run() };
     let paths = pricer.fabric().essential_paths(&BTreeSet::new());
