@@ -148,6 +148,7 @@ fn fill_choices(row: &mut RowJson, plan: &Plan) {
         Plan::Routed(plan) => {
             row.ep = Some(plan.experts.ep());
             row.expert_tp = Some(plan.experts.tp());
+            row.expert_reduce = (plan.experts.tp() > 1).then(|| plan.reduce.name().to_owned());
             if !plan.colocated {
                 row.heads = Some(plan.attention.heads);
                 row.sequences = Some(plan.attention.sequences);
