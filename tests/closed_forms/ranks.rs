@@ -1,7 +1,7 @@
 //! Number of tokens of an expert-parallel rank.
 
 use masim_core::scenario::{ExpertLoad, MoeSpec};
-use masim_core::work::routing::RoutingSource;
+use masim_core::work::routing::{BatchTokens, RoutingSource};
 
 /// With E experts on N ranks and k choices, a rank gets a token with probability `1 - C(E - E/N, k)/C(E, k)`.
 ///
@@ -17,7 +17,8 @@ fn a_rank_gets_the_share_of_tokens_that_combinatorics_says() {
         experts_per_token: 8,
         expert_hidden: 1,
     };
-    let routing = RoutingSource::new(ExpertLoad::Uniform, moe, 1, N_TOKENS, 11).step(0);
+    let tokens = BatchTokens { n_requests: N_TOKENS, of_each: 1 };
+    let routing = RoutingSource::new(ExpertLoad::Uniform, moe, 1, tokens, 11).step(0);
     for (n_ranks, rounded) in [(2, 0.9965), (4, 0.9036), (8, 0.6618)] {
         let per_rank = 256 / n_ranks;
         let misses = (0..8).map(|i| f64::from(256 - per_rank - i) / f64::from(256 - i)).product::<f64>();

@@ -89,6 +89,12 @@ pub struct BatchTokens {
     pub of_each: u32,
 }
 
+impl BatchTokens {
+    fn count(self) -> usize {
+        self.n_requests as usize * self.of_each as usize
+    }
+}
+
 /// The choices of `tokens` in one layer of one step.
 fn draw_layer(
     load: &ExpertLoad,
@@ -99,7 +105,7 @@ fn draw_layer(
     layer: u32,
 ) -> LayerRouting {
     let (n_experts, k) = (moe.n_routed_experts, moe.experts_per_token);
-    let n_tokens = tokens.n_requests as usize * tokens.of_each as usize;
+    let n_tokens = tokens.count();
     let as_u16 =
         |expert: usize| u16::try_from(expert).expect("input validation bounds the number of experts");
     let mut experts = Vec::with_capacity(n_tokens * k as usize);
@@ -177,18 +183,19 @@ pub(crate) fn rng_for(seed: u64, purpose: Purpose, step: u32, layer: u32) -> Pcg
     Pcg64::new(u128::from(seed), place)
 }
 
-/// Steps whose choices are kept for whoever asks again.
-const N_KEPT: usize = 1_024;
+/// Memory of the choices that a source keeps for whoever asks again: a large step has some megabytes, and drawing them
+/// anew takes less than simulating the step.
+const KEPT_BYTES: usize = 64 << 20;
 
-/// Of the steps behind those, so many are kept that were asked for last.
-const N_RECENT: usize = 16;
+/// Steps that are kept however large they are: so many may be in the engine at once.
+const N_KEPT_MIN: usize = 4;
 
 /// Choices that were drawn.
 #[derive(Debug, Default)]
 struct Drawn {
-    /// Of the first steps.
-    first: Vec<Arc<StepRouting>>,
-    /// Of later ones, the last first.
+    /// Of the first steps, as far as they fit.
+    first: BTreeMap<u32, Arc<StepRouting>>,
+    /// Of later ones, the last drawn first.
     recent: VecDeque<(u32, Arc<StepRouting>)>,
 }
 
@@ -200,13 +207,14 @@ pub struct RoutingSource {
     n_layers: u32,
     tokens: BatchTokens,
     seed: u64,
+    kept_bytes: usize,
     drawn: Mutex<Drawn>,
 }
 
 impl RoutingSource {
     /// Nothing is drawn yet.
     pub fn new(load: ExpertLoad, moe: MoeSpec, n_layers: u32, tokens: BatchTokens, seed: u64) -> Self {
-        Self { load, moe, n_layers, tokens, seed, drawn: Mutex::default() }
+        Self { load, moe, n_layers, tokens, seed, kept_bytes: KEPT_BYTES, drawn: Mutex::default() }
     }
 
     /// Whether every step has the same choices.
@@ -217,19 +225,17 @@ impl RoutingSource {
     /// The choices of step `idx`; equal for equal sources, whatever was asked before.
     pub fn step(&self, idx: u32) -> Arc<StepRouting> {
         let idx = if self.is_constant() { 0 } else { idx };
+        let n_kept = self.kept_bytes / self.step_bytes();
         let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
-        if (idx as usize) < N_KEPT {
-            while drawn.first.len() <= idx as usize {
-                let step = u32::try_from(drawn.first.len()).expect("no more steps than `idx`");
-                drawn.first.push(self.draw(step));
-            }
-            return Arc::clone(&drawn.first[idx as usize]);
+        // Half of the memory is of the first steps, with which every plan begins.
+        if (idx as usize) < n_kept / 2 {
+            return Arc::clone(drawn.first.entry(idx).or_insert_with(|| self.draw(idx)));
         }
         if let Some((_, known)) = drawn.recent.iter().find(|(step, _)| *step == idx) {
             return Arc::clone(known);
         }
         let step = self.draw(idx);
-        drawn.recent.truncate(N_RECENT - 1);
+        drawn.recent.truncate((n_kept / 2).max(N_KEPT_MIN) - 1);
         drawn.recent.push_front((idx, Arc::clone(&step)));
         step
     }
@@ -237,6 +243,12 @@ impl RoutingSource {
     fn draw(&self, step: u32) -> Arc<StepRouting> {
         let draw = |layer| draw_layer(&self.load, self.moe, self.tokens, self.seed, step, layer);
         Arc::new((0..self.n_layers).map(draw).collect())
+    }
+
+    /// Memory of the choices of one step.
+    fn step_bytes(&self) -> usize {
+        let choices = self.tokens.count() * self.moe.experts_per_token as usize;
+        self.n_layers as usize * (size_of::<LayerRouting>() + choices * size_of::<u16>())
     }
 }
 
@@ -342,6 +354,28 @@ mod tests {
         let late = one.step(2_000);
         assert!((2_001..2_040).all(|step| one.step(step) != late));
         assert_eq!(one.step(2_000), late);
+    }
+
+    /// 64 tokens with two choices of two bytes each in 4 layers, and what holds them: 1.2 kB for each step.
+    #[test]
+    fn kept_steps_fit_in_memory_however_many_are_asked_for() {
+        let n_kept = |kept_bytes| {
+            let load = ExpertLoad::Uniform;
+            let mut source = RoutingSource::new(load, MOE, 4, decoded(64), 1);
+            source.kept_bytes = kept_bytes;
+            (0..100).for_each(|step| drop(source.step(step)));
+            let drawn = source.drawn.lock().unwrap();
+            let all = drawn.first.values().chain(drawn.recent.iter().map(|(_, step)| step));
+            let bytes = |step: &Arc<StepRouting>| -> usize {
+                step.iter().map(|layer| size_of_val(layer) + 2 * layer.experts.len()).sum()
+            };
+            let held: usize = all.map(bytes).sum();
+            assert!(held <= kept_bytes.max(N_KEPT_MIN * 2_000), "{held}");
+            (drawn.first.len(), drawn.recent.len())
+        };
+        let (first, recent) = n_kept(20_000);
+        assert!(first > 2 && recent > N_KEPT_MIN, "{first} {recent}");
+        assert_eq!(n_kept(1_000), (0, N_KEPT_MIN), "steps in the engine at once");
     }
 
     /// Token 1 of request 2 among 4 tokens each, and among 7: what other requests do moves nobody.
