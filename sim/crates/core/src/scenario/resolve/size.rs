@@ -42,8 +42,14 @@ const NS_PER_MESSAGE: u128 = 2000;
 /// moves the rates of those that are under way.
 const NS_PER_MESSAGE_AND_PAIR: u128 = 17;
 
-/// Time to draw and count a choice.
+/// Time to draw and count a choice: 9 ns (uniform, 256 experts) to 33 ns are the draw (docs/performance.md).
 const NS_PER_CHOICE: u128 = 30;
+
+/// Time to weigh an expert where few are left to draw: 1.5 to 3 ns on a machine that did other things, too.
+const NS_PER_WEIGHED: u128 = 1;
+
+/// Popularity of a token's experts beyond which those that are left are weighed one by one, as draws do.
+const MOSTLY_CHOSEN: f64 = 0.75;
 
 /// Steps that a run takes at least where it may end before it has so many.
 const N_STEPS_AUTO: u32 = 8;
@@ -159,18 +165,36 @@ impl<'a> Size<'a> {
 
     /// Time to draw the choices of a run.
     fn draws_ns(&self) -> u128 {
+        if matches!(self.load, ExpertLoad::Balanced) {
+            return 0;
+        }
         let moe = self.model.ffn.as_moe();
         let (n_experts, k) = (u128::from(moe.n_routed_experts), u128::from(moe.experts_per_token));
-        let weighed = match self.load {
-            ExpertLoad::Balanced => return 0,
-            ExpertLoad::Uniform if 2 * k <= n_experts => 0,
-            // Where few are left to choose, or few are popular, every expert is weighed.
-            ExpertLoad::Uniform
-            | ExpertLoad::Zipf { .. }
-            | ExpertLoad::PowerLaw { .. }
-            | ExpertLoad::Histogram { .. } => n_experts,
+        let per_token = k * NS_PER_CHOICE + self.n_weighed() * n_experts * NS_PER_WEIGHED;
+        self.n_steps() * self.n_tokens() * u128::from(self.model.n_layers) * per_token
+    }
+
+    /// Choices of a token for which all experts are weighed, where the most popular ones are chosen first.
+    fn n_weighed(&self) -> u128 {
+        let moe = self.model.ffn.as_moe();
+        let zipf = |exponent: f64| -> Vec<f64> {
+            (1..=moe.n_routed_experts).map(|rank| libm::pow(f64::from(rank), -exponent)).collect()
         };
-        self.n_steps() * self.n_choices() * (NS_PER_CHOICE + weighed)
+        let mut weights = match self.load {
+            ExpertLoad::Balanced | ExpertLoad::Uniform => zipf(0.0),
+            ExpertLoad::Zipf { exponent } => zipf(*exponent),
+            // Quantiles of the density.
+            ExpertLoad::PowerLaw { exponent } => zipf(1.0 / (exponent - 1.0)),
+            ExpertLoad::Histogram { tokens } => tokens.iter().map(|&count| count as f64).collect(),
+        };
+        weights.sort_by(|one, two| two.total_cmp(one));
+        let mut left = MOSTLY_CHOSEN * weights.iter().sum::<f64>();
+        let drawn = weights.iter().take(moe.experts_per_token as usize).take_while(|weight| {
+            let is_drawn = left > 0.0;
+            left -= **weight;
+            is_drawn
+        });
+        u128::from(moe.experts_per_token) - drawn.count() as u128
     }
 
     /// Time to build, price and run the messages of a run.
