@@ -92,6 +92,9 @@ pub(crate) fn separated(rng: &mut Pcg64, n_experts: u32) -> String {
     let heads = divisor(rng, n_attention, 32);
     let sequences = divisor(rng, n_attention / heads, 32);
     let copies = *[0, 0, 3, 4].choose(rng).unwrap();
+    // A copy on the only expert GPU would be no copy.
+    let copies = if n_expert == 1 { 0 } else { copies };
+    let reduce = ["inside", "none"][n_attention as usize % 2];
     let ep = divisor(rng, n_expert, n_experts);
     let by_turns: (Vec<u32>, Vec<u32>) =
         ((0..n_attention).map(|at| at * 5 % 16).collect(), (n_attention..16).map(|at| at * 5 % 16).collect());
@@ -99,7 +102,7 @@ pub(crate) fn separated(rng: &mut Pcg64, n_experts: u32) -> String {
     format!(
         "{{ kind: ma_separation, n_attention_gpus: {n_attention}, n_expert_gpus: {n_expert}, \
          attention: {{ heads: {heads}, sequences: {sequences}, replicas: {} }}, \
-         experts: {{ ep: {ep}, tp: {}, copies: {copies} }}, dispatch: {}, forward: {}, placement: {}, \
+         experts: {{ ep: {ep}, tp: {}, copies: {copies}, reduce: {reduce} }}, dispatch: {}, forward: {}, placement: {}, \
          schedule: {}, n_micro_batches: {} }}",
         n_attention / heads / sequences,
         n_expert / ep,

@@ -1,11 +1,10 @@
 //! Every invariant on scenarios with every feature at once: profile, host, latent attention, jitter, copies of a pipeline,
 //! prompts, overlap and compressed sums, of every strategy.
 //!
-//! `MASIM_N_DRAWN=2000 cargo test -p masim-tests --test invariants together -- --include-ignored` draws as many scenarios as
+//! `MASIM_N_DRAWN=2000 cargo test -p masim-tests --test invariants together` draws as many scenarios as
 //! it says instead of the few of the gate.
 
 mod generator;
-mod known_faults;
 mod seen;
 
 use seen::{Invariant, Seen};
@@ -13,7 +12,7 @@ use seen::{Invariant, Seen};
 /// Scenarios that are drawn where `MASIM_N_DRAWN` says nothing.
 const N_DRAWN: u64 = 40;
 
-/// Invariants that hold today. One that does not is in `known_faults`, with the reason.
+/// Invariants that hold.
 const HELD: &[(&str, Invariant)] = &[
     ("a step takes at least the work bound", seen::bound_is_kept),
     ("the accounts of each GPU add up", seen::accounts_add_up),
@@ -24,6 +23,11 @@ const HELD: &[(&str, Invariant)] = &[
     ("the shares of provenance add up to 1", seen::provenance_adds_up),
     ("memory holds weights and activations, and the cache where attention is", seen::memory_is_in_use),
     ("percentiles of steps lie in order", seen::percentiles_are_in_order),
+    ("the critical path adds up to the window", seen::critical_path_adds_up),
+    ("resident share lies between busy share and 1", seen::resident_share_is_a_share),
+    ("resident waits are part of the waits", seen::waits_hold_the_resident_ones),
+    ("power lies between idle and the limit", seen::watts_are_possible),
+    ("the interval contains the estimate", seen::interval_contains_the_estimate),
 ];
 
 fn n_drawn() -> u64 {

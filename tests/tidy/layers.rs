@@ -166,7 +166,7 @@ fn only_the_command_line_touches_the_world() {
     assert_none(&findings, "files, clock, environment and terminal belong to `cli`");
 }
 
-/// Whether a line reads a field `bandwidth`.
+/// True if a line reads a field `bandwidth`.
 fn reads_bandwidth(line: &str) -> bool {
     let after = line.split(".bandwidth").skip(1);
     after.into_iter().any(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))

@@ -33,7 +33,7 @@ const LOADS: [&str; 4] = [
 /// The changes of `seed`, in the order in which they are undone to find the shortest failure.
 pub(super) fn drawn(seed: u64) -> Vec<(String, String)> {
     let mut rng = Pcg64::new(u128::from(seed), 1);
-    // Half are pipelines, which alone have hosts, copies and compressed sums.
+    // Half are pipelines, which alone have copies and compressed sums.
     let kind = *["tp_pp", "tp_pp", "ma_separation", "dp_ep"].choose(&mut rng).unwrap();
     let models: &[(&str, u32)] = if kind == "tp_pp" {
         &[("paper-4l", 16), ("mixtral-8x7b", 8), ("deepseek-v2-lite", 64), ("llama-3.1-8b", 1)]
@@ -74,9 +74,9 @@ pub(super) fn drawn(seed: u64) -> Vec<(String, String)> {
     changes.push(("vocabulary.logits", one_of(&mut rng, &["local", "gathered"])));
     if kind == "tp_pp" {
         changes.push(("vocabulary.embedding", one_of(&mut rng, &["replicated", "sharded"])));
-        if let Some(&host) = [None, Some(HOST), Some(HANDED_OVER)].choose(&mut rng).unwrap().as_ref() {
-            changes.push(("host_overhead", host.to_owned()));
-        }
+    }
+    if let Some(&host) = [None, Some(HOST), Some(HANDED_OVER)].choose(&mut rng).unwrap().as_ref() {
+        changes.push(("host_overhead", host.to_owned()));
     }
     changes.push(("strategy", strategy));
     changes.into_iter().map(|(path, value)| (path.to_owned(), value)).collect()
@@ -113,13 +113,15 @@ pub(super) fn command(changes: &[(String, String)]) -> String {
 #[test]
 fn the_drawn_scenarios_have_everything_together() {
     let all: Vec<String> = (0..n_drawn()).map(|seed| command(&drawn(seed))).collect();
-    let together: [&[&str]; 12] = [
+    let together: [&[&str]; 14] = [
         &["dp: 2", "host_overhead", "kernels:", "a100-sxm4"],
         &["deepseek", "host_overhead", "kernels:"],
         &["deepseek", "ma_separation", "a100-sxm4"],
         &["deepseek", "dp_ep"],
         &["dp: 4", "kernels:"],
         &["prefill", "host_overhead"],
+        &["ma_separation", "host_overhead", "eager"],
+        &["dp_ep", "host_overhead"],
         &["inference", "kernels:"],
         &["chunks", "a100-sxm4"],
         &["literal", "kernels:"],
