@@ -3,8 +3,8 @@
 use rayon::prelude::*;
 
 use super::expand::SweepRow;
+use super::result::Row;
 use super::results::{Outcome, failed_row, row};
-use super::row::RowJson;
 use crate::judging::metrics::network::NetworkUse;
 use crate::judging::metrics::{Metrics, measure, network_use};
 use crate::judging::progress::Progress;
@@ -73,7 +73,7 @@ fn of_prompts(inference: &Scenario) -> Scenario {
 /// # Panics
 ///
 /// When the system refuses to start threads.
-pub fn run_sweep(rows: &[SweepRow], n_threads: usize, progress: &dyn Progress) -> Vec<RowJson> {
+pub fn run_sweep(rows: &[SweepRow], n_threads: usize, progress: &dyn Progress) -> Vec<Row> {
     progress.start(rows.len());
     let pool = RoutingPool::default();
     let threads = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().expect("threads start");
@@ -89,7 +89,7 @@ pub fn run_sweep(rows: &[SweepRow], n_threads: usize, progress: &dyn Progress) -
 /// Runs the alternatives of one row; one that fails loses against any that does not.
 ///
 /// The result is the best one's row, and what was found for it.
-pub fn simulate_row<'a>(place: &'a SweepRow, pool: &RoutingPool) -> (RowJson, Option<(&'a Scenario, Found)>) {
+pub fn simulate_row<'a>(place: &'a SweepRow, pool: &RoutingPool) -> (Row, Option<(&'a Scenario, Found)>) {
     let alternatives = match &place.alternatives {
         Ok(alternatives) => alternatives,
         Err(error) => return (failed_row(place, error), None),
@@ -100,29 +100,31 @@ pub fn simulate_row<'a>(place: &'a SweepRow, pool: &RoutingPool) -> (RowJson, Op
         let row = row(place, scenario, &outcome);
         (row, outcome.ok().map(|(found, _)| (scenario, found)))
     });
-    let best = runs.reduce(|best, next| if is_better(&next.0, &best.0, column) { next } else { best });
+    let beats = |a: &Row, b: &Row| is_better(figure(a, column), figure(b, column));
+    let best = runs.reduce(|best, next| if beats(&next.0, &best.0) { next } else { best });
     best.unwrap_or_else(|| (failed_row(place, "no strategy to run"), None))
 }
 
-/// Whether `a` beats `b`; equals do not, so that the first stays.
-fn is_better(a: &RowJson, b: &RowJson, column: &str) -> bool {
-    match (figure(a, column), figure(b, column)) {
+/// Whether `a` beats `b`: a figure beats none, and equals do not beat, so that the first stays.
+fn is_better(a: Option<f64>, b: Option<f64>) -> bool {
+    match (a, b) {
         (Some(a), Some(b)) => a < b,
         (a, b) => a.is_some() && b.is_none(),
     }
 }
 
 /// A column as a figure of which less is better.
-fn figure(row: &RowJson, column: &str) -> Option<f64> {
+fn figure(row: &Row, column: &str) -> Option<f64> {
+    let figures = row.figures()?;
     match column {
         // Prompts have no time per token; what they are compared by is the time to the first.
         "tpot_us" => row.answer_us(),
-        "step_time_us" => row.step_time_us,
-        "ttft_us" => row.ttft_us,
-        "makespan_us" => row.makespan_us,
-        "energy_per_token_j" => row.energy_per_token_j,
-        "tokens_per_sec" => row.tokens_per_sec.map(|rate| -rate),
-        "tokens_per_sec_per_gpu" => row.tokens_per_sec_per_gpu.map(|rate| -rate),
+        "step_time_us" => Some(figures.step_time_us),
+        "ttft_us" => figures.ttft_us,
+        "makespan_us" => figures.makespan_us,
+        "energy_per_token_j" => Some(figures.energy_per_token_j),
+        "tokens_per_sec" => Some(-figures.tokens_per_sec),
+        "tokens_per_sec_per_gpu" => Some(-figures.tokens_per_sec_per_gpu),
         _ => unreachable!("input validation admits the columns of `BEST_OF` alone"),
     }
 }
@@ -131,16 +133,10 @@ fn figure(row: &RowJson, column: &str) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn row(tpot_us: Option<f64>, ttft_us: Option<f64>) -> RowJson {
-        RowJson { tpot_us, ttft_us, ..RowJson::default() }
-    }
-
     #[test]
-    fn prompts_are_compared_by_their_first_tokens() {
-        assert!(is_better(&row(None, Some(1.0)), &row(None, Some(2.0)), "tpot_us"));
-        assert!(!is_better(&row(None, Some(2.0)), &row(None, Some(1.0)), "tpot_us"));
-        assert!(is_better(&row(None, Some(2.0)), &row(None, None), "tpot_us"));
-        // Whole requests have both, and are compared by the time per token.
-        assert!(is_better(&row(Some(1.0), Some(9.0)), &row(Some(2.0), Some(8.0)), "tpot_us"));
+    fn the_first_of_equals_stays_and_any_figure_beats_none() {
+        assert!(is_better(Some(1.0), Some(2.0)) && !is_better(Some(2.0), Some(1.0)));
+        assert!(!is_better(Some(1.0), Some(1.0)));
+        assert!(is_better(Some(2.0), None) && !is_better(None, Some(2.0)) && !is_better(None, None));
     }
 }
