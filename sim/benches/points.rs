@@ -1,4 +1,4 @@
-//! How many points of a sweep are simulated in a second, and what a point is made of.
+//! Points of a sweep that are simulated in a second, and the parts of a point.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use masim_core::judging::sweep::simulate;
 use masim_core::plan::Plan;
-use masim_core::running::lower::{Lowering, Step, n_streams};
+use masim_core::running::price::{Pricer, Step, n_streams};
 use masim_core::scenario::{ExpertLoad, Scenario};
 use masim_core::search::theory::ClosedForm;
 use masim_core::search::{candidates, routing_of};
@@ -52,15 +52,15 @@ fn points(criterion: &mut Criterion) {
 /// Lowers one step from nothing and runs it cold.
 fn step(scenario: &Scenario, plan: &Plan, routing: &StepRouting) -> Trace {
     let cost = cost(scenario);
-    let mut lowering = Lowering::new(scenario, plan, &cost);
+    let mut lowering = Pricer::new(scenario, plan, &cost);
     let Step { shape, works, .. } = lowering.step(routing).expect("its times are representable");
     let shape = shape.and_then(|shape| shape.build().ok()).expect("the first step has a sound shape");
     let graph = Graph { shape: Arc::new(shape), works: Arc::new(works), after: Vec::new() };
     let resources = Resources {
         n_streams: n_streams(scenario.cluster.n_gpus()),
-        links: lowering.wires().capacities().to_vec(),
+        links: lowering.fabric().rates_in_run(),
     };
-    run_graph(resources, lowering.wires().paths(), graph).expect("its times are representable")
+    run_graph(resources, lowering.fabric().paths(), graph).expect("its times are representable")
 }
 
 /// One decode step on 16 GPUs, lowering included.

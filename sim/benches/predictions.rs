@@ -1,4 +1,4 @@
-//! How many times of operations a cost model says in a second: of shapes that a run has seen, and of new ones.
+//! Times of operations that a cost model gives in a second: of shapes that a run has seen, and of new ones.
 
 use std::hint::black_box;
 
@@ -109,7 +109,7 @@ fn moe(n: u64, distribution: Distribution) -> Work {
     })
 }
 
-/// What `masim predict` computes for a line: nothing of it is remembered, but the draws of a skewed load.
+/// Work of `masim predict` for a line: nothing of it is remembered, but the draws of a skewed load.
 fn families(criterion: &mut Criterion) {
     let scenario = scenario();
     let card = scenario.cluster.gpus[0].card.clone();

@@ -25,6 +25,7 @@ mod calibrate;
 mod validate;
 mod predict;
 mod explain;
+mod program;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
@@ -35,9 +36,9 @@ use exit::CliError;
 
 const AFTER_HELP: &str = "\
 Examples:
-  masim sweep scenarios/ratios.yaml              which attention:expert ratio is best, as a report
+  masim sweep scenarios/ratios.yaml              the best attention:expert ratio, as a report
   masim run scenarios/decode.yaml                one scenario in a table
-  masim check scenarios/*.yaml                   what is wrong with files, without running them
+  masim check scenarios/*.yaml                   mistakes in files, without running them
   masim topology show a100-4x4 --route n0.g0 n1.g2
 
 Exit codes: 0 done, 1 input or machine at fault, 2 our mistake, 3 a stated bound exceeded, 130 interrupted.
@@ -65,24 +66,27 @@ enum Command {
     /// Run a set of flows over links, and compare with another simulator
     #[command(after_help = network::AFTER_HELP)]
     Network(network::NetworkArgs),
-    /// Turn what other tools measured into a measurement set
+    /// Convert measurements of other tools into a measurement set
     #[command(after_help = import::AFTER_HELP)]
     Import(import::ImportArgs),
-    /// How long a collective takes alone, by every algorithm and protocol
+    /// Time one collective alone, with every algorithm and protocol
     #[command(after_help = collective::AFTER_HELP)]
     Collective(collective::CollectiveArgs),
     /// Fit models to measurements and write them as a profile
     #[command(after_help = calibrate::AFTER_HELP)]
     Calibrate(calibrate::CalibrateArgs),
-    /// Say how far a profile is from measurements that it was not fitted to
+    /// Compare a profile with measurements that it was not fitted to
     #[command(after_help = validate::AFTER_HELP)]
     Validate(validate::ValidateArgs),
-    /// Say how long the work in a list takes, how sure that is, and where it comes from
+    /// Predict the times of a list of work, with intervals and provenance
     #[command(after_help = predict::AFTER_HELP)]
     Predict(predict::PredictArgs),
-    /// Say where the numbers of a scenario come from, op by op, down to the parameters and their sources
+    /// Explain the times of a scenario, operation by operation, down to the parameters and their sources
     #[command(after_help = explain::AFTER_HELP)]
     Explain(explain::ExplainArgs),
+    /// Writes the instructions of every rank in one step, for another executor
+    #[command(after_help = program::AFTER_HELP)]
+    Program(program::ProgramArgs),
     /// Show a cluster: its GPUs, its links, and the routes between them
     Topology(topology::TopologyArgs),
     /// Print the script that lets a shell complete masim's arguments
@@ -105,6 +109,7 @@ impl Command {
             Self::Validate(validate) => validate.run(),
             Self::Predict(predict) => predict.run(),
             Self::Explain(explain) => explain.run(),
+            Self::Program(program) => program.run(),
             Self::Topology(topology) => topology.run(),
             Self::Completions(completions) => completions.run(),
         }

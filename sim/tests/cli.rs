@@ -112,7 +112,7 @@ fn a_collective_is_shown_by_every_way() {
     }
 }
 
-/// Of 1,024 GPUs the way that is asked for is worked out alone, without the million flows of the others.
+/// One algorithm on 1,024 GPUs is worked out alone, without the million flows of the others.
 #[test]
 fn a_large_group_is_asked_for_one_way() {
     let args =
@@ -370,7 +370,7 @@ fn an_interrupted_sweep_leaves_nothing_half_written() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing lies beside it");
 }
 
-/// What is typed wrong, and what must come back.
+/// Wrong command lines, and the expected messages.
 const WRONG: [(&[&str], &str); 12] = [
     (&["run", "scenarios/ratios.yaml"], "a sweep was found where a scenario was expected"),
     (&["sweep", "scenarios/decode.yaml"], "a scenario was found where a sweep was expected"),

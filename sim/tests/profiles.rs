@@ -1,4 +1,4 @@
-//! What shipped profiles say at the command line: times of kernels, of scenarios, and where they come from.
+//! Shipped profiles at the command line: times of kernels, of scenarios, and their provenance.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]

@@ -1,14 +1,13 @@
-//! Collectives through the engine, on wires that nobody else uses.
+//! Collectives through the engine, on links that nobody else uses.
 
 use std::sync::Arc;
 
-use masim_core::fabric::comm::CommModel;
-use masim_core::fabric::wires::Wires;
+use masim_core::fabric::{Fabric, bottleneck};
 use masim_core::inputs::topology::GpuIdx;
+use masim_core::program::Activity;
 use masim_core::running::collective::{
     Algorithm, Collective, CollectiveKind, Collectives, collective, compressed,
 };
-use masim_core::running::lower::Activity;
 use masim_core::running::run::run_plan;
 use masim_core::scenario::{CollectiveRules, Launch, Scenario};
 use masim_core::work::cost::cost_of;
@@ -25,20 +24,19 @@ fn time_us(
     bytes: u64,
 ) -> f64 {
     let cluster = &scenario.cluster;
-    let mut wires = Wires::new(cluster);
+    let mut fabric = Fabric::nominal(cluster);
     let group: Vec<GpuIdx> = group.map(GpuIdx).collect();
     let Collective { phases, time_alone, .. } =
-        collective(kind, algorithm, &group, Bytes(bytes), &mut wires).unwrap();
+        collective(kind, algorithm, &group, Bytes(bytes), &mut fabric).unwrap();
     let mut shape = ShapeBuilder::new();
     let mut last = Vec::new();
     for _ in &phases {
         last = vec![shape.task(&[], &last)];
     }
     let works = phases.into_iter().map(Work::transfer).collect();
-    let resources =
-        Resources { n_streams: 0, links: cluster.links.iter().map(|link| link.bandwidth).collect() };
+    let resources = Resources { n_streams: 0, links: fabric.rates().to_vec() };
     let graph = Graph { shape: Arc::new(shape.build().unwrap()), works: Arc::new(works), after: Vec::new() };
-    let trace = run_graph(resources, wires.paths(), graph).unwrap();
+    let trace = run_graph(resources, fabric.paths(), graph).unwrap();
     let end = trace.span(last[0]).end.since(SimTime::ZERO);
     // Rates are rounded down to 2^-16 B/s, so that an end may lie 1 ps late.
     assert!(end.saturating_sub(time_alone).as_ps() <= 1, "{end:?} alone, estimated as {time_alone:?}");
@@ -148,7 +146,7 @@ fn rings_over_nodes_use_every_nic() {
     let shared = decode(&[("cluster", "a100-4x4-nic1")]);
     let found = time_us(&shared, reduce, Algorithm::Ring, 0..16, 160_000_000);
     let hop = |a, b| shared.cluster.route(GpuIdx(a), GpuIdx(b)).latency.as_us();
-    let narrowest = shared.cluster.bottleneck(shared.cluster.route(GpuIdx(3), GpuIdx(4))).unwrap();
+    let narrowest = bottleneck(&shared.cluster, shared.cluster.route(GpuIdx(3), GpuIdx(4))).unwrap();
     let slow = 1.875 * 160e6 / narrowest.bytes_per_sec() as f64 * 1e6;
     assert_us(found, slow + 30.0 * hop(3, 4).max(hop(15, 0)));
 }
@@ -167,9 +165,9 @@ fn double_trees_over_nodes() {
 #[test]
 fn a_tree_of_two_is_an_exchange() {
     let board = decode(&[]);
-    let (group, mut wires) = ([GpuIdx(0), GpuIdx(4)], Wires::new(&board.cluster));
+    let (group, mut fabric) = ([GpuIdx(0), GpuIdx(4)], Fabric::nominal(&board.cluster));
     let found =
-        collective(CollectiveKind::AllReduce, Algorithm::Tree, &group, Bytes(100_000_000), &mut wires);
+        collective(CollectiveKind::AllReduce, Algorithm::Tree, &group, Bytes(100_000_000), &mut fabric);
     assert_us(found.unwrap().time_alone.as_us(), 4000.0 + 2.0 * HOPS.1);
 }
 
@@ -206,11 +204,11 @@ fn all_to_all() {
 #[test]
 fn eight_bits_on_the_way() {
     let board = decode(&[]);
-    let mut wires = Wires::new(&board.cluster);
+    let mut fabric = Fabric::nominal(&board.cluster);
     let group: Vec<GpuIdx> = (0..4).map(GpuIdx).collect();
-    let collectives = Collectives::new(Arc::new(CommModel::IDEAL), CollectiveRules::AUTO, Launch::Graph);
+    let collectives = Collectives::new(CollectiveRules::AUTO, Launch::Graph);
     let launch = board.cluster.gpu(GpuIdx(0)).card.roofline.launch_graph;
-    let found = compressed(&collectives, &group, (Bytes(12_000_000), 2), launch, &mut wires).unwrap();
+    let found = compressed(&collectives, &group, (Bytes(12_000_000), 2), launch, &mut fabric).unwrap();
     assert_eq!((found.sent, found.plain_sent), (Bytes(6 * 1_523_440), Bytes(18_000_000)));
     assert_us(found.exchange.time_alone.as_us(), 15.2344 + 0.5);
     assert_eq!(found.exchange.time_alone, found.gather.time_alone);
@@ -245,11 +243,11 @@ fn a_step_runs_compressed_all_reduces() {
     let of = |activity| tasks().filter(move |(info, _)| info.activity == activity);
 
     let group: Vec<GpuIdx> = (0..4).map(GpuIdx).collect();
-    let mut wires = Wires::new(&scenario.cluster);
-    let collectives = Collectives::new(Arc::new(CommModel::IDEAL), CollectiveRules::AUTO, Launch::Graph);
+    let mut fabric = Fabric::nominal(&scenario.cluster);
+    let collectives = Collectives::new(CollectiveRules::AUTO, Launch::Graph);
     let launch = scenario.cluster.gpu(GpuIdx(0)).card.roofline.launch_graph;
     let bytes = Bytes(256 * u64::from(scenario.model.hidden) * 2);
-    let found = compressed(&collectives, &group, (bytes, 2), launch, &mut wires).unwrap();
+    let found = compressed(&collectives, &group, (bytes, 2), launch, &mut fabric).unwrap();
 
     assert_eq!(of(Activity::Collective(CollectiveKind::AllReduce)).count(), 0);
     // 4 layers x 2 sums x 3 kernels x 4 ranks.

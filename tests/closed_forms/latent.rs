@@ -119,7 +119,7 @@ fn every_token_passes_the_shared_experts() {
     }
 }
 
-/// What the first GPU needs beside weights, cache and messages.
+/// Memory of the first GPU beside weights, cache and messages.
 fn activations(workload: &str, strategy: &str, vocabulary: &str) -> u64 {
     let scenario = scenario(&format!(
         "cluster: a100-4x4\nmodel: deepseek-v2-lite\nworkload: {{ {workload} }}\nstrategy: {{ {strategy} }}\n{vocabulary}"

@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test whose input cannot be read has failed")]
 
 mod collectives;
+mod copies;
 mod latent;
 mod nccl;
 mod overlap;
 mod pingpong;
+mod policies;
 mod pipeline;
 mod prompts;
 mod ranks;

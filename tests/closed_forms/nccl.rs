@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use masim_core::fabric::comm::{CommModel, capacities, machine_of};
-use masim_core::fabric::wires::Wires;
+use masim_core::fabric::Fabric;
+use masim_core::fabric::communication_models::CommModel;
 use masim_core::inputs::measurement::CollectiveWork;
 use masim_core::inputs::profile::ProfileFile;
 use masim_core::inputs::text::SourceText;
 use masim_core::inputs::topology::GpuIdx;
-use masim_core::judging::sweep::simulate;
+use masim_core::inputs::topology::{Cluster, read_cluster};
+use masim_core::judging::survey::{Question, survey};
+use masim_core::judging::sweep::{network_of, simulate};
+use masim_core::program::Activity;
 use masim_core::running::collective::{Algorithm, Collective, CollectiveKind, Collectives};
-use masim_core::running::lower::{Activity, TaskInfo};
+use masim_core::running::price::TaskInfo;
 use masim_core::scenario::{CollectiveRules, HostOverhead, Launch, Profiles, Scenario};
 use masim_core::search::Found;
 use masim_core::timing::fitted::CardModels;
@@ -18,12 +21,12 @@ use masim_core::timing::nccl_model::collective_time;
 use masim_core::timing::provenance::Provenance;
 use masim_core::work::routing::RoutingPool;
 use masim_engine::{Graph, Resources, ShapeBuilder, Work, run_graph};
-use masim_tests::decode;
+use masim_tests::{Shipped, decode};
 use masim_units::{Bytes, SimDuration, SimTime};
 
 const CARD: &str = "a100-sxm4-80gb";
 
-/// As `masim calibrate` would write it, with round figures.
+/// A profile as `masim calibrate` would write it, with round figures.
 const PROFILE_TEXT: &str = "
 schema: 1
 name: made-up
@@ -74,16 +77,15 @@ fn gpus(range: std::ops::Range<u32>) -> Vec<GpuIdx> {
 }
 
 struct Net<'a> {
-    wires: Wires<'a>,
+    fabric: Fabric<'a>,
     collectives: Collectives,
 }
 
 impl<'a> Net<'a> {
     fn new(scenario: &'a Scenario) -> Self {
-        let comm = comm();
-        let wires = Wires::with_capacities(&scenario.cluster, capacities(&scenario.cluster, &comm));
-        let collectives = Collectives::new(Arc::new(comm), CollectiveRules::AUTO, Launch::Eager);
-        Self { wires, collectives }
+        let fabric = Fabric::profiled(&scenario.cluster, comm());
+        let collectives = Collectives::new(CollectiveRules::AUTO, Launch::Eager);
+        Self { fabric, collectives }
     }
 
     /// Microseconds until all of `all`, which start together, have ended.
@@ -97,15 +99,15 @@ impl<'a> Net<'a> {
                 works.push(Work::transfer(phase.clone()));
             }
         }
-        let resources = Resources { n_streams: 0, links: self.wires.capacities().to_vec() };
+        let resources = Resources { n_streams: 0, links: self.fabric.rates().to_vec() };
         let graph =
             Graph { shape: Arc::new(shape.build().unwrap()), works: Arc::new(works), after: Vec::new() };
-        let trace = run_graph(resources, self.wires.paths(), graph).unwrap();
+        let trace = run_graph(resources, self.fabric.paths(), graph).unwrap();
         trace.spans.iter().map(|span| span.end).max().unwrap().since(SimTime::ZERO).as_us()
     }
 
     fn choose(&mut self, kind: CollectiveKind, group: &[GpuIdx], bytes: u64) -> Arc<Collective> {
-        self.collectives.choose(kind, group, Bytes(bytes), &mut self.wires)
+        self.collectives.choose(kind, group, Bytes(bytes), &mut self.fabric)
     }
 }
 
@@ -127,7 +129,7 @@ fn alone_a_collective_takes_what_the_model_says() {
         let model = comm.of(CARD).unwrap();
         for n in sizes {
             let group = gpus(0..n);
-            let machine = machine_of(&scenario.cluster, &group);
+            let machine = net.fabric.machine_of(&group);
             for kind in kinds {
                 for bytes in (0..22).map(|step| 512u64 << step) {
                     let work = CollectiveWork {
@@ -200,7 +202,7 @@ fn found(scenario: &Scenario) -> Found {
 
 /// The communication of a step, with what it does.
 fn communication(found: &Found) -> Vec<(&TaskInfo, &Work)> {
-    let infos = found.run.steps[0].infos.iter().zip(found.run.works.iter());
+    let infos = found.run.cold.infos.iter().zip(found.run.works.iter());
     infos.filter(|(info, work)| info.activity.is_communication() && **work != Work::Barrier).collect()
 }
 
@@ -226,7 +228,7 @@ fn a_profile_shows_in_every_message_of_a_step() {
 /// A forced algorithm is taken where the group has the shape for it, and makes the step slower or leaves it as it is.
 #[test]
 fn algorithms_can_be_forced() {
-    let end = |found: &Found| found.run.end_of(found.run.window.last);
+    let end = |found: &Found| found.run.measured().1;
     let bare = found(&pipeline(&[]));
     for algorithm in ["ring", "leader"] {
         let forced = found(&pipeline(&[("collectives.algorithm", algorithm)]));
@@ -283,10 +285,163 @@ fn a_host_launches_each_collective_once() {
     // One delay for the launches of each block of kernels, of each send, and of a collective on each of its GPUs;
     // scheduling is one more for each passage.
     let n = |activity: fn(Activity) -> bool| {
-        hosted.run.steps[0].infos.iter().filter(|info| activity(info.activity)).count()
+        hosted.run.cold.infos.iter().filter(|info| activity(info.activity)).count()
     };
     let kernels = n(|it| matches!(it, Activity::Attention | Activity::Experts | Activity::Head));
     let sends = n(|it| it == Activity::StageSend);
     let collectives = n(|it| matches!(it, Activity::Collective(_)));
     assert_eq!(n(|it| it == Activity::Host), kernels + sends + 8 * collectives + 2);
+}
+
+/// The profile says that sends reach 0.84 of a NIC, more than collectives do: so much of its 25 GB/s the NIC carries, for a run and for
+/// one collective alike. Shares are given of the whole.
+#[test]
+fn a_nic_carries_its_fitted_share_wherever_it_is_asked_for() {
+    let scenario = profiled(decode(&[("cluster", "a100-4x4-nic1")]));
+    let seen = network_of(&scenario, &found(&scenario), &RoutingPool::default());
+    let is_nic = |name: &str| name.starts_with("net->");
+    let links = || scenario.cluster.links.iter().zip(&seen.links).filter(|(link, _)| is_nic(&link.name));
+    let peak = links().map(|(_, seen)| seen.peak).fold(0.0, f64::max);
+    assert!((peak - 0.84).abs() < 1e-6, "{peak}");
+    assert!(links().all(|(_, seen)| seen.mean <= seen.peak));
+
+    let group = gpus(0..16);
+    let question = Question {
+        cluster: &scenario.cluster,
+        comm: comm(),
+        kind: CollectiveKind::AllToAll,
+        group: &group,
+        bytes: Bytes(1 << 30),
+        launch: Launch::Graph,
+    };
+    let answers = survey(&question, Some("direct")).unwrap();
+    let (name, bytes) = answers[0].bottleneck.clone().unwrap();
+    assert!(name.contains("nic"), "{name}");
+    let reached = bytes.0 as f64 / answers[0].time.as_secs() / 25e9;
+    assert!(0.75 < reached && reached <= 0.84, "{reached}");
+}
+
+/// Four GPUs in two `NVLink` pairs, and a PCIe switch of `pcie` that joins the pairs.
+fn two_pairs(pcie: &str) -> Arc<Cluster> {
+    let gpu = |idx: u32| format!("  - {{ name: g{idx}, gpu: a100-sxm4-80gb, node: 0 }}\n");
+    let link = |src: &str, dst: &str, rate: &str| {
+        format!(
+            "  - {{ src: {src}, dst: {dst}, bandwidth: {rate}, latency: 0.5 us, duplex: true, source: x }}\n"
+        )
+    };
+    let gpus: String = (0..4).map(gpu).collect();
+    let pairs = link("g0", "g1", "300 GB/s") + &link("g2", "g3", "300 GB/s");
+    let to_switch: String = (0..4).map(|idx| link(&format!("g{idx}"), "c", pcie)).collect();
+    let text = format!(
+        "name: two-pairs\nnodes:\n{gpus}  - {{ name: c, node: 0 }}\nlinks:\n{pairs}{to_switch}assumed: [links]\n"
+    );
+    let source = SourceText { path: "topologies/two-pairs.yaml".to_owned(), text };
+    read_cluster(&source, &Shipped::default()).unwrap()
+}
+
+/// A pair on an `NVLink` bridge is as fast as its bridge, whatever joins it to the others: 2 x 1/2 GiB at 244 GB/s, the rate of Simple, in
+/// 4.40 ms and some start, and the same with another PCIe. Three GPUs go by PCIe: 2 x 2/3 GiB at 25 GB/s, 57.3 ms. No such machine was
+/// fitted.
+#[test]
+fn a_group_is_timed_by_its_own_paths() {
+    let time = |pcie, group: &[u32]| {
+        let cluster = two_pairs(pcie);
+        let group: Vec<GpuIdx> = group.iter().copied().map(GpuIdx).collect();
+        let mut fabric = Fabric::profiled(&cluster, comm());
+        let mut collectives = Collectives::new(CollectiveRules::AUTO, Launch::Eager);
+        let found = collectives.choose(CollectiveKind::AllReduce, &group, Bytes(1 << 30), &mut fabric);
+        assert!(!found.nccl.unwrap().is_covered, "{group:?}");
+        found.time_alone.as_us()
+    };
+    let pair = time("25 GB/s", &[0, 1]);
+    let alone = f64::from(1 << 30) / 244e3;
+    assert!(alone < pair && pair < 1.1 * alone, "{pair}");
+    assert_eq!(pair.to_bits(), time("300 GB/s", &[0, 1]).to_bits());
+    let three = time("25 GB/s", &[0, 1, 2]);
+    let by_pcie = 4.0 / 3.0 * f64::from(1 << 30) / 25e3;
+    assert!(by_pcie < three && three < 1.1 * by_pcie, "{three}");
+    // Sends, too, take the rate of the path that they take.
+    let cluster = two_pairs("25 GB/s");
+    let mut fabric = Fabric::profiled(&cluster, comm());
+    let reach = |fabric: &mut Fabric, dst| fabric.machine_of_sends(GpuIdx(0), &[GpuIdx(dst)]).reach(2);
+    assert_eq!([1, 2].map(|dst| reach(&mut fabric, dst)), [300.0, 25.0]);
+}
+
+/// TP2 within the pairs: no byte crosses PCIe, so that PCIe does not matter.
+#[test]
+fn pairs_in_a_scenario_do_not_see_other_links() {
+    let time = |pcie| {
+        let pairs = ("strategy", "{ kind: tp_pp, tp: 2, pp: 1, dp: 2, n_in_flight: 1 }");
+        let scenario = decode(&[pairs, ("cluster", "a100-1x8"), ("workload.batch", "256")]);
+        let scenario = profiled(Scenario { cluster: two_pairs(pcie), ..scenario });
+        simulate(&scenario, &RoutingPool::default()).unwrap().1.period_us
+    };
+    assert_eq!(time("25 GB/s").to_bits(), time("300 GB/s").to_bits());
+}
+
+/// 16 GPUs behind two switches. A hop between nodes crosses two links of the fabric and four of PCIe, one inside a node two of
+/// NVLink. Between nodes a ring of 16 has 2 (2 - 1) of its 30 serial hops, a gather 1 of 15, two trees a way up and a way down; messages of an
+/// all-to-all go at the same time.
+#[test]
+fn another_latency_moves_a_fitted_time_on_every_serial_hop() {
+    let (reduce, gather, all) =
+        (CollectiveKind::AllReduce, CollectiveKind::AllGather, CollectiveKind::AllToAll);
+    let ways = [
+        (reduce, Algorithm::Ring, 16, (28.0, 2.0)),
+        (reduce, Algorithm::Tree, 16, (14.0, 2.0)),
+        (gather, Algorithm::Ring, 16, (14.0, 1.0)),
+        (all, Algorithm::Direct, 16, (0.0, 1.0)),
+        (reduce, Algorithm::Ring, 8, (14.0, 0.0)),
+        (all, Algorithm::Direct, 8, (1.0, 0.0)),
+    ];
+    // Microseconds that a hop inside and one between nodes take longer.
+    let machines = [
+        ("cluster.scale_out.latency", "20 us", (0.0, 38.0)),
+        ("cluster.host.latency", "1.5 us", (0.0, 4.0)),
+        ("cluster.scale_up.latency", "1.5 us", (2.0, 0.0)),
+    ];
+    let time = |changes: &[(&str, &str)], (kind, algorithm, n), bytes| {
+        let scenario = decode(&[&[("cluster", "a100-2x8")], changes].concat());
+        let mut fabric = Fabric::profiled(&scenario.cluster, comm());
+        let collectives = Collectives::new(CollectiveRules::AUTO, Launch::Eager);
+        let found = collectives.by(kind, Some(algorithm), &gpus(0..n), Bytes(bytes), &mut fabric).unwrap();
+        (found.time_alone.as_us(), found.nccl.unwrap().is_covered)
+    };
+    for (kind, algorithm, n, (inside, between)) in ways {
+        for bytes in [4096, 1 << 20, 1 << 28] {
+            let fitted = time(&[], (kind, algorithm, n), bytes).0;
+            for (key, latency, (hop, net)) in machines {
+                let (found, is_covered) = time(&[(key, latency)], (kind, algorithm, n), bytes);
+                let expected = fitted + inside * hop + between * net;
+                assert!(
+                    (found - expected).abs() < 1e-3,
+                    "{kind:?} {algorithm:?} {n} {key}: {found} {expected}"
+                );
+                // No row was fitted on such links; those of another network do not matter.
+                assert!(!(is_covered && found > fitted + 1e-3), "{kind:?} {n} {key}");
+            }
+        }
+    }
+}
+
+/// Steps of one micro-batch on 16 GPUs get longer by two legs of 38 us in each of 4 layers, or by 8 all-reduces of two hops and a gather of
+/// scores of one; and the closed form, by which `auto` ranks, with them.
+#[test]
+fn runs_and_closed_forms_see_the_same_latencies() {
+    let both = |strategy, changes: &[(&str, &str)]| {
+        let strategy = [("strategy", strategy), ("cluster", "a100-2x8"), ("workload.batch", "64")];
+        let scenario = profiled(decode(&[&strategy, changes].concat()));
+        let (found, metrics) = simulate(&scenario, &RoutingPool::default()).unwrap();
+        (metrics.period_us, found.closed_form_us)
+    };
+    let strategies = [
+        ("{ kind: dp_ep, dp: 16, tp: 1, ep: 16, n_overlapped: 1 }", 4.0 * 2.0 * 38.0),
+        ("{ kind: tp_pp, tp: 16, pp: 1, dp: 1, n_in_flight: 1 }", 8.0 * 2.0 * 38.0 + 38.0),
+    ];
+    for (strategy, expected) in strategies {
+        let (run, form) = both(strategy, &[]);
+        let (slow_run, slow_form) = both(strategy, &[("cluster.scale_out.latency", "20 us")]);
+        assert!((slow_run - run - expected).abs() < 1.0, "{strategy}: {}", slow_run - run);
+        assert!((slow_form - form - expected).abs() < 1.0, "{strategy}: {}", slow_form - form);
+    }
 }

@@ -95,7 +95,7 @@ fn experts_begin_with_the_tokens_that_have_arrived() {
     }
 }
 
-/// Where tokens travel before a gate has seen them, all of them go at once; only what returns is cut. All four are
+/// Tokens that travel before a gate has seen them go all at once; only those that return are cut. All four are
 /// rows of the two experts, so that attention (3 + 2 us), D, the first products (4 us), then half of the columns in 1 us each.
 #[test]
 fn broadcast_tokens_travel_whole() {

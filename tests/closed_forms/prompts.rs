@@ -115,7 +115,7 @@ fn a_step_takes_the_longer_of_host_and_gpu_after_scheduling() {
     assert_eq!(step_ns("graph", "1 us"), 33_000);
 }
 
-/// What the host delays counts as the kernels that it delays, and is known apart.
+/// Waiting for the host counts as the kernels that wait, and is known apart.
 #[test]
 fn the_host_is_part_of_the_account() {
     let (scenario, run) = with_host("eager", "1 us");
@@ -129,8 +129,8 @@ fn the_host_is_part_of_the_account() {
     assert_eq!(host.as_ps(), n_steps * 64_000_000, "all but the last experts");
 }
 
-/// Nanoseconds of a step on two stages, with `more` of the host.
-fn two_gpus_ns(more: &str) -> u64 {
+/// Two stages of two layers each, with `more` of the host.
+fn two_gpus(more: &str) -> (Scenario, Run) {
     let scenario = row_of(
         2,
         1,
@@ -140,8 +140,32 @@ fn two_gpus_ns(more: &str) -> u64 {
         ),
     );
     let run = run_plan(&scenario, &only_plan(&scenario), &routing(&scenario), &KERNELS).unwrap();
-    let (window, n_steps) = steady_time(&run);
+    (scenario, run)
+}
+
+fn two_gpus_ns(more: &str) -> u64 {
+    let (window, n_steps) = steady_time(&two_gpus(more).1);
     window.as_ps() / 1000 / n_steps
+}
+
+/// Each stage computes for 2 layers x 5 us. The second waits for the host's 10 + 4 x 2 us, for the first stage and for a
+/// send, of which it is resident while the host does not hold it up. The first waits for the host last, so that no
+/// kernel of communication is resident there.
+#[test]
+fn no_time_is_resident_twice() {
+    let (scenario, run) = two_gpus("");
+    let metrics = measure(&scenario, &only_plan(&scenario), &run, &routing(&scenario));
+    let (window, n_steps) = steady_time(&run);
+    let step_us = window.as_us() / n_steps as f64;
+    for gpu in &metrics.gpus {
+        assert_eq!(gpu.window.kernels().as_ps(), n_steps * 10_000_000);
+        assert_eq!(gpu.window.host.as_ps(), n_steps * 18_000_000);
+    }
+    let busy = 10.0 / step_us;
+    let resident = f64::midpoint(busy, (step_us - 18.0) / step_us);
+    assert!((metrics.busy_share - busy).abs() < 1e-9, "{} is not {busy}", metrics.busy_share);
+    assert!((metrics.resident_share - resident).abs() < 1e-9, "{} is not {resident}", metrics.resident_share);
+    assert!((metrics.host_us - 18.0).abs() < 1e-9 && resident < 1.0);
 }
 
 /// A second process costs 5 us a step, and 3 us for each of 4 sequences.

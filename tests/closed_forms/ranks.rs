@@ -1,4 +1,4 @@
-//! How many tokens an expert-parallel rank sees.
+//! Number of tokens of an expert-parallel rank.
 
 use masim_core::scenario::{ExpertLoad, MoeSpec};
 use masim_core::work::routing::RoutingSource;

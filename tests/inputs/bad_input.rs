@@ -1,4 +1,4 @@
-//! What is wrong with a scenario is said with its place, the finding and the expectation.
+//! Mistakes in a scenario are reported with place, finding and expectation.
 
 use masim_core::inputs::text::SourceText;
 use masim_core::scenario::load_scenario;
@@ -15,7 +15,7 @@ strategy:
 load: { kind: balanced }
 ";
 
-/// What is said of `text`, hints included.
+/// Messages on `text`, hints included.
 fn finding(text: &str) -> String {
     let source = SourceText { path: "x.yaml".to_owned(), text: text.to_owned() };
     let error = load_scenario(&source, &Shipped::default()).expect_err(text);

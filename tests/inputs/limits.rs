@@ -1,4 +1,4 @@
-//! What is too large to simulate is refused before it takes hours, gigabytes or more than 64 bits.
+//! Scenarios that are too large to simulate are refused before they take hours, gigabytes or more than 64 bits.
 
 use masim_core::inputs::text::SourceText;
 use masim_core::scenario::load_scenario;
@@ -21,7 +21,7 @@ strategy: { kind: ma_separation, n_attention_gpus: 12, n_expert_gpus: 4, n_micro
 load: { kind: balanced }
 ";
 
-/// What is said of the scenario with `changes` made, each `from -> to`.
+/// Messages on the scenario with `changes` made, each `from -> to`.
 fn findings(changes: &[(&str, &str)]) -> Vec<String> {
     let good = format!("{MODEL}{REST}");
     let text = changes.iter().fold(good, |text, (from, to)| {
@@ -65,6 +65,8 @@ fn each_count_has_a_range() {
     range("n_micro_batches: auto", "n_micro_batches: 0", "strategy.n_micro_batches", 1024);
     range("load: { kind: balanced }", "n_steps: 0", "n_steps", 1000);
     range("load: { kind: balanced }", "n_steps: 4000000000", "n_steps", 1000);
+    let exactly = ("load: { kind: balanced }", "n_steps: { exactly: 1000001 }");
+    check(&[exactly], "n_steps.exactly: 1000001 is out of range; expected 1 to 1000000");
     let heads = ("n_heads: 32, n_kv_heads: 32", "n_heads: 70000, n_kv_heads: 1");
     check(&[heads], "model.attention.n_heads: 70000 is out of range; expected 1 to 4096");
 }
@@ -91,39 +93,69 @@ fn weights_beyond_any_machine_are_refused() {
     check(&[experts, width], "model: its weights are 4096 TiB; expected at most 256 TiB");
 }
 
-/// Balanced: 1,048,576 tokens x 4 layers x 16 choices are 2^26, the most. At random, each of the 2^23 choices
-/// of two weighs all experts, and 2^9 of them are the most.
+/// 1,048,576 tokens x 10,000 layers x 2 choices of 8 bytes are 156 GiB. At random, 1,048,576 tokens x 1,000 layers x 2 choices that
+/// weigh 8,192 experts, each a nanosecond, and take 30 more are 4.8 hours, eight times in a run.
 #[test]
-fn more_choices_than_can_be_drawn_are_refused() {
+fn more_choices_than_memory_holds_or_a_day_draws_are_refused() {
     let batch = ("batch: 1024", "batch: 1048576");
-    let choices = |experts: &str, k: u32| {
-        format!(
-            "workload.batch: 1048576 tokens that choose {k} of {experts} experts in 4 layers are too many to simulate one by one"
-        )
+    let choices = |experts: &str, layers: u32| {
+        format!("workload.batch: 1048576 tokens that choose 2 of {experts} experts in {layers} layers")
     };
+    let layers = |n: &'static str| ("n_layers: 4", n);
     assert_eq!(findings(&[batch, ("experts_per_token: 2", "experts_per_token: 16")]), Vec::<String>::new());
-    let (n_experts, k) = (
-        ("n_routed_experts: 16", "n_routed_experts: 1024"),
-        ("experts_per_token: 2", "experts_per_token: 17"),
+    let few_messages = ("n_attention_gpus: 12, n_expert_gpus: 4", "n_attention_gpus: 15, n_expert_gpus: 1");
+    check(
+        &[batch, layers("n_layers: 10000"), few_messages],
+        &format!("{} need 156 GiB; expected at most 64 GiB", choices("16", 10_000)),
     );
-    check(&[batch, n_experts, k], &choices("1024", 17));
-    let random = ("kind: balanced", "kind: uniform");
-    assert_eq!(
-        findings(&[batch, ("n_routed_experts: 16", "n_routed_experts: 512"), random]),
-        Vec::<String>::new()
+    let random = ("kind: balanced", "kind: zipf, exponent: 0.8");
+    let experts = ("n_routed_experts: 16", "n_routed_experts: 8192");
+    assert_eq!(findings(&[batch, experts, random]), Vec::<String>::new());
+    check(
+        &[batch, experts, layers("n_layers: 1000"), random],
+        &format!("{} take 38 h to draw; expected at most 24 h", choices("8192", 1000)),
     );
-    check(&[batch, ("n_routed_experts: 16", "n_routed_experts: 1024"), random], &choices("1024", 2));
 }
 
-/// 12 x 4 pairs there and back in 4 layers are 384 messages a micro-batch.
+#[test]
+fn tokens_have_positions_of_32_bits() {
+    let prompts = (
+        "phase: decode, batch: 1024, context_len: 2048",
+        "phase: prefill, batch: 1024, prompt_len: 16777216",
+    );
+    check(
+        &[prompts],
+        "workload.batch: 17179869184 tokens that choose 2 of 16 experts in 4 layers are too many; expected at most 2^31 tokens",
+    );
+}
+
+/// 12 x 4 pairs there and back in 10,000 layers and 1,024 micro-batches are 983,040,000 messages of 2,000 bytes.
 #[test]
 fn more_messages_than_memory_holds_are_refused() {
     check(
-        &[("batch: 1024", "batch: 8192"), ("n_micro_batches: auto", "n_micro_batches: 8192")],
-        "strategy: a step would have about 3145728 messages; expected at most 1048576",
+        &[("n_layers: 4", "n_layers: 10000"), ("n_micro_batches: auto", "n_micro_batches: 1024")],
+        "strategy: a step would have about 983040000 messages, which need 1831 GiB; expected at most 64 GiB",
     );
-    check(
-        &[("n_layers: 4", "n_layers: 10000")],
-        "strategy: a step would have about 3840000 messages; expected at most 1048576",
+    assert_eq!(findings(&[("n_layers: 4", "n_layers: 10000")]), Vec::<String>::new());
+}
+
+/// 61 layers, 16 x 16 pairs there and back, are 31,232 messages of 2,000 + 256 x 17 ns in each of 1,000 steps: 198 s. 1,024 tokens
+/// make 124,928 choices of 30 ns in each: 4 s.
+#[test]
+fn a_long_run_says_so_before_it_begins() {
+    let text = |n_steps: &str| {
+        format!("{MODEL}{REST}n_steps: {n_steps}\n")
+            .replace("n_layers: 4", "n_layers: 61")
+            .replace("kind: balanced", "kind: uniform")
+            .replace(
+                "kind: ma_separation, n_attention_gpus: 12, n_expert_gpus: 4, n_micro_batches: auto",
+                "kind: dp_ep, dp: 16, ep: 16",
+            )
+    };
+    let warnings = |n_steps| masim_tests::scenario(&text(n_steps)).warnings();
+    assert_eq!(warnings("5"), Vec::<String>::new());
+    assert_eq!(
+        warnings("1000"),
+        ["a step has about 31232 messages: a run takes at least 3 min and up to 1 GiB"]
     );
 }

@@ -3,7 +3,7 @@
 use masim_core::inputs::text::Library;
 use masim_core::inputs::text::{RefKind, SourceText, Tree};
 use masim_core::scenario::{
-    Choice, ContextLen, FfnSpec, Loader, Patcher, Strategy, Workload, load_scenario, read_model,
+    Choice, ContextLen, FfnSpec, Loader, Patcher, StepCount, Strategy, Workload, load_scenario, read_model,
     read_scenario, resolved_yaml, scenario_file_of,
 };
 use masim_core::work::routing::context_lens;
@@ -18,7 +18,7 @@ fn the_decode_scenario_is_the_papers_split() {
     let Strategy::MaSeparation(split) = &scenario.strategy else { panic!("a split") };
     assert_eq!((split.n_attention_gpus, split.n_expert_gpus), (12, 4));
     assert_eq!(split.n_micro_batches, Choice::Auto);
-    assert_eq!((scenario.seed, scenario.n_steps), (1, Choice::Auto));
+    assert_eq!((scenario.seed, scenario.n_steps), (1, StepCount::Auto));
 }
 
 /// Published sizes: Mixtral 46.7 B, Llama 8.03 B, both with untied embedding and LM head. The paper

@@ -1,4 +1,4 @@
-//! What sweeps expand to, and what is wrong with them.
+//! Expansion of sweeps, and mistakes in them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -185,7 +185,7 @@ fn set_changes_the_base() {
     assert_eq!(context_len, ContextLen::Fixed(4096));
 }
 
-/// What is said of a sweep, its own text reachable as `scenarios/x.yaml`.
+/// Messages on a sweep, its own text reachable as `scenarios/x.yaml`.
 #[track_caller]
 fn check(text: &str, expected: &str) {
     let mut shipped = Shipped::default();
@@ -281,7 +281,7 @@ fn conditions_and_baselines_are_checked() {
     );
 }
 
-/// What is said of a column stands with a hint, which the one line of `check` does not show.
+/// Messages on a column stand with a hint, which the one line of `check` does not show.
 #[test]
 fn a_misspelt_column_is_told_which_was_meant() {
     let text = "base: decode.yaml\nbaselines: [{ name: b, best_of: tpot_ms, strategy: [{ kind: dp_ep, dp: 16, ep: 16, tp: 1 }] }]\n";

@@ -8,7 +8,7 @@ use masim_core::scenario::{Jitter, Scenario, Width};
 use masim_core::search::{routing_of, search};
 use masim_core::work::{cost::cost_of, routing::RoutingPool};
 use masim_report::{csv, json};
-use masim_tests::{Shipped, only_plan, scenario, steady_time};
+use masim_tests::{Shipped, only_plan, scenario, windows};
 
 use crate::drawn::drawn;
 
@@ -29,9 +29,12 @@ fn in_step(tp: u32, width: f64) -> Scenario {
     scenario(&text)
 }
 
+fn n_steps(run: &Run) -> u32 {
+    run.copies.iter().map(|copy| copy.n_ended()).sum()
+}
+
 fn tpot_us(run: &Run) -> f64 {
-    let (window, n_steps) = steady_time(run);
-    window.as_us() / n_steps as f64
+    run.period_us()
 }
 
 /// Steps wait for the slowest of n at each of 9 points (two a layer, and the head). With the kernels of a task drawn
@@ -86,7 +89,7 @@ fn no_width_is_no_variation_and_a_width_keeps_the_accounts() {
         let first = run(&exact);
         let still = run(&Scenario { jitter: share(0.0, 0.0), ..exact.clone() });
         assert_eq!(first.cold.trace, still.cold.trace, "{what}");
-        assert_eq!((first.window, first.steps.len()), (still.window, still.steps.len()), "{what}");
+        assert_eq!((first.window, n_steps(&first)), (still.window, n_steps(&still)), "{what}");
 
         let varied = Scenario { jitter: share(0.05, 0.05), ..exact.clone() };
         let (one, two) = (run(&varied), run(&varied));
@@ -99,7 +102,7 @@ fn no_width_is_no_variation_and_a_width_keeps_the_accounts() {
         let (low, high) = metrics.step_us;
         assert!(low < metrics.period_us && metrics.period_us < high, "{what}: {:?}", metrics.step_us);
         let path: masim_units::SimDuration = metrics.critical_path.by_work.values().copied().sum();
-        assert_eq!(path, steady_time(&one).0, "{what}");
+        assert_eq!(path, windows(&one), "{what}");
         let total = |run: &Run| tpot_us(run);
         assert!(total(&one) > 0.98 * total(&first), "{what}");
         assert!(total(&one) < 1.25 * total(&first), "{what}");

@@ -3,8 +3,10 @@
 
 mod bandwidth;
 mod drawn;
+mod held;
 mod jitter;
 mod physics;
 mod prompts;
 mod repeated;
+mod touched_links;
 mod traffic;

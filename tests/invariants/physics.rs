@@ -6,12 +6,12 @@ use masim_core::inputs::topology::GpuCard;
 use masim_core::judging::metrics::{Metrics, measure};
 use masim_core::plan::{Plan, Role};
 use masim_core::program::memory::memory;
-use masim_core::running::run::{Run, StepRecord, run_plan};
+use masim_core::running::run::{CopySteps, Records, Run, run_plan};
 use masim_core::scenario::{Dtypes, Scenario};
 use masim_core::work::cost::{Cost, CostModel, RooflineCost, TooLong, roofline_secs};
 use masim_core::work::ops::Op;
 use masim_engine::{GraphId, Shape, Span, StreamId, TaskId, TaskRef};
-use masim_tests::{cold_time, only_plan, routing, steady_time};
+use masim_tests::{cold_time, only_plan, routing, windows};
 use masim_units::SimDuration;
 
 use crate::drawn::{N_SCENARIOS, drawn};
@@ -29,9 +29,7 @@ fn every_drawn_scenario_obeys() {
         let run =
             run_plan(&scenario, &plan, &routing, &cost).unwrap_or_else(|error| panic!("{what}: {error}"));
         let metrics = measure(&scenario, &plan, &run, &routing);
-        let (window, n_steps) = steady_time(&run);
-        let tpot_us = window.as_us() / n_steps as f64;
-        assert!(metrics.work_bound_us > 0.0 && tpot_us >= metrics.work_bound_us, "{what}");
+        assert!(metrics.work_bound_us > 0.0 && metrics.period_us >= metrics.work_bound_us, "{what}");
         assert_accounts_add_up(&run, &metrics, &what);
         assert_path_adds_up(&run, &metrics, &what);
         assert_no_stream_is_busy_twice(&run, &what);
@@ -66,10 +64,12 @@ impl CostModel for AboveRoofline {
 fn assert_accounts_add_up(run: &Run, metrics: &Metrics, what: &str) {
     assert_eq!(metrics.gpus.len(), 16, "{what}");
     for gpu in &metrics.gpus {
-        for (account, whole) in [(gpu.window, steady_time(run).0), (gpu.cold, cold_time(run))] {
+        let copy = run.copies.iter().find(|copy| copy.gpus.contains(&gpu.gpu)).unwrap();
+        let stretch = run.stretch(copy);
+        for (account, whole) in [(gpu.window, stretch.to.since(stretch.from)), (gpu.cold, cold_time(run))] {
             let idle = account.imbalance + account.dependency + account.wire + account.fill_drain;
             assert_eq!(account.busy + idle, whole, "{:?}: {what}", gpu.gpu);
-            assert!(account.busy > SimDuration::ZERO, "{:?} has work: {what}", gpu.gpu);
+            assert!(account.kernels() > SimDuration::ZERO, "{:?} has work: {what}", gpu.gpu);
             assert!(account.resident_wait <= idle, "{what}");
         }
         assert_eq!(
@@ -79,54 +79,59 @@ fn assert_accounts_add_up(run: &Run, metrics: &Metrics, what: &str) {
             gpu.gpu
         );
     }
+    let shares = [metrics.busy_share, metrics.resident_share];
+    assert!(0.0 < shares[0] && shares[0] <= shares[1] && shares[1] < 1.0 + 1e-9, "{shares:?}: {what}");
 }
 
 fn assert_path_adds_up(run: &Run, metrics: &Metrics, what: &str) {
-    let window = steady_time(run).0;
-    assert_eq!(metrics.critical_path.by_work.values().copied().sum::<SimDuration>(), window, "{what}");
-    assert_eq!(metrics.critical_path.by_basis.values().copied().sum::<SimDuration>(), window, "{what}");
+    let windows = windows(run);
+    assert_eq!(metrics.critical_path.by_work.values().copied().sum::<SimDuration>(), windows, "{what}");
+    assert_eq!(metrics.critical_path.by_basis.values().copied().sum::<SimDuration>(), windows, "{what}");
 }
 
 fn assert_no_stream_is_busy_twice(run: &Run, what: &str) {
-    let cold = std::slice::from_ref(&run.cold);
-    for steps in [cold, run.steps.as_slice()] {
-        for (stream, spans) in spans_by_stream(&run.shape, steps) {
-            for pair in spans.windows(2) {
-                assert!(pair[0].end <= pair[1].start, "{stream:?} {pair:?}: {what}");
-            }
-        }
+    assert_in_order(&run.shape, Records::alone(&run.cold), what);
+    for copy in &run.copies {
+        assert_in_order(&copy.shape, copy.records(), what);
     }
 }
 
 /// In order of submission, which is the order in which a stream runs its tasks.
-fn spans_by_stream(shape: &Shape, steps: &[StepRecord]) -> BTreeMap<StreamId, Vec<Span>> {
+fn assert_in_order(shape: &Shape, steps: Records<'_>, what: &str) {
     let mut spans = BTreeMap::<StreamId, Vec<Span>>::new();
-    for step in steps {
+    for (_, step) in steps.iter() {
         for task in shape.tasks() {
             for &stream in shape.streams(task) {
                 spans.entry(stream).or_default().push(step.trace.span(task));
             }
         }
     }
-    spans
+    for (stream, spans) in spans {
+        for pair in spans.windows(2) {
+            assert!(pair[0].end <= pair[1].start, "{stream:?} {pair:?}: {what}");
+        }
+    }
 }
 
 fn assert_causes_end_where_tasks_start(run: &Run, what: &str) {
-    for (step, graph) in run.steps.iter().zip((0..).map(GraphId)) {
-        for (span, task) in step.trace.spans.iter().zip((0..).map(TaskId)) {
-            let task = TaskRef { graph, task };
-            assert!(span.start <= span.end, "{task:?}: {what}");
-            if let Some(cause) = span.cause {
-                assert_eq!(run.task(cause).1.end, span.start, "{task:?} after {cause:?}: {what}");
+    for records in run.copies.iter().map(CopySteps::records) {
+        for (idx, step) in records.iter() {
+            for (span, task) in step.trace.spans.iter().zip((0..).map(TaskId)) {
+                let task = TaskRef { graph: GraphId(u64::from(idx)), task };
+                assert!(span.start <= span.end, "{task:?}: {what}");
+                if let Some(cause) = span.cause {
+                    let end = records.task(cause).1.end;
+                    assert_eq!(end, span.start, "{task:?} after {cause:?}: {what}");
+                }
             }
         }
     }
 }
 
 fn assert_kernels_fill_their_tasks(run: &Run, what: &str) {
-    for step in &run.steps {
+    for (_, step) in run.copies.iter().flat_map(|copy| copy.records().iter()) {
         for (info, span) in step.infos.iter().zip(&step.trace.spans) {
-            let parts = &step.parts[info.parts.start as usize..info.parts.end as usize];
+            let parts = step.parts_of(info);
             if !parts.is_empty() {
                 let sum: SimDuration = parts.iter().map(|part| part.time).sum();
                 assert_eq!(span.end.since(span.start), sum, "{info:?}: {what}");

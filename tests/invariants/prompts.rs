@@ -3,8 +3,8 @@
 use masim_core::judging::metrics::measure;
 use masim_core::judging::sweep::{RowJson, SweepRow, simulate, simulate_plan, simulate_row};
 use masim_core::plan::Role;
+use masim_core::program::Activity;
 use masim_core::program::memory::{GpuMemory, memory};
-use masim_core::running::lower::Activity;
 use masim_core::running::run::run_once;
 use masim_core::scenario::Scenario;
 use masim_core::search::theory::step_work;

@@ -25,9 +25,12 @@ fn a_run_repeats_to_the_picosecond() {
         assert_eq!(first.window, second.window);
         assert_eq!(first.works, second.works);
         assert_eq!(first.cold.trace, second.cold.trace);
-        assert_eq!(first.steps.len(), second.steps.len());
-        for (first, second) in first.steps.iter().zip(&second.steps) {
-            assert_eq!((&first.trace, &first.infos), (&second.trace, &second.infos));
+        assert_eq!(first.copies.len(), second.copies.len());
+        for (first, second) in first.copies.iter().zip(&second.copies) {
+            assert_eq!(first.n_ended(), second.n_ended());
+            for ((_, first), (_, second)) in first.records().iter().zip(second.records().iter()) {
+                assert_eq!((&first.trace, &first.infos), (&second.trace, &second.infos));
+            }
         }
     }
 }

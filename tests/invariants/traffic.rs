@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use masim_core::inputs::topology::GpuIdx;
 use masim_core::plan::RoutedPlan;
-use masim_core::running::lower::Activity;
+use masim_core::program::Activity;
 use masim_core::running::run::Run;
 use masim_core::scenario::{Dispatch, Forward, Scenario};
 use masim_core::work::routing::RoutingSource;
@@ -21,11 +21,11 @@ pub(crate) fn assert_bytes_are_those_of_the_routing(
     routing: &RoutingSource,
     what: &str,
 ) {
-    for (idx, step) in (0..).zip(run.steps.iter().take(3)) {
+    for (idx, step) in run.copies[0].records().iter().take(3) {
         let routing = routing.step(idx);
         for layer in 0..scenario.model.n_layers {
             let bytes = |activity| {
-                let of_layer = |info: &&masim_core::running::lower::TaskInfo| {
+                let of_layer = |info: &&masim_core::running::price::TaskInfo| {
                     info.activity == activity && info.place.layer == layer
                 };
                 step.infos.iter().filter(of_layer).map(|info| info.bytes.0).sum::<u64>()

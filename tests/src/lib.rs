@@ -9,4 +9,4 @@ mod simulated;
 pub use pair::{Pair, TwoKernels};
 pub use scenario::{decode, scenario};
 pub use shipped::Shipped;
-pub use simulated::{cold_time, only_plan, routing, steady_time};
+pub use simulated::{cold_time, only_plan, routing, steady_time, windows};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use masim_core::plan::Plan;
-use masim_core::running::run::Run;
+use masim_core::running::run::{CopySteps, Run};
 use masim_core::scenario::Scenario;
 use masim_core::search::{candidates, routing_of};
 use masim_core::work::routing::{RoutingPool, RoutingSource};
@@ -25,10 +25,24 @@ pub fn routing(scenario: &Scenario) -> Arc<RoutingSource> {
     routing_of(scenario, &RoutingPool::default())
 }
 
-/// The measured window and the steps in it: time per token is their quotient.
+/// The measured window of a run of one copy, and the steps in it: time per token is their quotient.
+///
+/// # Panics
+///
+/// When there are several copies.
 pub fn steady_time(run: &Run) -> (SimDuration, u64) {
-    let window = run.end_of(run.window.last).since(run.end_of(run.window.first));
+    let [copy] = &run.copies[..] else { panic!("there are {} copies", run.copies.len()) };
+    let window = copy.end_of(run.window.last).since(copy.end_of(run.window.first));
     (window, u64::from(run.window.n_steps()))
+}
+
+/// The measured windows of all copies, added up.
+pub fn windows(run: &Run) -> SimDuration {
+    let window = |copy: &CopySteps| {
+        let stretch = run.stretch(copy);
+        stretch.to.since(stretch.from)
+    };
+    run.copies.iter().map(window).sum()
 }
 
 /// The makespan of the cold step.

@@ -1,4 +1,4 @@
-//! Who may know whom, and who may touch the world.
+//! Layers: each module names only those above it, and `cli` alone touches the world.
 
 use crate::{Text, assert_none, files};
 
@@ -164,4 +164,22 @@ fn only_the_command_line_touches_the_world() {
         }
     }
     assert_none(&findings, "files, clock, environment and terminal belong to `cli`");
+}
+
+/// Rates belong to the fabric, so that an algorithm is chosen by what its flows then meet. Topologies are read and drawn as
+/// they are written.
+#[test]
+fn link_rates_are_read_in_the_fabric_alone() {
+    let read = |file: &Text| {
+        let lines = code(file).filter(|(_, line)| line.contains(".bandwidth"));
+        lines.map(|(number, _)| format!("{}:{number}", file.path)).collect::<Vec<_>>()
+    };
+    let is_fabric =
+        |file: &Text| module_of(file).is_some_and(|module| module.split("::").next() == Some("fabric"));
+    let is_input = |file: &Text| file.path.starts_with(&format!("{CORE}/inputs/"));
+    let (fabric, others): (Vec<_>, Vec<_>) =
+        shipped(CORE).into_iter().filter(|file| !is_input(file)).partition(is_fabric);
+    assert!(fabric.iter().any(|file| !read(file).is_empty()), "the fabric reads rates");
+    let findings: Vec<_> = others.iter().flat_map(read).collect();
+    assert_none(&findings, "`fabric` alone says what a link carries");
 }

@@ -1,4 +1,4 @@
-//! What we link may be used by whoever uses us.
+//! Licences of dependencies allow use by everyone who uses this project.
 
 use std::process::Command;
 
@@ -41,7 +41,7 @@ fn metadata() -> Value {
     serde_json::from_slice(&output.stdout).expect("cargo writes JSON")
 }
 
-/// Whether an SPDX expression leaves a choice that we allow; `AND` binds tighter than `OR`.
+/// True if an SPDX expression leaves a choice that we allow; `AND` binds tighter than `OR`.
 fn is_allowed(expression: &str) -> bool {
     let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let words: Vec<_> = spaced.split_whitespace().collect();

@@ -6,6 +6,7 @@ mod docs;
 mod layers;
 mod licenses;
 mod rust;
+mod words;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! How Rust files look.
+//! Rules for Rust files.
 
 use crate::{Text, assert_none, files};
 
@@ -45,7 +45,7 @@ fn functions(file: &Text) -> Vec<(usize, usize)> {
     found
 }
 
-/// Whether a line without its indent starts a function.
+/// True if a line without its indent starts a function.
 fn is_function(line: &str) -> bool {
     let mut words = line.split(' ').skip_while(|word| {
         word.starts_with("pub") || ["const", "async", "unsafe", "extern", "default"].contains(word)

@@ -16,7 +16,7 @@ pub(super) const AFTER_HELP: &str = "\
 Standard output is YAML: each scenario with every default filled in, and a comment for every other file.
 
 Examples:
-  masim check scenarios/decode.yaml               what it means, with all defaults
+  masim check scenarios/decode.yaml               the meaning of a scenario, with all defaults
   masim check topologies/*.yaml scenarios/*.yaml  exit code 1 if anything is wrong anywhere";
 
 /// Arguments of `masim check`.
@@ -27,7 +27,7 @@ pub(crate) struct CheckArgs {
     files: Vec<PathBuf>,
 }
 
-/// What a file is for, told by the keys that only such files have.
+/// Kinds of files, told by the keys that only such files have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Sweep,
@@ -61,7 +61,7 @@ impl CheckArgs {
     }
 }
 
-/// What the file means, as YAML.
+/// Meaning of the file, as YAML.
 fn check(source: &SourceText) -> Result<String, InputError> {
     let tree = Tree::parse(source)?;
     let path = &source.path;

@@ -8,7 +8,7 @@ use super::exit::CliError;
 use super::measurements::read_profile;
 use super::table::Plain;
 use super::{terminal, topology};
-use masim_core::fabric::comm::CommModel;
+use masim_core::fabric::communication_models::CommModel;
 use masim_core::inputs::topology::{Cluster, GpuIdx};
 use masim_core::judging::survey::{Answer, Question, survey, survey_compressed};
 use masim_core::running::collective::{Algorithm, Collective, CollectiveKind, Compressed};
@@ -33,7 +33,7 @@ Examples:
 /// Arguments of `masim collective`.
 #[derive(Debug, Args)]
 pub(crate) struct CollectiveArgs {
-    /// What the GPUs do
+    /// The collective
     #[arg(value_enum)]
     kind: KindArg,
     /// Size of the buffer, such as 64MB
@@ -51,10 +51,10 @@ pub(crate) struct CollectiveArgs {
     /// Show this algorithm alone: `one_ring`, `ring`, `tree`, `direct`, `rail` or `leader`
     #[arg(long)]
     algorithm: Option<String>,
-    /// Compare an all-reduce of bf16 with one that has 8 bits on the way
+    /// Compare an all-reduce of bf16 with one that sends 8 bits
     #[arg(long, value_enum, value_name = "FORMAT")]
     compressed: Option<FormatArg>,
-    /// How kernels are launched
+    /// Launch of kernels by the host
     #[arg(long, value_enum, default_value_t = LaunchArg::Graph)]
     launch: LaunchArg,
     /// Print JSON
@@ -62,7 +62,7 @@ pub(crate) struct CollectiveArgs {
     json: bool,
 }
 
-/// How kernels are launched.
+/// Launch of kernels by the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum LaunchArg {
     /// Replayed from a captured graph
@@ -78,21 +78,21 @@ enum FormatArg {
     Int8,
 }
 
-/// What a group does.
+/// Collectives of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 enum KindArg {
-    /// Everyone gets the sum of everything
+    /// Every GPU gets the sum of all buffers
     AllReduce,
-    /// Everyone gets every shard
+    /// Every GPU gets every shard
     AllGather,
-    /// Everyone gets the sum of one shard
+    /// Every GPU gets the sum of one shard
     ReduceScatter,
-    /// Everyone gets what the first has
+    /// Every GPU gets the buffer of the first
     Broadcast,
-    /// The first gets the sum of everything
+    /// The first GPU gets the sum of all buffers
     Reduce,
-    /// Everyone sends another shard to everyone
+    /// Every GPU sends another shard to every GPU
     AllToAll,
 }
 

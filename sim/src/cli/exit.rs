@@ -1,4 +1,4 @@
-//! How a command ends: the codes that scripts rely on, and the errors behind them.
+//! Exit codes, which scripts rely on, and the errors behind them.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -30,9 +30,9 @@ pub(crate) enum CliError {
         doing: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system says.
+        /// Message of the system.
         reason: String,
-        /// What to do, where that is known.
+        /// Hint for the user, where there is one.
         hint: Option<String>,
     },
     /// The command as typed has no meaning.
@@ -40,7 +40,7 @@ pub(crate) enum CliError {
     Usage {
         /// Finding and expectation.
         message: String,
-        /// What to do, where that is known.
+        /// Hint for the user, where there is one.
         hint: Option<String>,
     },
     /// Results were written, but some points have an error instead of figures.
@@ -70,7 +70,7 @@ impl CliError {
         Self::Usage { message: message.into(), hint: hint.map(str::to_owned) }
     }
 
-    /// What to do, where that is known.
+    /// Hint for the user, where there is one.
     pub(crate) fn hint(&self) -> Option<&str> {
         match self {
             Self::Io { hint, .. } | Self::Usage { hint, .. } => hint.as_deref(),

@@ -101,7 +101,7 @@ fn text(found: &Explanation) -> String {
     )
 }
 
-/// How far times stray; nothing where none does.
+/// Text of the variation of times; empty where none varies.
 fn jitter(families: &[JitterJson]) -> String {
     if families.is_empty() {
         return String::new();

@@ -32,6 +32,12 @@ pub(crate) fn read_text_or_gzip(path: &Path) -> Result<SourceText, CliError> {
     text_of(path, bytes)
 }
 
+/// `bytes` as gzip packs them; equal bytes for equal input.
+pub(crate) fn gzipped(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("memory takes every byte")
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, CliError> {
     fs::File::open(path).and_then(all_of).map_err(|error| unreadable(path, &error))
 }
@@ -97,7 +103,7 @@ pub(crate) fn beside(path: &Path, purpose: &str) -> io::Result<PathBuf> {
     Ok(path.with_file_name(format!(".{name}.{purpose}-{}", process::id())))
 }
 
-/// Whether a file could be written to `path`, asked before the work whose result it will hold.
+/// Error if no file could be written to `path`, found before the work whose result it will hold.
 pub(crate) fn check_writable(path: &Path) -> Result<(), CliError> {
     let failed = |error: io::Error| CliError::io("write", path, &error);
     match fs::metadata(path) {
@@ -107,7 +113,7 @@ pub(crate) fn check_writable(path: &Path) -> Result<(), CliError> {
     }
 }
 
-/// Whether files could be created in `folder`.
+/// Error if no file could be created in `folder`.
 pub(crate) fn check_folder(folder: &Path) -> Result<(), CliError> {
     probe(&folder.join("report")).map_err(|error| CliError::io("write to", folder, &error))
 }

@@ -14,7 +14,7 @@ use super::stop;
 /// The file that tells a report folder from any other.
 const META: &str = "meta.json";
 
-/// How the report was made: the only file of it that differs from run to run.
+/// Command, version and times of a report: the only file of it that differs from run to run.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct MetaJson {
     /// `masim`.
@@ -25,7 +25,7 @@ pub(crate) struct MetaJson {
     pub(crate) command: Vec<String>,
     /// When it ended, UTC.
     pub(crate) date: String,
-    /// How long it took.
+    /// Wall time.
     pub(crate) wall_s: f64,
     /// Rows of the results.
     pub(crate) n_rows: usize,

@@ -37,7 +37,7 @@ enum Tool {
         /// Logs, as the programs print them
         #[arg(required = true, value_name = "LOG")]
         files: Vec<PathBuf>,
-        /// What was done, for logs that do not name the program
+        /// Operation, for logs that do not name the program
         #[arg(long, value_enum)]
         kind: Option<Kind>,
         /// Take the times within one buffer
@@ -64,7 +64,7 @@ enum Tool {
     },
 }
 
-/// What a set says about itself.
+/// Description of a set.
 #[derive(Debug, Args)]
 struct SetArgs {
     /// The folder to write
@@ -76,21 +76,21 @@ struct SetArgs {
     /// The software that ran, where the files do not say
     #[arg(long)]
     stack: Option<String>,
-    /// Who measured
+    /// Author of the measurements
     #[arg(long)]
     source: String,
-    /// What their licence is
+    /// Licence of the measurements
     #[arg(long)]
     licence: String,
     /// GPUs of a node
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     n_gpus_per_node: Option<u32>,
-    /// Take the place of a set that is there
+    /// Replace a set that is there
     #[arg(long)]
     overwrite: bool,
 }
 
-/// What a group of GPUs did.
+/// Operations of a group of GPUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 enum Kind {

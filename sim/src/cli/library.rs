@@ -1,4 +1,4 @@
-//! Where references lead: the folders that files name one another by.
+//! References: the folders that files name one another by.
 
 use std::collections::BTreeSet;
 use std::fs;

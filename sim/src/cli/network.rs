@@ -24,7 +24,7 @@ possibly `expect.finish_s`. Files packed by gzip are read too.
 Examples:
   masim network flows.jsonl --json                        one line for each case, with the end of each flow
   masim network flows.jsonl --compare --tolerance 1e-6    exit code 3 if a flow is further away than that
-  masim network flows.jsonl --links                       what links carried, who met whom, what held flows back
+  masim network flows.jsonl --links                       load of links, senders at once, bottleneck links
   masim network --pattern incast --cluster a100-4x4 --bytes \"1 MB\" --links
   masim network --pattern all_to_all --cluster fabric-1024 --bytes \"1 MB\" --sizes by-pair --coalesce \"10 us\"";
 
@@ -49,13 +49,13 @@ pub(crate) struct NetworkArgs {
     /// Notice ends of flows only at multiples of TIME, such as "1 us": faster where very many flows differ a little
     #[arg(long, value_name = "TIME", conflicts_with_all = ["compare", "links"])]
     coalesce: Option<SimDuration>,
-    /// Print what links carried, who sent how much to whom, how many senders met, and what held flows back
+    /// Print the load of each link, the bytes of each pair, the most senders at once, and the bottleneck links
     #[arg(long, conflicts_with = "compare")]
     links: bool,
     /// Print JSON, one line for each case
     #[arg(long)]
     json: bool,
-    /// Print how far each case is from what it expects
+    /// Print the difference of each case from its expected ends
     #[arg(long)]
     compare: bool,
     /// End with code 3 if a flow ends further away than this share of its time (whole picoseconds aside)
@@ -69,7 +69,7 @@ pub(crate) struct NetworkArgs {
     tolerance: f64,
 }
 
-/// Who sends to whom.
+/// Pattern of senders and receivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum PatternArg {
     /// Every GPU to every other
@@ -94,7 +94,7 @@ impl PatternArg {
     }
 }
 
-/// How large flows are.
+/// Sizes of the flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum SizesArg {
     /// All equal

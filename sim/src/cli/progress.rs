@@ -12,7 +12,7 @@ struct Bar {
     bar: ProgressBar,
 }
 
-/// Who hears of the progress of `doing`: a bar, or nobody if no person watches or quiet was asked for.
+/// Listener to the progress of `doing`: a bar, or nobody if no person watches or quiet was asked for.
 pub(crate) fn listener(doing: &'static str, is_quiet: bool) -> Box<dyn Progress> {
     if is_quiet || !terminal::is_watched() {
         return Box::new(Silent);

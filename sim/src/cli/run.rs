@@ -46,10 +46,10 @@ pub(crate) struct RunArgs {
     /// Write the task graph of a step, as Graphviz (.dot) or JSON (.json)
     #[arg(long, value_name = "FILE")]
     dag: Option<PathBuf>,
-    /// Check the interval of TPOT by simulating under N draws of the models' errors
+    /// Check the interval of TPOT: simulate N draws of the models' errors
     #[arg(long, value_name = "N", conflicts_with = "json", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     resimulate: Option<u64>,
-    /// Write what the network did, as JSON (.json) or as a picture of busy links (.svg)
+    /// Write the use of the network, as JSON (.json) or as a picture of busy links (.svg)
     #[arg(long, value_name = "FILE")]
     network: Option<PathBuf>,
     /// Print the row of results as JSON
@@ -60,14 +60,14 @@ pub(crate) struct RunArgs {
     out: Option<PathBuf>,
 }
 
-/// How a task graph is written.
+/// Formats of a task graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum DagFormat {
     Dot,
     Json,
 }
 
-/// How the use of the network is written.
+/// Formats of the use of the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NetworkFormat {
     Json,
@@ -119,7 +119,7 @@ impl RunArgs {
         }
     }
 
-    /// What is to be run, as a row of a sweep.
+    /// The scenario to run, as a row of a sweep.
     fn row(&self) -> Result<SweepRow, CliError> {
         match (&self.scenario, &self.from, self.row) {
             (Some(path), _, _) => {
@@ -177,7 +177,7 @@ fn resimulated(n: u64, scenario: &Scenario, found: &Found, row: &Row) -> Result<
     ))
 }
 
-/// What the network did while `found` was measured.
+/// Use of the network while `found` was measured.
 pub(super) fn shown_network<'a>(
     row: &Row,
     scenario: &'a Scenario,

@@ -26,17 +26,17 @@ pub(crate) fn warn(message: &str) {
     talk(&format!("warning: {message}"));
 }
 
-/// Whether a person watches standard error.
+/// True if a person watches standard error.
 pub(crate) fn is_watched() -> bool {
     io::stderr().is_terminal()
 }
 
-/// How tables are drawn: with lines where a person reads standard output, in plain text elsewhere.
+/// Style of tables: with lines where a person reads standard output, in plain text elsewhere.
 pub(crate) fn dress() -> Dress {
     if io::stdout().is_terminal() { Dress::Lines } else { Dress::Plain }
 }
 
-/// Whether talk may be coloured: on a terminal, unless `NO_COLOR` is set or the terminal is dumb.
+/// True if talk may be coloured: on a terminal, unless `NO_COLOR` is set or the terminal is dumb.
 pub(crate) fn has_color() -> bool {
     let is_refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let is_dumb = env::var_os("TERM").is_some_and(|value| value == "dumb");

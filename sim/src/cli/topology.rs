@@ -33,7 +33,7 @@ pub(crate) struct TopologyArgs {
 
 #[derive(Debug, Subcommand)]
 enum TopologyCommand {
-    /// Show the GPUs and links of a cluster, or the way between two GPUs
+    /// Show the GPUs and links of a cluster, or the route between two GPUs
     #[command(after_help = AFTER_HELP)]
     Show(ShowArgs),
 }
@@ -43,7 +43,7 @@ enum TopologyCommand {
 struct ShowArgs {
     /// A cluster of the folder `topologies`, or the path of a file
     cluster: String,
-    /// Show the way from GPU A to GPU B, such as n0.g0 n1.g2
+    /// Show the route from GPU A to GPU B, such as n0.g0 n1.g2
     #[arg(long, num_args = 2, value_names = ["A", "B"])]
     route: Option<Vec<String>>,
     /// Write a picture to FILE
@@ -110,7 +110,7 @@ pub(super) fn load(reference: &str) -> Result<Arc<Cluster>, CliError> {
     read_cluster(&source, &Folders).map_err(|error: InputError| error.into())
 }
 
-/// What the cluster consists of.
+/// Counts of the parts of the cluster.
 fn head(cluster: &Cluster) -> String {
     let mut table = Plain::new(["GPU", "name", "node", "card", "rail"]);
     for (idx, gpu) in (0..).zip(&cluster.gpus) {

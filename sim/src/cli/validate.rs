@@ -51,9 +51,9 @@ pub(crate) struct ValidateArgs {
 /// Which rows count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum RowsArg {
-    /// Those that the profile was not fitted to
+    /// Rows that the profile was not fitted to
     Unfitted,
-    /// All
+    /// All rows
     All,
 }
 

@@ -1,4 +1,4 @@
-//! What `masim --version` says.
+//! Output of `masim --version`.
 
 use std::sync::LazyLock;
 

@@ -11,3 +11,4 @@ pub mod calibrate;
 pub mod validate;
 pub mod predict;
 pub mod explain;
+pub mod record;

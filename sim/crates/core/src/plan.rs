@@ -1,4 +1,4 @@
-//! Who does what: GPUs, their roles, and the share of the batch and of the weights that each one has.
+//! GPUs, their roles, and the share of the batch and of the weights that each one has.
 
 pub mod attention;
 pub mod experts;
@@ -25,7 +25,7 @@ pub enum Plan {
     Pipeline(PipelinePlan),
 }
 
-/// What a GPU does.
+/// Role of a GPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// Attention alone.

@@ -2,6 +2,6 @@
 
 pub mod replay;
 pub mod collective;
-pub mod lower;
+pub mod price;
 pub mod jitter;
 pub mod run;

@@ -1,4 +1,4 @@
-//! What is simulated: a cluster, a model, a workload and a strategy.
+//! Scenarios, the input of a simulation: a cluster, a model, a workload and a strategy.
 
 pub mod model;
 pub mod strategy;
@@ -7,12 +7,14 @@ pub mod collectives;
 pub mod vocabulary;
 pub mod jitter;
 pub mod overlap;
+pub mod steps;
 
 pub mod count_file;
 pub mod collectives_file;
 pub mod vocabulary_file;
 pub mod jitter_file;
 pub mod overlap_file;
+pub mod steps_file;
 pub mod strategy_file;
 pub mod attention_file;
 pub mod model_file;
@@ -34,6 +36,7 @@ pub use model_file::ModelFile;
 pub use overlap::{Overlap, PAPER_OVERLAP};
 pub use patch::Patcher;
 pub use profiles::Profiles;
+pub use steps::StepCount;
 
 pub use model::{AttentionSpec, Dtypes, FfnSpec, LatentSpec, ModelSpec, MoeSpec, Norm, Position};
 pub use strategy::{
@@ -59,30 +62,30 @@ pub struct Scenario {
     pub workload: Workload,
     /// Calibrated models of its cards.
     pub profiles: Arc<Profiles>,
-    /// Who does what.
+    /// Strategy: which GPUs do which work.
     pub strategy: Strategy,
-    /// How tokens spread over experts.
+    /// Distribution of tokens over experts.
     pub load: ExpertLoad,
-    /// How kernels are launched.
+    /// Launch of kernels by the host.
     pub launch: Launch,
-    /// How collectives are to be done.
+    /// Rules for collectives.
     pub collectives: CollectiveRules,
-    /// Who has which part of the vocabulary's tables and scores.
+    /// Split of the vocabulary's tables and scores over GPUs.
     pub vocabulary: Vocabulary,
-    /// How communication lies beside computation.
+    /// Overlap of communication with computation.
     pub overlap: Overlap,
-    /// What the host spends; `None` leaves all of it to the launch costs of the cards.
+    /// Time that the host spends; `None` leaves all of it to the launch costs of the cards.
     pub host_overhead: Option<HostOverhead>,
-    /// How times vary from run to run.
+    /// Variation of times from run to run.
     pub jitter: Jitter,
     /// The origin of all randomness.
     pub seed: u64,
-    /// At most so many measured steps; `Auto` lets the run decide.
-    pub n_steps: Choice,
+    /// Steps that are measured.
+    pub n_steps: StepCount,
 }
 
 impl Scenario {
-    /// How kernels begin on a GPU: where the host's launches are modelled by themselves, they are there already.
+    /// Launch of kernels on a GPU: where the host's launches are modelled by themselves, kernels are there already.
     pub fn device_launch(&self) -> Launch {
         if self.host_overhead.is_some() { Launch::Graph } else { self.launch }
     }

@@ -8,7 +8,7 @@ use crate::inputs::topology::GpuIdx;
 use crate::plan::share::factor_pairs;
 use crate::plan::{AttentionLayout, ExpertLayout, PipelinePlan, Plan, RoutedPlan, placement};
 use crate::program::memory::{self, DoesNotFit, GpuMemory};
-use crate::running::run::{Run, RunError, Verdict, Watch, run_once};
+use crate::running::run::{Fold, Holding, Run, RunError, Verdict, Watch, run_once};
 use crate::scenario::{
     Choice, ContextLen, Dispatch, DpEp, ExpertSplit, Forward, Jitter, MaSeparation, Scenario, Schedule,
     Strategy, TpPp, Workload,
@@ -57,7 +57,7 @@ pub enum SearchError {
     Run(#[from] RunError),
 }
 
-/// Looks for the fastest plan that fits.
+/// Looks for the fastest plan that fits, and keeps all steps of its run.
 ///
 /// # Errors
 ///
@@ -67,6 +67,20 @@ pub fn search(
     routing: &RoutingSource,
     cost: &dyn CostModel,
 ) -> Result<Found, SearchError> {
+    search_with(scenario, routing, cost, (Holding::ALL, |_: &Plan| ())).map(|(found, _)| found)
+}
+
+/// As [`search`]; folds made by `fold` take in the steps of each copy that need not be kept.
+///
+/// # Errors
+///
+/// [`SearchError`] when no plan is possible, none fits, or a run fails.
+pub fn search_with<F: Fold + Clone>(
+    scenario: &Scenario,
+    routing: &RoutingSource,
+    cost: &dyn CostModel,
+    (holding, fold): (Holding, impl Fn(&Plan) -> F),
+) -> Result<(Found, Vec<F>), SearchError> {
     let plans = candidates(scenario);
     if plans.is_empty() {
         return Err(SearchError::NoPlan(no_plan(scenario)));
@@ -77,20 +91,21 @@ pub fn search(
     if matches!(scenario.workload, Workload::Prefill { .. }) {
         let (at, run) = first_tokens(scenario, &ranked, routing, cost)?;
         let (closed_form_us, plan, memory) = ranked.swap_remove(at);
-        return Ok(Found { plan, run, memory, closed_form_us, n_candidates, n_simulated });
+        let folds = vec![fold(&plan); run.copies.len()];
+        return Ok((Found { plan, run, memory, closed_form_us, n_candidates, n_simulated }, folds));
     }
-    let mut best = None::<(usize, Watch, Verdict)>;
+    let mut best = None::<(usize, Watch<F>, Verdict)>;
     for (at, (_, plan, _)) in ranked.iter().enumerate().take(N_SIMULATED) {
-        let mut watch = Watch::begin(scenario, plan, routing, cost).map_err(SearchError::Run)?;
-        let verdict = watch.until_steady(scenario.n_steps)?;
+        let mut watch = Watch::begin(scenario, plan, routing, cost, (holding, fold(plan)))?;
+        let verdict = watch.until_steady()?;
         if best.as_ref().is_none_or(|(_, _, other)| verdict.pace() < other.pace()) {
             best = Some((at, watch, verdict));
         }
     }
     let (at, watch, verdict) = best.expect("at least one plan was simulated");
-    let run = watch.finish(verdict)?;
+    let (run, folds) = watch.finish(verdict)?;
     let (closed_form_us, plan, memory) = ranked.swap_remove(at);
-    Ok(Found { plan, run, memory, closed_form_us, n_candidates, n_simulated })
+    Ok((Found { plan, run, memory, closed_form_us, n_candidates, n_simulated }, folds))
 }
 
 /// Of the first few of `ranked`, the one whose prompts end first.

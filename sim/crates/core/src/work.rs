@@ -2,4 +2,6 @@
 
 pub mod ops;
 pub mod routing;
+pub mod batch;
 pub mod cost;
+pub mod collectives;

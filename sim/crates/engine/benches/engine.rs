@@ -1,4 +1,4 @@
-//! How many events and flows the engine handles in a second.
+//! Events and flows that the engine handles in a second.
 
 use std::hint::black_box;
 use std::sync::Arc;

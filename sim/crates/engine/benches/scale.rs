@@ -1,4 +1,4 @@
-//! How long large sets of flows take: 1,024 GPUs in a two-level fabric, and more and more flows at once.
+//! Times of large sets of flows: 1,024 GPUs in a two-level fabric, and more and more flows at once.
 //!
 //! Prints a line of CSV for each: CPU seconds of this thread (Linux), seconds by the clock, largest memory so far.
 //! `cargo bench -p masim-engine --bench scale -- all_to_all` runs those whose name contains the word;

@@ -8,6 +8,7 @@
 
 mod end_queue;
 mod fill;
+mod pairs;
 mod rate;
 mod solver;
 mod spread;

@@ -23,7 +23,7 @@ pub use super::scene::DrawError;
 pub(crate) struct Figure {
     /// Stem of its file.
     pub(crate) name: String,
-    /// What it shows, for readers who cannot see it.
+    /// Description, for readers who cannot see the picture.
     pub(crate) label: String,
     scene: Scene,
 }
@@ -50,9 +50,9 @@ pub(crate) struct Figures {
     pub(crate) ratios: Vec<Figure>,
     /// Tokens/s per GPU against TPOT, one for each panel.
     pub(crate) frontiers: Vec<Figure>,
-    /// Where the time goes, one for each telling point.
+    /// Breakdowns of the time, one for each telling point.
     pub(crate) breakdowns: Vec<Figure>,
-    /// What the memory holds at the fullest point.
+    /// Content of the memory at the fullest point.
     pub(crate) memory: Option<Figure>,
 }
 
@@ -86,7 +86,7 @@ pub fn pngs(subject: &Subject<'_>) -> Result<Vec<Artifact>, DrawError> {
     Figures::new(subject, &space, &verdict).all().map(Figure::png).collect()
 }
 
-/// The look of the rows of a baseline, by its place among those that are tuned; equal in every picture.
+/// Look of the rows of a baseline, by its place among those that are tuned; equal in every picture.
 fn baseline_look(space: &Space<'_>, name: &str) -> (Color, Dash, Mark) {
     let place = |baseline: &Baseline<'_>| {
         let before = space.baselines.iter().take_while(|other| other.name != baseline.name);
@@ -100,7 +100,7 @@ fn baseline_look(space: &Space<'_>, name: &str) -> (Color, Dash, Mark) {
     }
 }
 
-/// How the `idx`-th number of micro-batches looks.
+/// Look of the `idx`-th number of micro-batches.
 fn micro_batch_look(idx: usize) -> (Color, Dash, Mark) {
     let looks = [
         (BLUE, Mark::Circle),

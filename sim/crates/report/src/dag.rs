@@ -11,7 +11,7 @@ use serde::Serialize;
 pub struct DagTask {
     /// Its number, different for each task.
     pub id: u32,
-    /// What is shown.
+    /// Text of the moment.
     pub name: String,
     /// The GPU it runs on; `None` for what occupies several, such as a collective.
     pub gpu: Option<String>,
@@ -21,7 +21,7 @@ pub struct DagTask {
     pub layer: Option<u32>,
     /// Micro-batch.
     pub micro_batch: Option<u32>,
-    /// What it costs.
+    /// Cost of the task.
     pub cost: DagCost,
     /// The streams that it occupies.
     pub streams: Vec<u32>,
@@ -29,7 +29,7 @@ pub struct DagTask {
     pub predecessors: Vec<u32>,
 }
 
-/// What a task costs.
+/// Cost of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DagCost {
     /// Time alone on its GPU.

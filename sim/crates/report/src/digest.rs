@@ -1,4 +1,4 @@
-//! What the rows say beyond the verdict: flips, theory, contrasts, causes, notes.
+//! Digests of the rows beyond the verdict: flips, theory, contrasts, causes, notes.
 
 mod accounts;
 mod contrast;

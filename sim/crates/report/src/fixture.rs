@@ -88,6 +88,7 @@ fn figures(tpot_us: f64) -> Figures {
         comm_exposed_us: tpot_us * 0.1,
         comm_us: tpot_us * 0.2,
         comm_overlap: Some(0.5),
+        host_us: None,
         wait_mean_us: tpot_us * 0.4,
         power_mean_w: 300.0,
         energy_per_token_j: 300.0 * 16.0 * tpot_us / 1024.0 / 1e6,
@@ -198,6 +199,7 @@ fn finish(row: &mut Row, at: &At, tpot: f64, cold: f64, roles: &[(&str, u32, f64
                 gpu: format!("n{}.g{}", idx / 4, idx % 4),
                 role: role.to_owned(),
                 steady: account(tpot, lag, waits.0, waits.1, 0.0),
+                host_us: 0.0,
                 cold: account(cold, lag, waits.0, waits.1, (cold - tpot) * 0.8),
                 memory_gib,
             });

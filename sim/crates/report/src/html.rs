@@ -109,7 +109,7 @@ struct Page<'a> {
     glossary: &'static [(&'static str, &'static str)],
 }
 
-/// What the network of one run did.
+/// Use of the network in one run.
 struct NetworkPart {
     row_idx: u32,
     what: String,
@@ -137,7 +137,7 @@ fn network_part(shown: &NetworkShown<'_>) -> NetworkPart {
         // Inside a page a picture needs no namespace.
         links: shown.links_svg().replace(" xmlns=\"http://www.w3.org/2000/svg\"", ""),
         volume: shown.volume_svg(),
-        transfers: table("What holds transfers back", transfers, shown.transfers(), &[0, 3]),
+        transfers: table("Bottleneck links", transfers, shown.transfers(), &[0, 3]),
         busiest: table("The ten busiest links", busiest, shown.busiest(), &[0]),
         incast: shown.incast_text(),
     }
@@ -195,7 +195,7 @@ pub fn html(subject: &Subject<'_>) -> Result<String, DrawError> {
     Ok(page.render().expect("a string takes every text"))
 }
 
-/// What stands under the verdict: where no split wins, and what was compared.
+/// Remarks under the verdict: points at which no split wins, and the compared rows.
 fn remarks(subject: &Subject<'_>, space: &Space<'_>, verdict: &Verdict<'_>) -> Vec<String> {
     let mut remarks: Vec<String> = verdict.never(space).into_iter().collect();
     let distinct = |of: fn(&Asked) -> &str| {
@@ -234,7 +234,7 @@ fn n_gpus(rows: &[Row]) -> String {
     all.into_iter().map(|n| n.to_string()).collect::<Vec<_>>().join(" or ")
 }
 
-/// How much the times can be trusted, in a sentence.
+/// Sentence on the provenance of the times.
 fn caveat(notes: &Notes<'_>) -> String {
     let levels: Vec<_> = notes.weakest.keys().copied().collect();
     match levels.as_slice() {
@@ -264,7 +264,7 @@ fn contrast_note(space: &Space<'_>) -> String {
     )
 }
 
-/// What makes the best split slower (or faster) than the best fair baseline, in a sentence.
+/// Sentence on the cause that makes the best split slower (or faster) than the best fair baseline.
 fn why(verdict: &Verdict<'_>) -> String {
     let gaps = verdict.duels.iter().filter_map(|duel| gap(duel.split?, duel.baseline?));
     let gaps: Vec<_> = gaps.collect();

@@ -35,7 +35,7 @@ pub struct Artifact {
     pub bytes: Vec<u8>,
 }
 
-/// What a report is about.
+/// Subject of a report.
 #[derive(Clone, Debug)]
 pub struct Subject<'a> {
     /// The sweep's name, such as `ratios`.

@@ -1,4 +1,4 @@
-//! What the network did in one run: JSON, a picture of busy links, and a matrix of who sent how much to whom.
+//! Use of the network in one run: JSON, a picture of busy links, and a matrix of the bytes between pairs.
 
 use std::fmt::Write;
 
@@ -28,9 +28,9 @@ pub struct NetworkShown<'a> {
     pub row_idx: u32,
     /// Which plan at which point, in words.
     pub what: String,
-    /// Where it ran.
+    /// Cluster of the run.
     pub cluster: &'a Cluster,
-    /// What the network did.
+    /// Use of the network.
     pub used: NetworkUse,
 }
 

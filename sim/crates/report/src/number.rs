@@ -55,7 +55,7 @@ pub fn signed_pct(fraction: f64) -> String {
     format!("{sign}{text} %")
 }
 
-/// What a cell shows where there is no number.
+/// Text of a cell without a number.
 pub(crate) const NONE: &str = "\u{2013}";
 
 /// `value` as `how` shows it, or a dash.
@@ -77,7 +77,7 @@ pub fn count(n: usize, singular: &str) -> String {
     format!("{n} {singular}{plural}")
 }
 
-/// Whether a row stands on the side of the splits in the verdict.
+/// True if a row stands on the side of the splits in the verdict.
 pub(crate) fn is_split(row: &Row) -> bool {
     row.side == Side::Split
 }
@@ -88,7 +88,7 @@ pub fn ratio(row: &Row) -> Option<String> {
     Some(format!("{attention}:{expert}"))
 }
 
-/// What a row is called in tables and pictures: `12:4 x2` for a split in two micro-batches, else its name.
+/// Name of a row in tables and pictures: `12:4 x2` for a split in two micro-batches, else its name.
 pub fn label(row: &Row) -> String {
     match (ratio(row), row.chosen.n_micro_batches) {
         (Some(ratio), Some(n)) => format!("{ratio} \u{d7}{n}"),

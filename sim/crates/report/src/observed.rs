@@ -7,7 +7,7 @@ mod tests;
 use masim_engine::{TaskId, Work};
 
 use super::dag::{DagCost, DagTask};
-use masim_core::running::lower::TaskInfo;
+use masim_core::running::price::TaskInfo;
 use masim_core::running::run::Run;
 use masim_core::scenario::Scenario;
 

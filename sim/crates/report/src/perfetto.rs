@@ -15,9 +15,9 @@ const PS_PER_NS: u64 = 1000;
 pub struct TraceInput {
     /// One for each GPU.
     pub processes: Vec<TraceProcess>,
-    /// What ran.
+    /// Slices: the tasks that ran.
     pub slices: Vec<TraceSlice>,
-    /// What waited for what.
+    /// Arrows from a task to one that waited for it.
     pub arrows: Vec<TraceArrow>,
     /// Barriers and other moments.
     pub instants: Vec<TraceInstant>,
@@ -41,11 +41,11 @@ pub struct TraceSlice {
     pub pid: u32,
     /// Stream on that GPU.
     pub tid: u32,
-    /// What is shown on the slice.
+    /// Text on the slice.
     pub name: String,
-    /// When it began.
+    /// Start.
     pub start: SimTime,
-    /// How long it took.
+    /// Duration.
     pub time: SimDuration,
     /// Its details.
     pub args: TraceArgs,
@@ -62,11 +62,11 @@ pub struct TraceArgs {
     pub micro_batch: Option<u32>,
     /// Data that travels.
     pub bytes: Option<u64>,
-    /// How its time was computed.
+    /// Provenance of its time.
     pub provenance: Option<String>,
-    /// How long its stream had been idle before it.
+    /// Idle time of its stream before it.
     pub wait: Option<SimDuration>,
-    /// What it waited for in that time.
+    /// Cause of that idle time.
     pub wait_for: Option<String>,
 }
 
@@ -86,7 +86,7 @@ pub struct TraceInstant {
     pub pid: u32,
     /// Stream on that GPU.
     pub tid: u32,
-    /// What is shown.
+    /// Text of the moment.
     pub name: String,
     /// When.
     pub at: SimTime,
@@ -124,7 +124,7 @@ struct Shown {
     end: u64,
 }
 
-/// Where every slice is shown. One that lies inside an earlier one of its thread ends a nanosecond before
+/// Shown start and end of every slice. One that lies inside an earlier one of its thread ends a nanosecond before
 /// that at the latest, so that it stays inside even where a viewer cuts the outer one short.
 fn shown(slices: &[TraceSlice]) -> Vec<Shown> {
     let mut outer = BTreeMap::<(u32, u32), Shown>::new();

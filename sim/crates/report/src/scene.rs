@@ -55,7 +55,7 @@ pub(crate) const SKY: Color = Color(0x56, 0xb4, 0xe9);
 /// Time in which nothing is expected to run.
 pub(crate) const SILVER: Color = Color(0xb5, 0xb5, 0xb5);
 
-/// How a line is broken.
+/// Dash pattern of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dash {
     /// Not at all.
@@ -68,7 +68,7 @@ pub(crate) enum Dash {
     Mixed,
 }
 
-/// What stands at a data point, so that color is not the only difference.
+/// Mark of a data point, so that color is not the only difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mark {
     /// A disc.
@@ -103,7 +103,7 @@ pub(crate) struct Label {
     pub(crate) text: String,
     /// Size of the em in pixels.
     pub(crate) size: f64,
-    /// What stands at `at`.
+    /// Part of the text that stands at `at`.
     pub(crate) anchor: Anchor,
     /// Its color.
     pub(crate) color: Color,
@@ -197,13 +197,13 @@ pub(crate) fn text_width(text: &str, size: f64) -> f64 {
 /// One entry of a legend.
 #[derive(Clone, Debug)]
 pub(crate) struct Key {
-    /// What it means.
+    /// Label of the entry.
     pub(crate) label: String,
-    /// How the data looks.
+    /// Look of the data.
     pub(crate) look: Look,
 }
 
-/// How data looks.
+/// Look of data.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Look {
     /// A line with marks.

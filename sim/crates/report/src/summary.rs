@@ -1,4 +1,4 @@
-//! What a terminal shows: the verdict and the best of each point, or the account of one row.
+//! Text for a terminal: the verdict and the best of each point, or the account of one row.
 
 use comfy_table::{CellAlignment, Table, presets};
 
@@ -9,7 +9,7 @@ use super::verdict::{Duel, Outcome, Verdict, is_fair_baseline};
 use masim_core::judging::sweep::{Failure, Figures, Row, steady_in_words};
 use masim_core::scenario::{PAPER_OVERLAP, Workload};
 
-/// How a table is drawn.
+/// Style of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dress {
     /// Columns apart by spaces, ASCII alone: for pipes.
@@ -172,6 +172,7 @@ fn lines(row: &Row, figures: &Figures) -> Vec<(&'static str, Option<String>, &'s
         ("  90 % between", rates.map(|ends| between(ends, sig)), "tokens/s"),
         ("throughput per GPU", plain(figures.tokens_per_sec_per_gpu), "tokens/s"),
         ("busy", share(figures.busy_share), "of time"),
+        ("waiting for hosts", figures.host_us.filter(|us| *us > 0.0).and_then(us), "ms per step"),
         ("resident", share(figures.resident_share), "of time"),
         ("MFU", share(figures.mfu), "of peak"),
         ("MBU", share(figures.mbu), "of memory bandwidth"),
@@ -188,7 +189,7 @@ fn lines(row: &Row, figures: &Figures) -> Vec<(&'static str, Option<String>, &'s
     ]
 }
 
-/// What was achieved beside what the paper assumes.
+/// Achieved overlap beside the paper's assumption.
 fn overlap(share: f64) -> String {
     format!("{} (the paper assumes {})", pct(share), pct(PAPER_OVERLAP))
 }

@@ -15,7 +15,7 @@ const COLORS: [&str; 7] = ["#56b4e9", "#d55e00", "#0072b2", "#009e73", "#cc79a7"
 const HEAD: f64 = 56.0;
 /// Distance between the two directions of a link whose rates differ.
 const APART: f64 = 5.0;
-/// Where the first entry of the legend begins.
+/// Left edge of the first entry of the legend.
 const LEGEND_LEFT: f64 = 124.0;
 /// Width of the narrowest picture: title and legend must fit.
 const WIDTH_MIN: f64 = 560.0;
@@ -53,7 +53,7 @@ fn picture(cluster: &Cluster, legend: &Legend) -> String {
 const HEAT: [&str; 6] = ["#c4c4c4", "#fdbb84", "#fc8d59", "#e34a33", "#b30000", "#5c0011"];
 /// The shares from which each colour but the first counts.
 const HEAT_FROM: [f64; 5] = [0.0, 0.05, 0.1, 0.25, 0.5];
-/// What they mean.
+/// Meanings of the colors.
 const HEAT_TEXT: [&str; 6] = ["idle", "below 5 %", "to 10 %", "to 25 %", "to 50 %", "above 50 %"];
 
 /// Which colour and width a link has, and why.
@@ -63,7 +63,7 @@ struct Legend {
     entries: Vec<(&'static str, f64, String)>,
     /// The entry of each link.
     of_link: Vec<usize>,
-    /// Whether both directions of a link are one stroke, of the higher entry.
+    /// True if both directions of a link are one stroke, of the higher entry.
     merges: bool,
 }
 
@@ -101,7 +101,7 @@ impl Legend {
         }
     }
 
-    /// Where the entry behind one with `text` begins when its own begins at `x`.
+    /// Left edge of the entry behind one with `text` that begins at `x`.
     fn next(x: f64, text: &str) -> f64 {
         x + 56.0 + text.len() as f64 * 7.5
     }
@@ -304,7 +304,7 @@ impl Picture<'_> {
     }
 }
 
-/// Where a stroke between two rows begins and ends: straight up where one of them spans the other.
+/// Ends of a stroke between two rows: straight up where one of them spans the other.
 fn attached(a: &Rect, b: &Rect) -> (f64, f64) {
     let (x1, x2) = (a.center().0, b.center().0);
     let spans = |wide: &Rect, narrow: &Rect| wide.width > 1.5 * narrow.width;

@@ -15,15 +15,15 @@ pub enum ParseQuantityError {
     /// No number, no unit, or more than the two.
     #[error("`{text}` is not a quantity; expected a number and a unit, such as `{example}`")]
     NotAQuantity {
-        /// What was found.
+        /// Found text.
         text: String,
-        /// What would have been accepted.
+        /// Example that would be accepted.
         example: &'static str,
     },
     /// The unit measures something else or does not exist.
     #[error("unknown unit `{unit}` in `{text}`; expected one of {expected}")]
     UnknownUnit {
-        /// What was found.
+        /// Found text.
         text: String,
         /// Its unit.
         unit: String,
@@ -33,14 +33,14 @@ pub enum ParseQuantityError {
     /// Negative, zero where that has no meaning, not a number, or too large.
     #[error("`{text}` is out of range; expected {expected}")]
     OutOfRange {
-        /// What was found.
+        /// Found text.
         text: String,
         /// The range that would have been accepted.
         expected: &'static str,
     },
 }
 
-/// What kind of unit a quantity takes: its table, how to say it, and an example.
+/// Units of a kind of quantity: their table, their description, and an example.
 struct Dimension {
     units: &'static [(&'static str, f64)],
     expected: &'static str,

@@ -1,4 +1,4 @@
-//! What a case did to its links, as tables and as JSON.
+//! Use of the links by a case, as tables and as JSON.
 
 use masim_engine::LinkId;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! What a report says about the inputs of its rows.
+//! Inputs of the rows of a report.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +27,7 @@ pub(super) fn memory_gib(rows: &[SweepRow]) -> BTreeMap<String, f64> {
     smallest
 }
 
-/// What the cards and clusters of the rows list under `assumed` and `simplified`, each once.
+/// Keys that the cards and clusters of the rows list under `assumed` and `simplified`, each once.
 pub(super) fn assumptions(rows: &[SweepRow]) -> Vec<Assumption> {
     let mut found = BTreeSet::new();
     let mut seen = BTreeSet::new();

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::cli::table::Plain;
+use masim_core::fabric::bottleneck;
 use masim_core::inputs::topology::{Cluster, GpuIdx};
 
 /// Each link of the route, and what the whole adds up to.
@@ -15,7 +16,7 @@ pub(super) fn table(cluster: &Cluster, src: GpuIdx, dst: GpuIdx) -> String {
         table.add([link.name.clone(), bandwidth, latency, link.source.clone()]);
     }
     let hops = cluster.hops(route).join(" -> ");
-    let narrowest = cluster.bottleneck(route).map_or_else(|| "-".to_owned(), |rate| rate.to_string());
+    let narrowest = bottleneck(cluster, route).map_or_else(|| "-".to_owned(), |rate| rate.to_string());
     format!("{hops}\nnarrowest {narrowest}, latency {} in all\n\n{}", route.latency, table.into_text())
 }
 
@@ -27,6 +28,6 @@ pub(super) fn to_json(cluster: &Cluster, src: GpuIdx, dst: GpuIdx) -> Value {
         "dst": cluster.gpu(dst).name,
         "links": links,
         "latency_us": route.latency.as_us(),
-        "bytes_per_sec": cluster.bottleneck(route).map(masim_units::Bandwidth::bytes_per_sec),
+        "bytes_per_sec": bottleneck(cluster, route).map(masim_units::Bandwidth::bytes_per_sec),
     })
 }

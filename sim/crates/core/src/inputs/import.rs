@@ -15,10 +15,10 @@ use serde::Serialize;
 use crate::inputs::measurement::{Family, Fields, Machine, Mistake, ScaleUp, Work};
 use crate::inputs::text::{InputError, Problem, SourceText};
 
-/// What a file held.
+/// Content of an imported file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Imported {
-    /// What was measured, and its microseconds.
+    /// Measured work and its microseconds.
     pub rows: Vec<(Work, f64)>,
     /// The software that ran, where the file says so.
     pub stack: Option<String>,
@@ -26,16 +26,16 @@ pub struct Imported {
     pub left_out: BTreeMap<String, u64>,
 }
 
-/// What is said about a set beside its rows.
+/// Description of a set, beside its rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
     /// Name of the GPU card.
     pub gpu: String,
     /// The software that ran.
     pub stack: String,
-    /// Who measured.
+    /// Author of the measurements.
     pub source: String,
-    /// What their licence is.
+    /// Licence of the measurements.
     pub licence: String,
     /// GPUs of a node; none leaves the machine to the reader's assumptions.
     pub n_gpus_per_node: Option<u32>,

@@ -18,7 +18,7 @@ pub use communication::{CollectiveWork, Operation, PairsWork, Scope};
 pub use kernel::{
     DecodeWork, Distribution, ElementwiseKind, ElementwiseWork, GemmWork, MoeWork, PrefillWork,
 };
-pub use machine::{Machine, ScaleUp};
+pub use machine::{Machine, ScaleUp, known_nvlink_of};
 pub use read::{RawSet, read_set};
 pub use table::{Family, Mistake, Row, Table, Work};
 pub use whole::{Measured, WholeFamily, WholeRow, WholeSet, WholeTable, read_whole};
@@ -28,12 +28,12 @@ use std::sync::Arc;
 
 use crate::inputs::topology::GpuCard;
 
-/// What times depend on beside the work itself.
+/// Conditions that times depend on beside the work itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Site {
     /// The card; none for a card that is not known, which only communication can do without.
     pub card: Option<Arc<GpuCard>>,
-    /// How cards are joined.
+    /// Links between the cards.
     pub machine: Machine,
 }
 
@@ -46,15 +46,15 @@ pub struct MeasurementSet {
     pub gpu: String,
     /// The software that ran.
     pub stack: String,
-    /// Who measured.
+    /// Author of the measurements.
     pub source: String,
-    /// What their licence is.
+    /// Licence of the measurements.
     pub licence: String,
-    /// Where it ran.
+    /// Card, software and machine of the measurements.
     pub site: Site,
     /// Measurements, one table for each family, in the order of [`Family::ALL`].
     pub tables: Vec<Table>,
-    /// What to check before trusting the set.
+    /// Warnings to check before trusting the set.
     pub warnings: Vec<String>,
 }
 

@@ -22,7 +22,7 @@ pub struct ProfileFile {
     pub name: String,
     /// Name of the GPU card.
     pub gpu: String,
-    /// Who wrote it.
+    /// Author of the profile.
     pub source: String,
     /// The profile of another card that it was taken from: shares of that card's figures, applied to this one's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,7 +30,7 @@ pub struct ProfileFile {
     /// When it was written, `2026-01-31`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<String>,
-    /// What was fitted, by family.
+    /// Fitted families, by name.
     pub families: BTreeMap<String, FamilyFile>,
     /// The paper's time predictor, where it was trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -43,7 +43,7 @@ pub struct ProfileFile {
 pub struct FamilyFile {
     /// The software that ran, for each set.
     pub stack: String,
-    /// What it was fitted to.
+    /// Measurement sets that it was fitted to.
     pub sets: Vec<SetReferenceFile>,
     /// Which rows were kept aside.
     pub split: SplitFile,
@@ -54,11 +54,11 @@ pub struct FamilyFile {
     /// Those that no fitted row depends on: they keep the value with which fits begin.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assumed: Vec<String>,
-    /// What the fitted rows cover; beyond it times are extrapolated.
+    /// Ranges of the fitted rows; beyond them times are extrapolated.
     pub covered: BTreeMap<String, CoveredFile>,
-    /// How far the model is from the rows.
+    /// Errors of the model on the rows.
     pub error: ErrorsFile,
-    /// Where the true time lies beside the predicted one.
+    /// Quantiles of true over predicted times.
     pub residuals: Vec<ResidualFile>,
     /// Standard deviation of a time from run to run, as a share; null where nothing was measured several times.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,19 +71,19 @@ pub struct FamilyFile {
 pub struct SetReferenceFile {
     /// Name of its folder.
     pub name: String,
-    /// Of the family's table.
+    /// Hash of the family's table.
     pub sha256: String,
-    /// Who measured.
+    /// Author of the measurements.
     pub source: String,
-    /// What their licence is.
+    /// Licence of the measurements.
     pub licence: String,
 }
 
-/// How groups of shapes are held out.
+/// Split of the groups of shapes into fitted and held-out ones.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SplitFile {
-    /// What the order of the groups depends on.
+    /// Seed of the order of the groups.
     pub seed: u64,
     /// The share of the groups, rounded up.
     pub held_out: f64,
@@ -99,7 +99,7 @@ pub enum CoveredFile {
     Names(Vec<String>),
 }
 
-/// How far a model is from its rows.
+/// Errors of a model on its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ErrorsFile {
@@ -113,7 +113,7 @@ pub struct ErrorsFile {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AccuracyFile {
-    /// How many rows.
+    /// Number of rows.
     pub n: u64,
     /// Mean of |predicted / measured - 1|.
     pub mape: f64,
@@ -141,7 +141,7 @@ pub struct ResidualFile {
     pub q75: f64,
     /// 5 % of the rows are above.
     pub q95: f64,
-    /// How many rows; a regime with few of them has the spread of the family.
+    /// Number of rows; a regime with few of them has the spread of the family.
     pub n: u64,
     /// Share of the rows of one half of the groups between the 5 % marks of the other half; null where rows are few.
     #[serde(default)]
@@ -184,7 +184,7 @@ impl ProfileFile {
 ///
 /// # Errors
 ///
-/// That it cannot be read, or as [`ProfileFile::read`].
+/// A profile that exists and cannot be read; as [`ProfileFile::read`].
 pub fn generic_of(gpu: &str, library: &dyn Library, from: &str) -> Result<Option<ProfileFile>, InputError> {
     let name = format!("{gpu}-generic");
     if !library.has(RefKind::Profile, &name, from) {
@@ -198,7 +198,7 @@ pub fn generic_of(gpu: &str, library: &dyn Library, from: &str) -> Result<Option
 }
 
 impl ProfileFile {
-    /// What this profile, completed by that of all stacks, says of another card `gpu` of the same generation.
+    /// Profile of another card `gpu` of the same generation, from this profile completed by that of all stacks.
     ///
     /// Parameters are microseconds and shares of the card's figures, so that they carry over; nothing there was measured.
     #[must_use]

@@ -22,7 +22,7 @@ pub struct SourceText {
     pub text: String,
 }
 
-/// What a reference in a file names.
+/// Kind of file that a reference names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RefKind {
     /// A file in `topologies/`.
@@ -39,7 +39,7 @@ pub enum RefKind {
     Trace,
 }
 
-/// Where referenced files come from.
+/// Source of referenced files.
 pub trait Library {
     /// The text behind `reference`, a file stem or (with a `/`, or for scenarios) a path relative to the
     /// folder of the file `from`.
@@ -62,7 +62,7 @@ pub struct Problem {
     pub key: String,
     /// The finding and the expectation.
     pub message: String,
-    /// What to do, where that is known.
+    /// Hint for the user, where there is one.
     pub hint: Option<String>,
 }
 

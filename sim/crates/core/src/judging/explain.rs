@@ -1,15 +1,15 @@
 //! Where a simulated time comes from: op by op, model by model, down to the parameters and their sources.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
 
-use masim_units::SimDuration;
 use serde::Serialize;
 
 use crate::inputs::measurement::Family;
 use crate::inputs::topology::GpuCard;
 use crate::plan::Plan;
-use crate::running::lower::Lowering;
+use crate::program::Does;
+use crate::running::price::Pricer;
 use crate::scenario::{Jitter, JitterOrigin, Scenario};
 use crate::timing::fitted::{FamilyModel, Origin};
 use crate::timing::provenance::{Basis, Provenance};
@@ -102,25 +102,6 @@ pub struct JitterJson {
     pub source: String,
 }
 
-/// Asks another model, and keeps what it was asked.
-struct Asked<'a> {
-    inner: &'a dyn CostModel,
-    ops: Mutex<BTreeMap<(String, Op), (Cost, u64)>>,
-}
-
-impl CostModel for Asked<'_> {
-    fn cost(&self, op: &Op, card: &GpuCard) -> Result<Cost, TooLong> {
-        let cost = self.inner.cost(op, card)?;
-        let mut ops = self.ops.lock().unwrap_or_else(PoisonError::into_inner);
-        ops.entry((card.name.clone(), *op)).or_insert((cost, 0)).1 += 1;
-        Ok(cost)
-    }
-
-    fn launch(&self, card: &GpuCard) -> SimDuration {
-        self.inner.launch(card)
-    }
-}
-
 /// Explains the first step of `plan`.
 ///
 /// # Errors
@@ -132,15 +113,15 @@ pub fn explain(
     routing: &RoutingSource,
     cost: &dyn CostModel,
 ) -> Result<Explanation, TooLong> {
-    let asked = Asked { inner: cost, ops: Mutex::new(BTreeMap::new()) };
-    let step = Lowering::new(scenario, plan, &asked).step(&routing.step(0))?;
+    let mut pricer = Pricer::new(scenario, plan, cost);
+    let step = pricer.step(&routing.step(0))?;
+    let ops = asked(scenario, &pricer, cost)?;
     let mut communication = BTreeMap::<(&str, Basis), (u64, u64)>::new();
     for info in step.infos.iter().filter(|info| info.activity.is_communication()) {
         let (n, bytes) = communication.entry((info.activity.name(), info.basis)).or_default();
         *n += 1;
         *bytes += info.bytes.0;
     }
-    let ops = asked.ops.into_inner().unwrap_or_else(PoisonError::into_inner);
     let bases = ops.values().map(|(cost, _)| cost.basis).chain(communication.keys().map(|(_, basis)| *basis));
     let models = models(scenario, bases);
     let communication = communication.into_iter().map(|((kind, basis), (n, bytes))| CommunicationJson {
@@ -154,6 +135,31 @@ pub fn explain(
     let (kernels, jitter) = (kernels(scenario, ops), jitter(scenario));
     let simplified = scenario.model.simplified.iter().map(|key| format!("model.{key}")).collect();
     Ok(Explanation { kernels, communication, models, jitter, assumed: assumed(scenario), simplified })
+}
+
+/// Kernels by card and operation, each with its cost and the number of times that the step runs it.
+type Kernels = BTreeMap<(String, Op), (Cost, u64)>;
+
+/// The kernels of the program of `pricer` with the sizes of the step that it priced last.
+fn asked(scenario: &Scenario, pricer: &Pricer, cost: &dyn CostModel) -> Result<Kernels, TooLong> {
+    let (skeleton, mut kernels) = (&pricer.program().skeleton, Kernels::new());
+    for instr in &skeleton.instrs {
+        let Does::Kernels { rank, kernels: of_rank } = &instr.does else { continue };
+        let card = &scenario.cluster.gpu(*rank).card;
+        for kernel in &skeleton.kernels[of_rank.start as usize..of_rank.end as usize] {
+            let op = kernel.op(pricer.sizes());
+            if op.is_empty() {
+                continue;
+            }
+            match kernels.entry((card.name.clone(), op)) {
+                Entry::Occupied(mut known) => known.get_mut().1 += 1,
+                Entry::Vacant(new) => {
+                    new.insert((cost.cost(&op, card)?, 1));
+                }
+            }
+        }
+    }
+    Ok(kernels)
 }
 
 /// The width of every family on every card.
@@ -175,7 +181,7 @@ fn jitter(scenario: &Scenario) -> Vec<JitterJson> {
     all.collect()
 }
 
-fn kernels(scenario: &Scenario, ops: BTreeMap<(String, Op), (Cost, u64)>) -> Vec<KernelJson> {
+fn kernels(scenario: &Scenario, ops: Kernels) -> Vec<KernelJson> {
     let total: f64 = ops.values().map(|(cost, n)| cost.time.as_us() * *n as f64).sum();
     let kernel = |((_, op), (cost, n)): ((String, Op), (Cost, u64))| {
         let time_us = cost.time.as_us();

@@ -1,8 +1,8 @@
 //! Flow sets: flows over links without anything else, to be compared with other simulators.
 
+mod case_links;
 mod case;
 mod compare;
-mod fabric;
 mod file;
 mod flow;
 mod line;

@@ -7,7 +7,7 @@ use masim_units::SimDuration;
 use crate::inputs::topology::GpuCard;
 use crate::judging::progress::Progress;
 use crate::plan::Plan;
-use crate::running::run::{RunError, run_plan};
+use crate::running::run::{Holding, RunError, run_plan_with};
 use crate::scenario::Scenario;
 use crate::search::routing_of;
 use crate::timing::regime::Regime;
@@ -77,9 +77,8 @@ pub fn resimulate(
     let (mut simulated, mut by_account) = (Vec::new(), Vec::new());
     for draw in 0..n {
         let cost = Stretched { inner: &*inner, scenario, draw };
-        let run = run_plan(scenario, plan, &routing, &cost)?;
-        let (from, to) = run.measured();
-        simulated.push(to.since(from).as_us() / f64::from(run.n_measured()));
+        let (run, _) = run_plan_with(scenario, plan, &routing, &cost, (Holding::USUAL, ()))?;
+        simulated.push(run.period_us());
         by_account.push(drawn(scenario.seed, draw, tpot_us, &of_kernels));
         progress.finish_one();
     }

@@ -6,6 +6,7 @@ use schemars::generate::SchemaSettings;
 use crate::inputs::profile::ProfileFile;
 use crate::inputs::topology::{ClusterFile, GpuFile};
 use crate::judging::sweep::file::SweepFile;
+use crate::program::file::ProgramJson;
 use crate::scenario::{ModelFile, ScenarioFile};
 
 /// The name of each format and its schema; `schemas/<name>.schema.json` holds it.
@@ -17,6 +18,7 @@ pub fn schemas() -> Vec<(&'static str, String)> {
         ("scenario", schema::<ScenarioFile>()),
         ("sweep", schema::<SweepFile>()),
         ("profile", schema::<ProfileFile>()),
+        ("program", schema::<ProgramJson>()),
     ]
 }
 

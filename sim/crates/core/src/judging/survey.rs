@@ -5,8 +5,8 @@ use std::sync::Arc;
 use masim_engine::{EngineError, Graph, Resources, ShapeBuilder, Work, run_graph};
 use masim_units::{Bytes, SimDuration, SimTime};
 
-use crate::fabric::comm::{CommModel, capacities};
-use crate::fabric::wires::Wires;
+use crate::fabric::Fabric;
+use crate::fabric::communication_models::CommModel;
 use crate::inputs::topology::{Cluster, GpuIdx};
 use crate::running::collective::{
     Algorithm, Collective, CollectiveKind, Collectives, Compressed, compressed,
@@ -60,11 +60,11 @@ pub struct Answer {
 /// For another kind there is nothing to compress.
 pub fn survey_compressed(question: &Question<'_>) -> Option<Compressed> {
     let Question { cluster, comm, kind, group, bytes, launch } = question;
-    let collectives = Collectives::new(Arc::new(comm.clone()), CollectiveRules::AUTO, *launch);
-    let mut wires = Wires::with_capacities(cluster, capacities(cluster, comm));
+    let collectives = Collectives::new(CollectiveRules::AUTO, *launch);
+    let mut fabric = Fabric::profiled(cluster, comm.clone());
     let launch = launch_of(cluster, group[0], *launch);
     let is_reduced = *kind == CollectiveKind::AllReduce;
-    is_reduced.then(|| compressed(&collectives, group, (*bytes, BF16_BYTES), launch, &mut wires)).flatten()
+    is_reduced.then(|| compressed(&collectives, group, (*bytes, BF16_BYTES), launch, &mut fabric)).flatten()
 }
 
 /// What launching a kernel costs where no profile says.
@@ -112,18 +112,18 @@ fn one(
 ) -> Result<Option<Answer>, EngineError> {
     let Question { cluster, comm, kind, group, bytes, launch } = question;
     let rules = CollectiveRules { protocol, ..CollectiveRules::AUTO };
-    let collectives = Collectives::new(Arc::new(comm.clone()), rules, *launch);
-    let mut wires = Wires::with_capacities(cluster, capacities(cluster, comm));
-    let Some(collective) = collectives.by(*kind, algorithm, group, *bytes, &mut wires) else {
+    let collectives = Collectives::new(rules, *launch);
+    let mut fabric = Fabric::profiled(cluster, comm.clone());
+    let Some(collective) = collectives.by(*kind, algorithm, group, *bytes, &mut fabric) else {
         return Ok(None);
     };
     let launch = launch_of(cluster, group[0], *launch);
-    let time = alone(&collective, launch, &wires)?;
+    let time = alone(&collective, launch, &fabric)?;
     let secs = time.as_secs().max(f64::MIN_POSITIVE);
     let gb_per_sec = |bytes: Bytes| bytes.0 as f64 / secs / 1e9;
     let busiest = collective.phases.iter().filter_map(|phase| {
-        let (link, bytes) = wires.busiest(phase)?;
-        let busy = bytes.time_at(wires.capacities()[link.0 as usize]);
+        let (link, bytes) = fabric.busiest(phase)?;
+        let busy = bytes.time_at(fabric.rates()[link.0 as usize]);
         Some((busy, cluster.link(link).name.clone(), bytes))
     });
     let bottleneck = busiest.max_by_key(|(busy, ..)| *busy).map(|(_, name, bytes)| (name, bytes));
@@ -145,7 +145,7 @@ fn one(
 }
 
 /// Runs the phases one after the other.
-fn alone(collective: &Collective, launch: SimDuration, wires: &Wires) -> Result<SimDuration, EngineError> {
+fn alone(collective: &Collective, launch: SimDuration, fabric: &Fabric) -> Result<SimDuration, EngineError> {
     let mut shape = ShapeBuilder::new();
     let mut last = Vec::new();
     let mut works = Vec::new();
@@ -153,9 +153,9 @@ fn alone(collective: &Collective, launch: SimDuration, wires: &Wires) -> Result<
         last = vec![shape.task(&[], &last)];
         works.push(Work::transfer(collective.flows_with(idx, launch)));
     }
-    let resources = Resources { n_streams: 0, links: wires.capacities().to_vec() };
+    let resources = Resources { n_streams: 0, links: fabric.rates().to_vec() };
     let shape = shape.build().expect("phases follow one another");
     let graph = Graph { shape: Arc::new(shape), works: Arc::new(works), after: Vec::new() };
-    let trace = run_graph(resources, wires.paths(), graph)?;
+    let trace = run_graph(resources, fabric.paths(), graph)?;
     Ok(trace.span(last[0]).end.since(SimTime::ZERO))
 }

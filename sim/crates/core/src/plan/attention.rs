@@ -6,7 +6,7 @@ use super::{placement, share};
 use crate::inputs::topology::{Cluster, GpuIdx};
 use crate::scenario::AttentionSpec;
 
-/// How attention is split over its GPUs.
+/// Layout of attention over its GPUs.
 #[derive(Clone, Debug)]
 pub struct AttentionLayout {
     /// GPUs among which the heads are split.

@@ -5,7 +5,7 @@ use crate::inputs::topology::{Cluster, GpuIdx};
 use crate::scenario::{ExpertLoad, MoeSpec};
 use crate::work::routing::popularity;
 
-/// How experts are spread over their GPUs.
+/// Layout of experts over their GPUs.
 #[derive(Clone, Debug)]
 pub struct ExpertLayout {
     /// The GPUs of each expert-parallel rank; they split every expert of the rank.
@@ -120,7 +120,7 @@ impl ExpertLayout {
         Self { groups, maps }
     }
 
-    /// Who hosts what in `layer`.
+    /// Map from experts to groups in `layer`.
     pub fn map(&self, layer: u32) -> &ExpertMap {
         &self.maps[layer as usize % self.maps.len()]
     }

@@ -9,15 +9,15 @@ use crate::scenario::{Dispatch, Forward, Schedule};
 /// Attention on some GPUs, experts on others or on the same ones.
 #[derive(Clone, Debug)]
 pub struct RoutedPlan {
-    /// Who does attention.
+    /// Attention GPUs and their shares.
     pub attention: AttentionLayout,
-    /// Who does experts.
+    /// Expert GPUs and their shares.
     pub experts: ExpertLayout,
-    /// Whether both pools are the same GPUs.
+    /// True if both pools are the same GPUs.
     pub colocated: bool,
-    /// How tokens reach their experts.
+    /// Dispatch of tokens to their experts.
     pub dispatch: Dispatch,
-    /// Whether copies for one node travel once.
+    /// Forwarding inside a node of copies that travel once.
     pub forward: Forward,
     /// When a micro-batch may move on.
     pub schedule: Schedule,

@@ -12,18 +12,20 @@ mod direct;
 mod hierarchy;
 mod kind;
 mod ring;
+mod sends;
 mod timed;
 mod tree;
 
+pub use crate::work::collectives::CollectiveKind;
 pub use choice::Collectives;
-pub use compressed::{Compressed, Quantised, compressed, quantised};
-pub use kind::{Algorithm, CollectiveKind};
-pub(crate) use timed::{Grain, Timing, timed};
+pub use compressed::{Compressed, compressed};
+pub use kind::Algorithm;
+pub use sends::{FittedSend, Message, SendFlow, SendLaunch, grouped_sends, single_send};
 
 use masim_engine::Flow;
 use masim_units::{Bytes, SimDuration};
 
-use crate::fabric::wires::{Wire, Wires};
+use crate::fabric::{Fabric, FabricPath};
 use crate::inputs::topology::GpuIdx;
 use crate::timing::nccl_model::Protocol;
 
@@ -85,40 +87,40 @@ pub fn collective(
     algorithm: Algorithm,
     group: &[GpuIdx],
     bytes: Bytes,
-    wires: &mut Wires,
+    fabric: &mut Fabric,
 ) -> Option<Collective> {
     assert!(group.len() >= 2, "a collective of one GPU is nothing");
     let phases = match algorithm {
-        Algorithm::OneRing => vec![vec![ring::one_ring(kind, group, bytes, wires)?]],
-        Algorithm::Ring => vec![ring::rings(kind, group, bytes, wires)?],
-        Algorithm::Tree => vec![tree::trees(kind, group, bytes, wires)?],
-        Algorithm::Direct => direct::direct(kind, group, bytes, wires),
-        Algorithm::Rail => staged(hierarchy::rail(kind, group, bytes, wires.cluster())?, wires),
-        Algorithm::Leader => staged(hierarchy::leader(kind, group, bytes, wires.cluster())?, wires),
+        Algorithm::OneRing => vec![vec![ring::one_ring(kind, group, bytes, fabric)?]],
+        Algorithm::Ring => vec![ring::rings(kind, group, bytes, fabric)?],
+        Algorithm::Tree => vec![tree::trees(kind, group, bytes, fabric)?],
+        Algorithm::Direct => direct::direct(kind, group, bytes, fabric),
+        Algorithm::Rail => staged(hierarchy::rail(kind, group, bytes, fabric.cluster())?, fabric),
+        Algorithm::Leader => staged(hierarchy::leader(kind, group, bytes, fabric.cluster())?, fabric),
     };
-    let time_alone = phases.iter().map(|phase| wires.time_alone(phase)).sum();
+    let time_alone = phases.iter().map(|phase| fabric.time_alone(phase)).sum();
     Some(Collective { algorithm, nccl: None, phases, time_alone })
 }
 
 /// Stages on wires alone: rings across nodes, and inside them direct exchanges or, from and to one GPU, chains.
-fn staged(stages: Vec<hierarchy::Stage>, wires: &mut Wires) -> Vec<Phase> {
-    let one = |stage: &hierarchy::Stage, group: &Vec<GpuIdx>, wires: &mut Wires| {
+fn staged(stages: Vec<hierarchy::Stage>, fabric: &mut Fabric) -> Vec<Phase> {
+    let one = |stage: &hierarchy::Stage, group: &Vec<GpuIdx>, fabric: &mut Fabric| {
         let hierarchy::Stage { kind, bytes, .. } = *stage;
         match (stage.reach, kind) {
             (_, CollectiveKind::AllToAll)
             | (
                 hierarchy::Reach::Inside,
                 CollectiveKind::AllGather | CollectiveKind::ReduceScatter | CollectiveKind::AllReduce,
-            ) => direct::direct(kind, group, bytes, wires).concat(),
-            (hierarchy::Reach::Across, _) => ring::one_ring(kind, group, bytes, wires).into_iter().collect(),
+            ) => direct::direct(kind, group, bytes, fabric).concat(),
+            (hierarchy::Reach::Across, _) => ring::one_ring(kind, group, bytes, fabric).into_iter().collect(),
             (hierarchy::Reach::Inside, CollectiveKind::Broadcast | CollectiveKind::Reduce) => {
-                ring::rings(kind, group, bytes, wires).unwrap_or_default()
+                ring::rings(kind, group, bytes, fabric).unwrap_or_default()
             }
         }
     };
     let phase = |stage: hierarchy::Stage| {
         let groups = stage.groups.iter().filter(|group| group.len() > 1);
-        groups.flat_map(|group| one(&stage, group, wires)).collect()
+        groups.flat_map(|group| one(&stage, group, fabric)).collect()
     };
     stages.into_iter().map(phase).collect()
 }
@@ -128,6 +130,6 @@ fn share(bytes: Bytes, n: usize) -> Bytes {
     Bytes(bytes.0.div_ceil(n as u64))
 }
 
-fn flow(wire: Wire, bytes: Bytes, latency: SimDuration) -> Flow {
+fn flow(wire: FabricPath, bytes: Bytes, latency: SimDuration) -> Flow {
     Flow { path: wire.path, bytes, latency, rate_cap: None }
 }

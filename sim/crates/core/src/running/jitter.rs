@@ -6,7 +6,8 @@ use masim_engine::Work;
 use masim_units::{Bytes, SimDuration};
 
 use crate::inputs::measurement::Family;
-use crate::running::lower::{Activity, Part, TaskInfo};
+use crate::program::Activity;
+use crate::running::price::{Part, TaskInfo};
 use crate::scenario::Scenario;
 use crate::work::ops::OpKind;
 use crate::work::routing::{Purpose, rng_for, standard_normal};

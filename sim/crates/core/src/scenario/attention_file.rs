@@ -1,4 +1,4 @@
-//! What the YAML of a model card says of attention, word for word.
+//! The YAML of the attention of a model card, word for word.
 
 use schemars::JsonSchema;
 use serde::de::MapAccess;
@@ -28,7 +28,7 @@ pub struct HeadsFile {
     pub n_kv_heads: u32,
     /// Width of a head.
     pub head_dim: u32,
-    /// How tokens learn their positions.
+    /// Encoding of positions.
     #[serde(default)]
     pub position: PositionFile,
 }
@@ -52,7 +52,7 @@ pub struct LatentFile {
     pub v_dim: u32,
 }
 
-/// How tokens learn their positions.
+/// Encoding of positions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PositionFile {

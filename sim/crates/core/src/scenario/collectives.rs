@@ -1,13 +1,13 @@
-//! How collectives are to be done.
+//! Rules for collectives.
 
-/// What is forced upon collectives.
+/// Algorithm, protocol and compression that a scenario forces upon collectives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CollectiveRules {
     /// The algorithm, where a group has the shape for it.
     pub algorithm: AlgorithmRule,
     /// NCCL's protocol, where a profile says what it costs.
     pub protocol: ProtocolRule,
-    /// What all-reduces have on the way.
+    /// Number format of all-reduces on the way.
     pub compressed: Compression,
 }
 
@@ -22,7 +22,7 @@ impl CollectiveRules {
 pub enum AlgorithmRule {
     /// NCCL's choice, or the fastest on wires alone.
     Auto,
-    /// As many rings as the wires have room for.
+    /// Rings, as many as the links have room for.
     Ring,
     /// Two binary trees over the nodes.
     Tree,
@@ -47,7 +47,7 @@ pub enum ProtocolRule {
     Simple,
 }
 
-/// What all-reduces have on the way.
+/// Number format of all-reduces on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
     /// The values that are summed.

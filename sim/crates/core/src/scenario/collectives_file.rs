@@ -1,4 +1,4 @@
-//! What the YAML of a scenario says of collectives.
+//! The YAML of collectives.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::collectives::{AlgorithmRule, CollectiveRules, Compression, ProtocolRule};
 use crate::inputs::text::kind::deserialize_names;
 
-/// How collectives are done.
+/// Algorithm, protocol and compression of collectives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CollectivesFile {
@@ -28,7 +28,7 @@ pub enum AlgorithmFile {
     /// None.
     #[default]
     Auto,
-    /// As many rings as the wires have room for.
+    /// Rings, as many as the links have room for.
     Ring,
     /// Two binary trees over the nodes.
     Tree,
@@ -55,7 +55,7 @@ pub enum ProtocolFile {
     Simple,
 }
 
-/// What all-reduces have on the way.
+/// Number format of all-reduces on the way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CompressionFile {

@@ -1,4 +1,4 @@
-//! What the YAML of a scenario says, word for word.
+//! The YAML of a scenario, word for word.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,6 +13,7 @@ use super::count_file::CountFile;
 use super::jitter_file::JitterFile;
 use super::model_file::ModelFile;
 use super::overlap_file::OverlapFile;
+use super::steps_file::StepsFile;
 use super::strategy_file::StrategyFile;
 use super::vocabulary_file::VocabularyFile;
 use crate::inputs::text::kind::{Kinds, deserialize_kinds, deserialize_names, nothing_else, rest_of};
@@ -32,29 +33,29 @@ pub struct ScenarioFile {
     pub profile: ProfileFile,
     /// A file stem in `scenarios/models/`, a path with a `/`, or the model itself.
     pub model: ReferenceFile<ModelFile>,
-    /// What is asked of the model.
+    /// Phase, sequences and their lengths.
     pub workload: WorkloadFile,
-    /// Who does what.
+    /// Strategy: which GPUs do which work.
     pub strategy: StrategyFile,
-    /// How tokens spread over experts.
+    /// Distribution of tokens over experts.
     #[serde(default)]
     pub load: LoadFile,
-    /// How the host launches kernels.
+    /// Launch of kernels by the host.
     #[serde(default)]
     pub launch: LaunchFile,
-    /// How collectives are done.
+    /// Algorithm, protocol and compression of collectives.
     #[serde(default)]
     pub collectives: CollectivesFile,
-    /// Who has which part of the vocabulary's tables and scores.
+    /// Split of the vocabulary's tables and scores over GPUs.
     #[serde(default)]
     pub vocabulary: VocabularyFile,
-    /// How communication lies beside computation.
+    /// Overlap of communication with computation.
     #[serde(default)]
     pub overlap: OverlapFile,
-    /// What the host spends on a step beside the GPUs; without it, launches cost what the cards say.
+    /// Time that the host spends on a step beside the GPUs; without it, launches cost what the cards say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_overhead: Option<HostOverheadFile>,
-    /// How times vary from run to run.
+    /// Variation of times from run to run.
     #[serde(default)]
     pub jitter: JitterFile,
     /// The origin of all randomness.
@@ -63,9 +64,9 @@ pub struct ScenarioFile {
     /// Resources that become slow or fail; none is modelled yet.
     #[serde(default)]
     pub faults: Vec<FaultFile>,
-    /// At most so many measured steps.
+    /// Steps that are measured: at most so many, or exactly.
     #[serde(default)]
-    pub n_steps: CountFile,
+    pub n_steps: StepsFile,
 }
 
 const fn one() -> u64 {
@@ -173,7 +174,7 @@ impl Kinds for WorkloadFile {
     }
 }
 
-/// What the host spends beside the GPUs, as a serving stack does.
+/// Time that the host of a serving stack spends beside the GPUs.
 #[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HostOverheadFile {
@@ -190,14 +191,14 @@ pub struct HostOverheadFile {
     /// steps are filled up to one of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graph_batch: Option<u32>,
-    /// What it costs to hand the step to the processes of further GPUs; nothing where one process has all.
+    /// Time to hand the step to the processes of further GPUs; nothing where one process has all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hand_over: Option<HandOverFile>,
-    /// Where the figures come from.
+    /// Source of the figures.
     pub source: String,
 }
 
-/// What it costs to hand a step to the processes of further GPUs.
+/// Time to hand a step to the processes of further GPUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HandOverFile {
@@ -322,7 +323,7 @@ impl<'de> Visitor<'de> for ContextLenVisitor {
     }
 }
 
-/// How tokens spread over the experts of a layer.
+/// Distribution of tokens over the experts of a layer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum LoadFile {
@@ -371,7 +372,7 @@ impl Kinds for LoadFile {
 
 deserialize_kinds!(WorkloadFile, DistributionFile, LoadFile);
 
-/// How the host launches kernels.
+/// Launch of kernels by the host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LaunchFile {

@@ -1,23 +1,23 @@
-//! How times vary from run to run.
+//! Variation of times from run to run.
 
 use std::collections::BTreeSet;
 
 use super::Scenario;
 use crate::inputs::measurement::Family;
 
-/// How far a task's time strays from what models say of it, anew for each task.
+/// Variation of the time of a task around the model's time, drawn anew for each task.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Jitter {
-    /// Of each kernel.
+    /// Variation of each kernel.
     pub kernels: Width,
-    /// Of each transfer.
+    /// Variation of each transfer.
     pub communication: Width,
 }
 
 /// Standard deviation of a time, as a share of its mean.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Width {
-    /// What the profiles hold for the family; families whose rows nobody repeated do not vary.
+    /// The variation that the profiles hold for the family; families without repeated rows do not vary.
     Profile,
     /// Given.
     Share(f64),
@@ -27,20 +27,20 @@ impl Jitter {
     /// Nothing varies.
     pub const NONE: Self = Self { kernels: Width::Share(0.0), communication: Width::Share(0.0) };
 
-    /// What the profiles say, of kernels and of transfers.
+    /// The variation that the profiles hold, of kernels and of transfers.
     pub const PROFILE: Self = Self { kernels: Width::Profile, communication: Width::Profile };
 }
 
-/// How far the times of a family stray, and where that number comes from.
+/// Variation of the times of a family, and its origin.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FamilyJitter {
     /// Standard deviation over the mean.
     pub share: f64,
-    /// Who says so.
+    /// Origin of the width.
     pub origin: JitterOrigin,
 }
 
-/// Where the width of a jitter comes from.
+/// Origin of the width of a jitter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JitterOrigin {
     /// The scenario gives it.
@@ -52,7 +52,7 @@ pub enum JitterOrigin {
 }
 
 impl Scenario {
-    /// How far times of `family` stray on the card named `card`.
+    /// Variation of the times of `family` on the card named `card`.
     pub fn jitter_width(&self, card: &str, family: Family) -> FamilyJitter {
         let width = match family {
             Family::Collective | Family::P2p => self.jitter.communication,

@@ -1,4 +1,4 @@
-//! What the YAML of a scenario says of variation from run to run.
+//! The YAML of variation from run to run.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ pub enum JitterFile {
     /// Equal work takes equal time.
     #[default]
     None,
-    /// As repeated rows of measurement sets did.
+    /// The variation of repeated rows of measurement sets.
     Profile,
     /// Given.
     Given(JitterWidthsFile),
@@ -27,18 +27,18 @@ pub enum JitterFile {
 #[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JitterWidthsFile {
-    /// Of each kernel: a share, or `profile`.
+    /// Variation of each kernel: a share, or `profile`.
     pub kernels: WidthFile,
-    /// Of each transfer: a share, or `profile`.
+    /// Variation of each transfer: a share, or `profile`.
     pub communication: WidthFile,
-    /// Where the shares come from.
+    /// Source of the shares.
     pub source: String,
 }
 
 /// A share, or `profile`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum WidthFile {
-    /// What the profile holds for the family.
+    /// The variation that the profile holds for the family.
     Profile,
     /// Given.
     Share(f64),

@@ -15,7 +15,7 @@ pub struct ModelSpec {
     pub attention: AttentionSpec,
     /// The other half.
     pub ffn: FfnSpec,
-    /// How each half begins.
+    /// Normalisation at the beginning of each half.
     pub norm: Norm,
     /// Vocabulary; `None` leaves out embedding and LM head.
     pub vocab: Option<u32>,
@@ -36,13 +36,13 @@ pub struct AttentionSpec {
     pub n_kv_heads: u32,
     /// Width of a head; that of its queries where keys come from a latent.
     pub head_dim: u32,
-    /// How tokens learn their positions.
+    /// Encoding of positions.
     pub position: Position,
-    /// What the cache keeps instead of keys and values, in latent attention.
+    /// Latent that the cache keeps instead of keys and values, in latent attention.
     pub latent: Option<LatentSpec>,
 }
 
-/// How tokens learn their positions.
+/// Encoding of positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Position {
     /// Queries and keys are rotated in every layer.
@@ -72,7 +72,7 @@ pub struct LatentSpec {
     pub v_dim: u32,
 }
 
-/// How a layer normalises.
+/// Normalisation of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Norm {
     /// By the root of the mean square; serving stacks add the residual stream in the same kernel.

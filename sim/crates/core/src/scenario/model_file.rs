@@ -1,4 +1,4 @@
-//! What the YAML of a model card says, word for word.
+//! The YAML of a model card, word for word.
 
 use schemars::JsonSchema;
 use serde::de::MapAccess;
@@ -28,7 +28,7 @@ pub struct ModelFile {
     pub attention: AttentionFile,
     /// The other half.
     pub ffn: FfnFile,
-    /// How each half normalises the residual stream.
+    /// Normalisation of the residual stream in each half.
     #[serde(default)]
     pub norm: NormFile,
     /// Vocabulary; `null` leaves out embedding and LM head.
@@ -45,7 +45,7 @@ pub struct ModelFile {
 }
 
 impl ModelFile {
-    /// Whether `name` means this model: its name or one of its aliases, in letters of either case, with the
+    /// True if `name` means this model: its name or one of its aliases, in letters of either case, with the
     /// organisation before the `/` or without it.
     pub fn is_named(&self, name: &str) -> bool {
         let bare = |name: &str| name.rsplit('/').next().unwrap_or(name).to_ascii_lowercase();
@@ -54,7 +54,7 @@ impl ModelFile {
     }
 }
 
-/// How a layer normalises.
+/// Normalisation of a layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NormFile {

@@ -1,10 +1,10 @@
-//! How communication lies beside computation.
+//! Overlap of communication with computation.
 
 use std::fmt;
 
 use masim_units::{Bandwidth, SimDuration};
 
-/// How communication lies beside the computation before and after it.
+/// Overlap of communication with the computation before and after it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Overlap {
     /// It begins when all kernels before it have ended, and the kernels after it wait for all of it.
@@ -33,7 +33,7 @@ impl fmt::Display for Overlap {
     }
 }
 
-/// What the MA Separation paper (manuscript, 3.6) states: 75 % of communication is hidden.
+/// Share of communication that is hidden, as the MA Separation paper (manuscript, 3.6) states it: 75 %.
 pub const PAPER_OVERLAP: f64 = 0.75;
 
 impl Overlap {
@@ -64,7 +64,7 @@ impl Overlap {
         u64::try_from(until(idx + 1) - until(idx)).expect("at most the whole")
     }
 
-    /// What is left of a communication that takes `time` by itself.
+    /// The exposed part of a communication that takes `time` by itself.
     pub fn exposed_of(self, time: SimDuration) -> SimDuration {
         match self {
             Self::None | Self::Chunks { .. } => time,

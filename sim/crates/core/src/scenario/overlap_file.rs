@@ -1,4 +1,4 @@
-//! What the YAML of a scenario says of communication beside computation.
+//! The YAML of the overlap of communication with computation.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde::de::MapAccess;
 
 use crate::inputs::text::kind::{Kinds, deserialize_kinds, nothing_else, rest_of};
 
-/// How communication lies beside the computation before and after it.
+/// Overlap of communication with the computation before and after it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum OverlapFile {

@@ -144,7 +144,7 @@ fn keys_of(path: &str) -> Vec<&str> {
     path.split(['.', '[', ']']).filter(|key| !key.is_empty()).collect()
 }
 
-/// What the value at `keys` of a scenario refers to, if it is a name.
+/// Kind of file that the value at `keys` of a scenario refers to, if it is a name.
 fn reference_at(keys: &[&str]) -> Option<RefKind> {
     let is_idx = |key: &str| key.parse::<usize>().is_ok();
     match keys {
@@ -176,7 +176,7 @@ fn child<'t>(here: &'t mut Tree, keys: &[&str], key: &str) -> Result<&'t mut Tre
     }
 }
 
-/// As [`child`], to look at.
+/// Same as [`child`], without a right to change it.
 fn child_of<'t>(here: &'t Tree, keys: &[&str], key: &str) -> Result<&'t Tree, Problem> {
     let at = position(here, keys, key)?;
     match &here.value {
@@ -186,7 +186,7 @@ fn child_of<'t>(here: &'t Tree, keys: &[&str], key: &str) -> Result<&'t Tree, Pr
     }
 }
 
-/// Where `key` stands in `here`, a mapping or a list, or what is there instead.
+/// Position of `key` in `here`, a mapping or a list; the error says what is there instead.
 fn position(here: &Tree, keys: &[&str], key: &str) -> Result<usize, Problem> {
     let place = || if keys.is_empty() { "the scenario".to_owned() } else { format!("`{}`", keys.join(".")) };
     match &here.value {

@@ -14,11 +14,11 @@ use crate::timing::uncertainty::Spread;
 /// Calibrated models by card; without them datasheets and assumed efficiencies say how long things take.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Profiles {
-    /// How results name them.
+    /// Name in results.
     pub name: String,
     /// By name of the card.
     pub cards: BTreeMap<String, Arc<CardModels>>,
-    /// What to check before trusting results.
+    /// Warnings to check before trusting results.
     pub warnings: Vec<String>,
 }
 
@@ -28,7 +28,7 @@ impl Profiles {
         Self { name: "none".to_owned(), cards: BTreeMap::new(), warnings: Vec::new() }
     }
 
-    /// How the errors of a regime spread, as far as it is known; of the first card that knows.
+    /// Quantiles of the errors of a regime, where they are known; of the first card that knows them.
     pub fn spread(&self, regime: Regime) -> Option<Spread> {
         self.cards.values().find_map(|models| models.family(regime.family())?.model.spread(regime))
     }
@@ -88,7 +88,7 @@ pub(super) fn load_profiles(
     Ok(found)
 }
 
-/// As results name it: the stem, or the stems by card as JSON.
+/// Name in results: the stem, or the stems by card as JSON.
 fn name_of(reference: &ProfileReference) -> String {
     match reference {
         ProfileReference::Name(name) => name.clone(),

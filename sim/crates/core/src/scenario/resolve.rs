@@ -15,27 +15,36 @@ use size::Size;
 
 use super::file::{LaunchFile, ScenarioFile};
 use super::overlap_file::OverlapFile;
+use super::steps_file::StepsFile;
 use super::{
     CollectiveRules, Compression, EmbeddingTable, HostOverhead, Launch, ModelSpec, Overlap, Profiles,
-    RequestTrace, Scenario, Strategy, Vocabulary,
+    RequestTrace, Scenario, StepCount, Strategy, Vocabulary,
 };
 use crate::inputs::text::Problem;
 use crate::inputs::topology::Cluster;
 
-/// Every step is kept until the end; a mean that so many do not settle has no meaning.
+/// A mean that so many steps do not settle has no meaning.
 const N_STEPS_MAX: u32 = 1_000;
+
+/// Steps are forgotten when they have been taken in; a million are some minutes of the smallest plan.
+const N_STEPS_EXACTLY_MAX: u32 = 1_000_000;
 
 /// Beyond so many pieces every one is a launch and little else.
 const N_CHUNKS_MAX: u32 = 64;
 /// Links of a thousand times their bandwidth are as good as free.
 const EXPOSED_MIN: f64 = 0.001;
 
-/// What a scenario's file names.
+/// Files that a scenario names.
 pub(super) struct Named {
     pub(super) cluster: Arc<Cluster>,
     pub(super) model: Arc<ModelSpec>,
     pub(super) profiles: Arc<Profiles>,
     pub(super) trace: Option<Arc<RequestTrace>>,
+}
+
+/// Time and memory of a run of `scenario` that takes long; nothing of others.
+pub(super) fn long_run(scenario: &Scenario) -> Option<String> {
+    Size::of(scenario).note()
 }
 
 /// The scenario that `file` describes with what it names.
@@ -57,10 +66,11 @@ pub(super) fn scenario_of(file: &ScenarioFile, named: Named) -> Result<Scenario,
     if !file.faults.is_empty() {
         findings.add("faults", "faults are not modelled yet; expected `[]`");
     }
-    let n_steps = findings.choice("n_steps", file.n_steps, N_STEPS_MAX);
+    let n_steps = step_count_of(file.n_steps, &mut findings);
     // A product of counts that are wrong on their own says nothing.
     if findings.is_empty() {
-        let size = Size { cluster, model, workload: &workload, strategy: &strategy, load: &load, overlap };
+        let (workload, strategy, load) = (&workload, &strategy, &load);
+        let size = Size { cluster, model, workload, strategy, load, overlap, n_steps };
         size.check(&mut findings);
     }
     let launch = match file.launch {
@@ -83,6 +93,20 @@ pub(super) fn scenario_of(file: &ScenarioFile, named: Named) -> Result<Scenario,
         seed: file.seed,
         n_steps,
     })
+}
+
+fn step_count_of(file: StepsFile, findings: &mut Findings) -> StepCount {
+    match file {
+        StepsFile::Auto => StepCount::Auto,
+        StepsFile::AtMost(n) => {
+            findings.count("n_steps", n, N_STEPS_MAX);
+            StepCount::AtMost(n)
+        }
+        StepsFile::Exactly(n) => {
+            findings.count("n_steps.exactly", n, N_STEPS_EXACTLY_MAX);
+            StepCount::Exactly(n)
+        }
+    }
 }
 
 fn overlap_of(file: OverlapFile, model: &ModelSpec, findings: &mut Findings) -> Overlap {

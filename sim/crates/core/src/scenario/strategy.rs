@@ -1,4 +1,4 @@
-//! Who does what: the three ways to lay a model over GPUs.
+//! The three strategies, which lay a model over GPUs.
 
 use crate::inputs::topology::GpuIdx;
 
@@ -12,7 +12,7 @@ pub enum Choice {
 }
 
 impl Choice {
-    /// Whether `value` is allowed.
+    /// True if `value` is allowed.
     pub fn admits(self, value: u32) -> bool {
         match self {
             Self::Auto => true,
@@ -21,7 +21,7 @@ impl Choice {
     }
 }
 
-/// How a model is laid over the GPUs of a cluster.
+/// Strategy: the layout of a model over the GPUs of a cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Strategy {
     /// Attention and experts on different GPUs.
@@ -55,13 +55,13 @@ pub struct MaSeparation {
     pub n_attention_gpus: u32,
     /// GPUs that do experts.
     pub n_expert_gpus: u32,
-    /// How the attention pool is split.
+    /// Split of the attention pool.
     pub attention: AttentionSplit,
-    /// How the expert pool is split.
+    /// Split of the expert pool.
     pub experts: ExpertSplit,
-    /// How tokens reach their experts.
+    /// Dispatch of tokens to their experts.
     pub dispatch: Dispatch,
-    /// Whether copies for one node travel once.
+    /// Forwarding inside a node of copies that travel once.
     pub forward: Forward,
     /// Which GPUs play which role.
     pub placement: Placement,
@@ -93,7 +93,7 @@ pub struct ExpertSplit {
     pub copies: u32,
 }
 
-/// How tokens reach their experts.
+/// Dispatch of tokens to their experts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dispatch {
     /// The gate runs on the attention GPUs; each token travels once to each GPU that it needs.
@@ -102,7 +102,7 @@ pub enum Dispatch {
     Broadcast,
 }
 
-/// Whether copies of a token for one node travel once and are forwarded there.
+/// Forwarding inside a node of copies of a token that travel once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forward {
     /// One copy per destination GPU.
@@ -130,7 +130,7 @@ pub enum Placement {
 /// When a micro-batch may move on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Schedule {
-    /// As soon as its data is there.
+    /// The micro-batch moves on as soon as its data is there.
     Dataflow,
     /// Both pools join at each slot.
     Lockstep,

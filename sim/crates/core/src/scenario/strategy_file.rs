@@ -1,4 +1,4 @@
-//! What the key `strategy` of a scenario says, word for word.
+//! The YAML of the key `strategy`, word for word.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize as DeriveDeserialize, Serialize};
 use super::count_file::CountFile;
 use crate::inputs::text::kind::{Kinds, deserialize_kinds, deserialize_names, name_among, rest_of};
 
-/// How a model is laid over the GPUs of a cluster.
+/// Strategy: the layout of a model over the GPUs of a cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum StrategyFile {
@@ -43,16 +43,16 @@ pub struct MaSeparationFile {
     pub n_attention_gpus: u32,
     /// GPUs that do experts; both pools add up to the cluster.
     pub n_expert_gpus: u32,
-    /// How the attention pool is split.
+    /// Split of the attention pool.
     #[serde(default)]
     pub attention: AttentionSplitFile,
-    /// How the expert pool is split.
+    /// Split of the expert pool.
     #[serde(default)]
     pub experts: ExpertSplitFile,
-    /// How tokens reach their experts.
+    /// Dispatch of tokens to their experts.
     #[serde(default)]
     pub dispatch: DispatchFile,
-    /// Whether copies for one node travel once.
+    /// Forwarding inside a node of copies that travel once.
     #[serde(default)]
     pub forward: ForwardFile,
     /// Which GPUs play which role.
@@ -79,7 +79,7 @@ pub struct AttentionSplitFile {
     /// Groups with sequences of their own.
     #[serde(default)]
     pub replicas: CountFile,
-    /// What replicas do.
+    /// Mode of the replicas.
     #[serde(default)]
     pub replica_mode: ReplicaModeFile,
 }
@@ -133,7 +133,7 @@ const fn one() -> u32 {
     1
 }
 
-/// What replicas of the attention pool do.
+/// Modes of the replicas of the attention pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReplicaModeFile {
@@ -142,7 +142,7 @@ pub enum ReplicaModeFile {
     Data,
 }
 
-/// How tokens reach their experts.
+/// Dispatch of tokens to their experts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DispatchFile {
@@ -153,7 +153,7 @@ pub enum DispatchFile {
     Broadcast,
 }
 
-/// Whether copies of a token for one node travel once and are forwarded there.
+/// Forwarding inside a node of copies of a token that travel once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ForwardFile {
@@ -168,7 +168,7 @@ pub enum ForwardFile {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ScheduleFile {
-    /// As soon as its data is there.
+    /// The micro-batch moves on as soon as its data is there.
     #[default]
     Dataflow,
     /// Both pools join at each slot.

@@ -1,6 +1,6 @@
-//! Who has which part of the vocabulary.
+//! Split of the vocabulary over GPUs.
 
-/// How a tensor-parallel group shares the tables of the vocabulary and the scores of its tokens.
+/// Split of the vocabulary's tables and scores over a tensor-parallel group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Vocabulary {
     /// The embedding table.
@@ -9,7 +9,7 @@ pub struct Vocabulary {
     pub logits: Logits,
 }
 
-/// Where the rows of the embedding table are.
+/// Placement of the rows of the embedding table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EmbeddingTable {
     /// Every GPU has all of them.
@@ -18,7 +18,7 @@ pub enum EmbeddingTable {
     Sharded,
 }
 
-/// Where the next token is chosen.
+/// Place where the next token is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Logits {
     /// Each rank chooses among its share of the vocabulary, and the candidates are compared.

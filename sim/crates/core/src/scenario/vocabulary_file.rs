@@ -1,4 +1,4 @@
-//! What the YAML of a scenario says of the vocabulary, word for word.
+//! The YAML of the vocabulary, word for word.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,19 +6,19 @@ use serde::{Deserialize, Serialize};
 use super::vocabulary::{EmbeddingTable, Logits, Vocabulary};
 use crate::inputs::text::kind::deserialize_names;
 
-/// How a tensor-parallel group shares the tables of the vocabulary and the scores of its tokens.
+/// Split of the vocabulary's tables and scores over a tensor-parallel group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VocabularyFile {
-    /// Where the rows of the embedding table are.
+    /// Placement of the rows of the embedding table.
     #[serde(default)]
     pub embedding: EmbeddingTableFile,
-    /// Where the next token is chosen.
+    /// Place where the next token is chosen.
     #[serde(default)]
     pub logits: LogitsFile,
 }
 
-/// Where the rows of the embedding table are.
+/// Placement of the rows of the embedding table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EmbeddingTableFile {
@@ -29,7 +29,7 @@ pub enum EmbeddingTableFile {
     Sharded,
 }
 
-/// Where the next token is chosen.
+/// Place where the next token is chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LogitsFile {

@@ -1,14 +1,17 @@
-//! What to check before trusting the results of a scenario.
+//! Warnings to check before trusting the results of a scenario.
 
+use super::resolve::long_run;
 use super::{Compression, EmbeddingTable, Launch, Logits, Scenario, Strategy, Vocabulary, Workload};
 
 impl Scenario {
-    /// What profiles warn of, what does not vary though it is asked to, and keys that change nothing here.
+    /// Warnings of profiles, of families that do not vary though they should, of keys that change nothing here, and of runs
+    /// that take long.
     pub fn warnings(&self) -> Vec<String> {
         let mut all = self.profiles.warnings.clone();
         all.extend(self.still_families());
         all.extend(self.idle_keys());
         all.extend(self.replayed_prompts());
+        all.extend(long_run(self));
         all
     }
 

@@ -1,4 +1,4 @@
-//! What is asked of the model.
+//! Phase, sequences and their lengths.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -58,7 +58,7 @@ impl Workload {
         }
     }
 
-    /// What is in the caches during a step that gives each sequence one more token; `None` for prompts.
+    /// Tokens in the caches during a step that gives each sequence one more token; `None` for prompts.
     ///
     /// The steps of an inference are represented by one at the mean context.
     pub fn decode_context(&self) -> Option<ContextLen> {
@@ -71,7 +71,7 @@ impl Workload {
         }
     }
 
-    /// What the caches hold during the last step, beside the token under way.
+    /// Tokens in the caches during the last step, beside the token under way.
     pub fn final_context(&self) -> ContextLen {
         match self {
             Self::Decode { context_len, .. } => context_len.clone(),
@@ -148,7 +148,7 @@ impl ContextLen {
     }
 }
 
-/// How tokens spread over the experts of a layer.
+/// Distribution of tokens over the experts of a layer.
 #[derive(Clone, Debug)]
 pub enum ExpertLoad {
     /// Every expert gets the same number of tokens, exactly.
@@ -222,7 +222,7 @@ impl PartialEq for ExpertLoad {
 
 impl Eq for ExpertLoad {}
 
-/// How the host launches kernels.
+/// Launch of kernels by the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Launch {
     /// One by one.
@@ -241,7 +241,7 @@ impl Launch {
     }
 }
 
-/// What the host spends beside the GPUs, as a serving stack does.
+/// Time that the host of a serving stack spends beside the GPUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostOverhead {
     /// One kernel launched by the host, or one captured graph of a micro-batch.
@@ -257,7 +257,7 @@ pub struct HostOverhead {
     pub hand_over: Option<HandOver>,
 }
 
-/// What it costs to hand a step to the processes of further GPUs.
+/// Time to hand a step to the processes of further GPUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandOver {
     /// Once a step and micro-batch, if there is a further GPU.
@@ -267,7 +267,7 @@ pub struct HandOver {
 }
 
 impl HostOverhead {
-    /// What GPUs wait for before a pass of `n_sequences` on `n_gpus`, each with its process; `None` beyond 213 days.
+    /// Time that GPUs wait before a pass of `n_sequences` on `n_gpus`, each with its process; `None` beyond 213 days.
     ///
     /// A captured graph is launched with it.
     pub fn scheduling(&self, launch: Launch, n_sequences: u64, n_gpus: u64) -> Option<SimDuration> {

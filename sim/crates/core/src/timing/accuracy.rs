@@ -1,4 +1,4 @@
-//! How far predictions are from measurements.
+//! Errors of predictions against measurements.
 
 use crate::inputs::measurement::{Family, Work};
 use crate::inputs::profile::AccuracyFile;

@@ -34,11 +34,11 @@ pub struct FittedModel {
 /// Microseconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Prediction {
-    /// What is expected.
+    /// Expected time.
     pub time_us: f64,
     /// 90 % of true times lie between these two; none where nothing is known of the error.
     pub interval_us: Option<(f64, f64)>,
-    /// Where it comes from.
+    /// Provenance of the time.
     pub provenance: Provenance,
 }
 
@@ -52,7 +52,7 @@ pub enum UnknownModel {
         family: &'static str,
         /// In the profile.
         found: String,
-        /// What this version knows.
+        /// Names that this version knows.
         expected: &'static str,
     },
     /// A parameter is missing.
@@ -91,7 +91,7 @@ impl FittedModel {
         Ok(Self { form, values, covered, residuals: file.residuals.clone() })
     }
 
-    /// What is fitted.
+    /// Form of the model.
     pub fn form(&self) -> Form {
         self.form
     }
@@ -107,7 +107,7 @@ impl FittedModel {
         &self.values
     }
 
-    /// What the fitted rows cover.
+    /// Ranges of the fitted rows.
     pub fn covered(&self) -> &Covered {
         &self.covered
     }
@@ -127,7 +127,8 @@ impl FittedModel {
         Some(Prediction { time_us, interval_us, provenance })
     }
 
-    /// How residuals spread in `regime`; the widest of all where none was seen there, none where nothing is known.
+    /// Quantiles of the residuals in `regime`; the widest of all where none was seen there, none where nothing is
+    /// known.
     pub fn spread(&self, regime: Regime) -> Option<Spread> {
         let spread = |it: &ResidualFile| {
             let ResidualFile { q05, q25, q50, q75, q95, .. } = *it;

@@ -1,4 +1,4 @@
-//! How long kernels take alone on a chip: physical models with few parameters, which measurements determine.
+//! Times of kernels alone on a chip: physical models with few parameters, which measurements determine.
 //!
 //! Parameters are efficiencies, microseconds and ratios beside the figures of the chip, so that what was fitted on
 //! one card says something about another.

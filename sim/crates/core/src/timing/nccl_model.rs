@@ -1,4 +1,4 @@
-//! How long NCCL takes alone: a model whose parameters belong to links, protocols and the launch.
+//! Times of NCCL alone: a model whose parameters belong to links, protocols and the launch.
 //!
 //! No parameter belongs to an operation or to a number of GPUs, so that what was fitted behind NVSwitch says
 //! something about a board whose GPUs are joined in pairs.
@@ -20,7 +20,7 @@ pub use pairs::pairs_time;
 pub use params::{NcclParams, PairsParams};
 pub use tables::NcclVersion;
 
-/// How data travels.
+/// Algorithm: the way of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Path {
     /// Shards go round.
@@ -29,7 +29,7 @@ pub enum Path {
     Tree,
 }
 
-/// How a receiver learns that data is there.
+/// Protocol: the way in which a receiver learns that data is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Protocol {
     /// A flag beside every 4 bytes: short way, half the rate.

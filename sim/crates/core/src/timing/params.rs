@@ -12,7 +12,7 @@ macro_rules! params {
         impl $name {
             /// Names, in the order of [`Self::from_values`].
             pub const NAMES: &'static [&'static str] = &[$(stringify!($field)),+];
-            /// Where a fit begins, and what holds where no measurement says otherwise.
+            /// Start values of a fit, which hold where no measurement says otherwise.
             pub const START: &'static [f64] = &[$($start),+];
 
             /// The parameters whose values stand in the order of [`Self::NAMES`].

@@ -46,18 +46,18 @@ struct Scaled {
     covered: (f64, f64),
 }
 
-/// What a network says.
+/// Prediction of a network.
 ///
 /// # Units
 ///
 /// Microseconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Guess {
-    /// What it expects.
+    /// Expected time.
     pub time_us: f64,
     /// 90 % of the rows that were kept aside lie between these two.
     pub interval_us: (f64, f64),
-    /// Whether every feature lies in the range of the rows that it was trained on.
+    /// True if every feature lies in the range of the rows that it was trained on.
     pub is_covered: bool,
 }
 
@@ -132,7 +132,7 @@ impl Predictor {
         (is_trained && of_set).then_some(self.seed)
     }
 
-    /// Whether a network predicts `family`.
+    /// True if a network predicts `family`.
     pub fn has(&self, family: Family) -> bool {
         let trained = Head::of(family).and_then(|head| self.heads.get(&head));
         trained.is_some_and(|trained| trained.families.contains(&family))

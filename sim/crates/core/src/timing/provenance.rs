@@ -1,8 +1,8 @@
-//! Where times come from.
+//! Provenance of times.
 
 use super::regime::Regime;
 
-/// Where a time comes from, strong to weak.
+/// Provenance of a time, from strong to weak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Provenance {
     /// Measured in this very shape.
@@ -34,12 +34,12 @@ impl Provenance {
     }
 }
 
-/// What a time rests on.
+/// Provenance of a time and the family and regime whose errors it shares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Basis {
-    /// How it was computed.
+    /// Provenance of the time.
     pub provenance: Provenance,
-    /// Whose errors it shares; none where nothing is known of them.
+    /// Regime whose errors it shares; none where nothing is known of them.
     pub regime: Option<Regime>,
 }
 

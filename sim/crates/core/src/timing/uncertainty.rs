@@ -1,4 +1,4 @@
-//! How far a simulated time may be from the true one, by the errors that models made on rows they had not seen.
+//! Intervals of simulated times, from the errors that models made on rows they had not seen.
 //!
 //! All work of a regime errs together: one draw holds for every task, layer and split, so that errors do not
 //! average out, and two splits are compared under the same errors.
@@ -67,7 +67,7 @@ pub struct RegimeTime {
     pub regime: Regime,
     /// Microseconds of a steady step.
     pub time_us: f64,
-    /// What the errors of the regime are.
+    /// Quantiles of the errors of the regime.
     pub spread: Spread,
 }
 

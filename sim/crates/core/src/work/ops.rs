@@ -65,6 +65,30 @@ pub enum OpKind {
 }
 
 impl OpKind {
+    /// All of them.
+    pub const ALL: [Self; 20] = [
+        Self::Embedding,
+        Self::Norm,
+        Self::QkvProjection,
+        Self::Rope,
+        Self::Absorb,
+        Self::Expand,
+        Self::DecodeAttention,
+        Self::PrefillAttention,
+        Self::MergePartials,
+        Self::OutputProjection,
+        Self::Residual,
+        Self::Gate,
+        Self::Permute,
+        Self::ExpertUp,
+        Self::Activation,
+        Self::ExpertDown,
+        Self::CombineSum,
+        Self::LmHead,
+        Self::Sampling,
+        Self::Quantise,
+    ];
+
     /// The name in reports and traces.
     pub const fn name(self) -> &'static str {
         match self {
@@ -219,6 +243,43 @@ impl Op {
             | OpShape::PrefillAttention { .. } => {
                 unreachable!("attention is not cut by columns")
             }
+        }
+        self
+    }
+
+    /// The same kernel over `rows` rows.
+    ///
+    /// # Panics
+    ///
+    /// For attention and grouped products, whose rows are of several sequences or experts.
+    #[must_use]
+    pub fn with_rows(mut self, rows: u64) -> Self {
+        match &mut self.shape {
+            OpShape::Gemm { m, .. } | OpShape::BatchedGemm { m, .. } => *m = rows,
+            OpShape::Elementwise { tokens, .. } => *tokens = rows,
+            OpShape::GroupedGemm { .. }
+            | OpShape::DecodeAttention { .. }
+            | OpShape::PrefillAttention { .. } => {
+                unreachable!("its rows are of several sequences or experts")
+            }
+        }
+        self
+    }
+
+    /// The same products over the rows of each expert; a product that has no experts apart takes all rows.
+    ///
+    /// # Panics
+    ///
+    /// For kernels that are no products.
+    #[must_use]
+    pub fn with_group_rows(mut self, group_rows: GroupRows) -> Self {
+        match &mut self.shape {
+            OpShape::GroupedGemm { rows, .. } => *rows = group_rows,
+            OpShape::Gemm { m, .. } => *m = group_rows.rows,
+            OpShape::BatchedGemm { .. }
+            | OpShape::DecodeAttention { .. }
+            | OpShape::PrefillAttention { .. }
+            | OpShape::Elementwise { .. } => unreachable!("no product over experts"),
         }
         self
     }

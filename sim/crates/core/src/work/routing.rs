@@ -3,7 +3,7 @@
 //! Popularity is a property of a layer and is drawn once per seed; the choices are drawn anew for each
 //! step. Draws depend on seed, step, layer and token alone, so that every strategy sees the same tokens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rand::RngExt;
@@ -34,6 +34,11 @@ impl LayerRouting {
         let experts: Vec<u16> = choices.iter().flatten().copied().collect();
         let distinct = experts.iter().collect::<std::collections::BTreeSet<_>>().len();
         Self { experts_per_token: K, experts, n_activated: u32::try_from(distinct).unwrap() }
+    }
+
+    /// Tokens that chose.
+    pub fn n_tokens(&self) -> u32 {
+        u32::try_from(self.experts.len() / self.experts_per_token).expect("input validation bounds the batch")
     }
 
     /// Experts that at least one token chose.
@@ -181,7 +186,22 @@ pub(crate) fn rng_for(seed: u64, purpose: Purpose, step: u32, layer: u32) -> Pcg
     Pcg64::new(u128::from(seed), place)
 }
 
-/// The choices of all steps of one load, drawn when first asked for and kept.
+/// Steps whose choices are kept for whoever asks again.
+const N_KEPT: usize = 1_024;
+
+/// Of the steps behind those, so many are kept that were asked for last.
+const N_RECENT: usize = 16;
+
+/// Choices that were drawn.
+#[derive(Debug, Default)]
+struct Drawn {
+    /// Of the first steps.
+    first: Vec<Arc<StepRouting>>,
+    /// Of later ones, the last first.
+    recent: VecDeque<(u32, Arc<StepRouting>)>,
+}
+
+/// The choices of all steps of one load, drawn when asked for; those of the first steps are kept.
 #[derive(Debug)]
 pub struct RoutingSource {
     load: ExpertLoad,
@@ -189,13 +209,13 @@ pub struct RoutingSource {
     n_layers: u32,
     n_tokens: u32,
     seed: u64,
-    steps: Mutex<Vec<Arc<StepRouting>>>,
+    drawn: Mutex<Drawn>,
 }
 
 impl RoutingSource {
     /// Nothing is drawn yet.
     pub fn new(load: ExpertLoad, moe: MoeSpec, n_layers: u32, n_tokens: u32, seed: u64) -> Self {
-        Self { load, moe, n_layers, n_tokens, seed, steps: Mutex::new(Vec::new()) }
+        Self { load, moe, n_layers, n_tokens, seed, drawn: Mutex::default() }
     }
 
     /// Whether every step has the same choices.
@@ -206,14 +226,26 @@ impl RoutingSource {
     /// The choices of step `idx`; equal for equal sources, whatever was asked before.
     pub fn step(&self, idx: u32) -> Arc<StepRouting> {
         let idx = if self.is_constant() { 0 } else { idx };
-        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
-        while steps.len() <= idx as usize {
-            let step = u32::try_from(steps.len()).expect("no more steps than `idx`");
-            let layers = 0..self.n_layers;
-            let draw = |layer| draw_layer(&self.load, self.moe, self.n_tokens, self.seed, step, layer);
-            steps.push(Arc::new(layers.map(draw).collect()));
+        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        if (idx as usize) < N_KEPT {
+            while drawn.first.len() <= idx as usize {
+                let step = u32::try_from(drawn.first.len()).expect("no more steps than `idx`");
+                drawn.first.push(self.draw(step));
+            }
+            return Arc::clone(&drawn.first[idx as usize]);
         }
-        Arc::clone(&steps[idx as usize])
+        if let Some((_, known)) = drawn.recent.iter().find(|(step, _)| *step == idx) {
+            return Arc::clone(known);
+        }
+        let step = self.draw(idx);
+        drawn.recent.truncate(N_RECENT - 1);
+        drawn.recent.push_front((idx, Arc::clone(&step)));
+        step
+    }
+
+    fn draw(&self, step: u32) -> Arc<StepRouting> {
+        let draw = |layer| draw_layer(&self.load, self.moe, self.n_tokens, self.seed, step, layer);
+        Arc::new((0..self.n_layers).map(draw).collect())
     }
 }
 
@@ -311,6 +343,10 @@ mod tests {
         two.step(0);
         assert_eq!(one.step(5), two.step(5));
         assert_ne!(one.step(5), one.step(6));
+        // Late steps are drawn anew.
+        let late = one.step(2_000);
+        assert!((2_001..2_040).all(|step| one.step(step) != late));
+        assert_eq!(one.step(2_000), late);
     }
 
     #[test]

@@ -11,10 +11,28 @@ impl Solver {
     pub(super) fn fill(&mut self) {
         let mut filling = std::mem::take(&mut self.filling);
         self.start_filling(&mut filling);
+        if self.is_of_pairs() {
+            self.fill_pairs(&mut filling);
+        } else {
+            self.fill_classes(&mut filling);
+        }
+        self.filling = filling;
+        self.dirty.clear();
+        for link in &mut self.links {
+            link.is_dirty = false;
+        }
+        self.is_stale = true;
+        if self.n_fills_left == 0 {
+            self.refresh();
+        }
+    }
+
+    /// Class after class, over any number of links.
+    pub(super) fn fill_classes(&mut self, filling: &mut Filling) {
         while let Some(Reverse((level, link))) = filling.queue.pop() {
             if let Some((cap, class)) = filling.capped.pop_if(|(cap, _)| *cap <= level) {
                 filling.queue.push(Reverse((level, link)));
-                self.stop(&mut filling, class, cap);
+                self.stop(filling, class, cap);
                 continue;
             }
             let (left, weight) = filling.links[link as usize];
@@ -28,12 +46,10 @@ impl Solver {
             }
             self.levels[link as usize] = level;
             for member in 0..self.links[link as usize].members.len() {
-                let hop = self.links[link as usize].members[member].hop;
-                self.stop(&mut filling, self.hops[hop as usize].class, level);
+                let class = self.links[link as usize].members[member].class;
+                self.stop(filling, class, level);
             }
         }
-        self.filling = filling;
-        self.refresh();
     }
 
     fn start_filling(&mut self, filling: &mut Filling) {
@@ -48,17 +64,20 @@ impl Solver {
         keys.extend(loaded.map(|(&(capacity, weight), link)| Reverse((capacity / weight, link))));
         *queue = BinaryHeap::from(keys);
         capped.clear();
-        let caps = self.active.iter().map(|&class| (self.classes[class as usize].cap, class));
-        capped.extend(caps.filter(|&(cap, _)| cap < UNLIMITED));
-        capped.sort_unstable_by_key(|&cap| Reverse(cap));
+        if self.n_capped > 0 {
+            let caps = self.active.iter().map(|&class| (self.classes[class as usize].cap, class));
+            capped.extend(caps.filter(|&(cap, _)| cap < UNLIMITED));
+            capped.sort_unstable_by_key(|&cap| Reverse(cap));
+        }
         self.levels.fill(UNLIMITED);
     }
 
     /// `class` stays at `rate`.
-    fn stop(&self, filling: &mut Filling, class: u32, rate: u64) {
+    fn stop(&mut self, filling: &mut Filling, class: u32, rate: u64) {
         if std::mem::replace(&mut filling.stopped[class as usize], true) {
             return;
         }
+        self.set_rate(class, rate);
         let n_flows = self.classes[class as usize].n_flows;
         for hop in self.hops_of(class) {
             let ClassHop { link, multiplicity, .. } = self.hops[hop];
@@ -69,11 +88,11 @@ impl Solver {
         }
     }
 
-    /// Brings rates and members in line with the levels.
-    fn refresh(&mut self) {
-        self.dirty.clear();
+    /// Brings members in line with the levels that were filled. Spreading alone asks them: where one filling follows
+    /// the other, that can wait.
+    pub(super) fn refresh(&mut self) {
+        self.is_stale = false;
         for link in &mut self.links {
-            link.is_dirty = false;
             link.used = 0;
         }
         for idx in 0..self.active.len() {
@@ -86,7 +105,6 @@ impl Solver {
                 member.bound = least.without(index(hop));
                 link.used += u128::from(member.weight) * u128::from(member.bound);
             }
-            self.set_rate(class, least.first);
         }
     }
 }

@@ -10,6 +10,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::graph::Hop;
+use crate::network::pairs::Pair;
 use crate::network::rate::UNLIMITED;
 
 /// The rates of flows that are equal in path and cap, and the links that they share.
@@ -25,12 +26,24 @@ pub(super) struct Solver {
     pub(super) active: Vec<u32>,
     /// The members of all links together.
     pub(super) n_members: usize,
+    /// Active classes with a cap.
+    pub(super) n_capped: usize,
+    /// Active classes over more than two links.
+    pub(super) n_long: usize,
+    /// The rate of each class.
+    rates: Vec<u64>,
+    /// The first and the last link of each class; zero where it has none.
+    pub(super) ends: Vec<[u32; 2]>,
     /// Classes whose rate may have changed, each once.
     changed: Vec<u32>,
     /// Links whose level may be wrong, the lowest level first.
     pub(super) dirty: BinaryHeap<Reverse<(u64, u32)>>,
     /// Kept to save its allocations.
     pub(super) filling: Filling,
+    /// Whether what members know of other links, and use of links, are from before the last filling.
+    pub(super) is_stale: bool,
+    /// Changes that are filled without an attempt to spread them, because the last attempts went through most of a large network.
+    pub(super) n_fills_left: u32,
 }
 
 /// What is known of a link.
@@ -43,6 +56,8 @@ pub(super) struct Link {
     pub(super) used: u128,
     pub(super) is_dirty: bool,
     pub(super) members: Vec<Member>,
+    /// What each member shares with its last link, or with its first where that is this one.
+    pub(super) pairs: Vec<Pair>,
 }
 
 /// A class that crosses a link.
@@ -54,6 +69,7 @@ pub(super) struct Member {
     pub(super) bound: u64,
     /// Which of all hops this is.
     pub(super) hop: u32,
+    pub(super) class: u32,
 }
 
 /// Flows with one rate.
@@ -64,7 +80,6 @@ pub(super) struct Class {
     pub(super) n_flows: u64,
     /// No flow of the class is faster.
     pub(super) cap: u64,
-    pub(super) rate: u64,
     is_changed: bool,
     /// Where it stands in the list of active classes.
     active_idx: u32,
@@ -73,7 +88,6 @@ pub(super) struct Class {
 /// One link of the path of a class.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ClassHop {
-    pub(super) class: u32,
     pub(super) link: u32,
     pub(super) multiplicity: u32,
     /// Where the class stands among the link's members.
@@ -112,7 +126,14 @@ impl LeastLevels {
 impl Solver {
     /// Links of these capacities, and no flows.
     pub(super) fn new(capacities: impl Iterator<Item = u64>) -> Self {
-        let link = |capacity| Link { capacity, weight: 0, used: 0, is_dirty: false, members: Vec::new() };
+        let link = |capacity| Link {
+            capacity,
+            weight: 0,
+            used: 0,
+            is_dirty: false,
+            members: Vec::new(),
+            pairs: Vec::new(),
+        };
         let links: Vec<_> = capacities.map(link).collect();
         Self {
             levels: vec![UNLIMITED; links.len()],
@@ -121,9 +142,15 @@ impl Solver {
             hops: Vec::new(),
             active: Vec::new(),
             n_members: 0,
+            n_capped: 0,
+            n_long: 0,
+            rates: Vec::new(),
+            ends: Vec::new(),
             changed: Vec::new(),
             dirty: BinaryHeap::new(),
             filling: Filling::default(),
+            is_stale: false,
+            n_fills_left: 0,
         }
     }
 
@@ -132,32 +159,26 @@ impl Solver {
         let class = index(self.classes.len());
         let first_hop = index(self.hops.len());
         self.hops.extend(hops.iter().map(|hop| ClassHop {
-            class,
             link: hop.link.0,
             multiplicity: hop.multiplicity,
             member_idx: 0,
         }));
         let end_hop = index(self.hops.len());
-        self.classes.push(Class {
-            first_hop,
-            end_hop,
-            n_flows: 0,
-            cap,
-            rate: 0,
-            is_changed: false,
-            active_idx: 0,
-        });
+        self.rates.push(0);
+        let [first, last] = [hops.first(), hops.last()].map(|hop| hop.map_or(0, |hop| hop.link.0));
+        self.ends.push([first, last]);
+        self.classes.push(Class { first_hop, end_hop, n_flows: 0, cap, is_changed: false, active_idx: 0 });
         class
     }
 
     /// The rate of each flow of `class`, as last solved.
     pub(super) fn rate(&self, class: u32) -> u64 {
-        self.classes[class as usize].rate
+        self.rates[class as usize]
     }
 
     /// What all flows of `class` take together, which link holds them back, and what they cross how often.
     pub(super) fn load(&self, class: u32) -> (u64, Option<u32>, impl Iterator<Item = (u32, u32)> + '_) {
-        let Class { rate, n_flows, .. } = self.classes[class as usize];
+        let (rate, n_flows) = (self.rate(class), self.classes[class as usize].n_flows);
         let hops = self.hops_of(class);
         let by = self.least_levels(class).at;
         let link = self.hops.get(by as usize).filter(|_| n_flows > 0).map(|hop| hop.link);
@@ -172,12 +193,14 @@ impl Solver {
             self.activate(class);
         }
         for hop in self.hops_of(class) {
+            let pair = self.pair(class, hop);
             let ClassHop { link: idx, multiplicity, member_idx, .. } = self.hops[hop];
             let link = &mut self.links[idx as usize];
             let member = &mut link.members[member_idx as usize];
             link.weight += u64::from(multiplicity);
             member.weight += u64::from(multiplicity);
-            if self.levels[idx as usize] == UNLIMITED {
+            link.pairs[member_idx as usize] = pair;
+            if self.levels[idx as usize] == UNLIMITED && !self.is_stale {
                 link.used += u128::from(multiplicity) * u128::from(member.bound);
             }
             self.mark_dirty(idx);
@@ -186,18 +209,20 @@ impl Solver {
 
     /// One flow of `class` less.
     pub(super) fn remove_flow(&mut self, class: u32) {
+        self.classes[class as usize].n_flows -= 1;
         for hop in self.hops_of(class) {
+            let pair = self.pair(class, hop);
             let ClassHop { link: idx, multiplicity, member_idx, .. } = self.hops[hop];
             let link = &mut self.links[idx as usize];
             let member = &mut link.members[member_idx as usize];
             link.weight -= u64::from(multiplicity);
             member.weight -= u64::from(multiplicity);
-            if self.levels[idx as usize] == UNLIMITED {
+            link.pairs[member_idx as usize] = pair;
+            if self.levels[idx as usize] == UNLIMITED && !self.is_stale {
                 link.used -= u128::from(multiplicity) * u128::from(member.bound);
             }
             self.mark_dirty(idx);
         }
-        self.classes[class as usize].n_flows -= 1;
         if self.classes[class as usize].n_flows == 0 {
             self.deactivate(class);
         }
@@ -211,7 +236,9 @@ impl Solver {
 
     /// Brings all rates up to date and appends the classes whose rate may have changed to `changed`.
     pub(super) fn solve(&mut self, changed: &mut Vec<u32>) {
-        if !self.spread() {
+        let fills_at_once = self.n_fills_left > 0 && !self.dirty.is_empty();
+        self.n_fills_left -= u32::from(fills_at_once);
+        if fills_at_once || !self.spread() {
             self.fill();
         }
         for &class in &self.changed {
@@ -224,7 +251,7 @@ impl Solver {
     pub(super) fn mark_dirty(&mut self, idx: u32) {
         let level = self.levels[idx as usize];
         let link = &mut self.links[idx as usize];
-        let fits = level == UNLIMITED && link.used <= u128::from(link.capacity);
+        let fits = level == UNLIMITED && !self.is_stale && link.used <= u128::from(link.capacity);
         if !fits && !link.is_dirty {
             link.is_dirty = true;
             self.dirty.push(Reverse((level, idx)));
@@ -248,13 +275,9 @@ impl Solver {
 
     /// Sets the rate of `class` and remembers that it changed.
     pub(super) fn set_rate(&mut self, class: u32, rate: u64) {
-        let Class { rate: old, is_changed, .. } = &mut self.classes[class as usize];
-        if *old != rate {
-            *old = rate;
-            if !*is_changed {
-                *is_changed = true;
-                self.changed.push(class);
-            }
+        let old = std::mem::replace(&mut self.rates[class as usize], rate);
+        if old != rate && !std::mem::replace(&mut self.classes[class as usize].is_changed, true) {
+            self.changed.push(class);
         }
     }
 
@@ -274,10 +297,15 @@ impl Solver {
         let least = self.least_levels(class);
         self.set_rate(class, least.first);
         self.n_members += self.hops_of(class).len();
+        self.n_capped += usize::from(self.classes[class as usize].cap < UNLIMITED);
+        self.n_long += usize::from(self.hops_of(class).len() > 2);
         for hop in self.hops_of(class) {
             let members = &mut self.links[self.hops[hop].link as usize].members;
             self.hops[hop].member_idx = index(members.len());
-            members.push(Member { weight: 0, bound: least.without(index(hop)), hop: index(hop) });
+            let bound = least.without(index(hop));
+            members.push(Member { weight: 0, bound, hop: index(hop), class });
+            let pair = self.pair(class, hop);
+            self.links[self.hops[hop].link as usize].pairs.push(pair);
         }
     }
 
@@ -292,10 +320,13 @@ impl Solver {
             self.classes[moved as usize].active_idx = active_idx;
         }
         self.n_members -= self.hops_of(class).len();
+        self.n_capped -= usize::from(self.classes[class as usize].cap < UNLIMITED);
+        self.n_long -= usize::from(self.hops_of(class).len() > 2);
         for hop in self.hops_of(class) {
             let ClassHop { link, member_idx, .. } = self.hops[hop];
-            let members = &mut self.links[link as usize].members;
+            let Link { members, pairs, .. } = &mut self.links[link as usize];
             members.swap_remove(member_idx as usize);
+            pairs.swap_remove(member_idx as usize);
             if let Some(moved) = members.get(member_idx as usize) {
                 self.hops[moved.hop as usize].member_idx = member_idx;
             }

@@ -14,6 +14,12 @@ use crate::network::solver::{ClassHop, Link, Member, Solver, index};
 /// Visits of members that cost as much as filling does for each member.
 const VISITS_PER_MEMBER: usize = 2;
 
+/// Members of a network that is large enough for changes to be counted and filled instead.
+const LARGE: usize = 2048;
+
+/// Changes that are filled after one that went through most of a large network.
+const N_FILLS: u32 = 64;
+
 /// Links that cost filling as much as one visit does.
 const LINKS_PER_VISIT: usize = 4;
 
@@ -27,6 +33,17 @@ impl Solver {
         if self.dirty.iter().map(n_members_of).sum::<usize>() > self.n_members / 2 + self.links.len() {
             return false;
         }
+        let n_visits = n_visits_left;
+        let is_done = self.visit(&mut n_visits_left);
+        // Where all links are nearly equally busy, each change moves nearly all rates a little, and filling is faster.
+        if self.n_members > LARGE && n_visits - n_visits_left > self.n_members / 2 {
+            self.n_fills_left = N_FILLS;
+        }
+        is_done
+    }
+
+    /// Looks at dirty links until none is left; `false` if that takes more visits than are left.
+    fn visit(&mut self, n_visits_left: &mut usize) -> bool {
         while let Some(Reverse((old, idx))) = self.dirty.pop() {
             let link = &mut self.links[idx as usize];
             link.is_dirty = false;
@@ -34,7 +51,7 @@ impl Solver {
                 continue;
             }
             let Some(left) = n_visits_left.checked_sub(2 * link.members.len()) else { return false };
-            n_visits_left = left;
+            *n_visits_left = left;
             let (new, used) = link.find_level(old);
             link.used = used;
             if new != old {
@@ -48,11 +65,10 @@ impl Solver {
     /// Takes the new level of `link` into account everywhere.
     fn tell_neighbours(&mut self, link: u32) {
         for member in 0..self.links[link as usize].members.len() {
-            let own_hop = self.links[link as usize].members[member].hop as usize;
-            let class = self.hops[own_hop].class;
+            let Member { hop: own_hop, class, .. } = self.links[link as usize].members[member];
             let least = self.least_levels(class);
             for hop in self.hops_of(class) {
-                if hop != own_hop {
+                if hop != own_hop as usize {
                     self.set_bound(hop, least.without(index(hop)));
                 }
             }

@@ -160,6 +160,26 @@ proptest! {
         }
     }
 
+    /// Where every class crosses one link or two, looking at links alone gives the same rates to the last quantum.
+    #[test]
+    fn pairs_of_links_say_what_classes_say((mut net, history) in net_and_changes()) {
+        for (hops, cap) in &mut net.classes {
+            hops.truncate(2);
+            *cap = UNLIMITED;
+        }
+        let mut state = State::new(&net);
+        for change in history.iter().flatten() {
+            state.apply(change);
+            prop_assert!(state.solver.is_of_pairs());
+            state.solver.fill();
+            let by_pairs = state.rates();
+            state.solver.n_long += 1;
+            state.solver.fill();
+            state.solver.n_long -= 1;
+            prop_assert_eq!(by_pairs, state.rates());
+        }
+    }
+
     #[test]
     fn no_link_is_ever_over_its_capacity((net, history) in net_and_changes()) {
         let mut state = State::new(&net);
@@ -378,4 +398,31 @@ fn assert_watched(within: (SimTime, SimTime), wide: f64) {
     let loads: Vec<_> = network.loads().iter().map(|load| (load.peak, (load.busy_s * 1e6).round())).collect();
     let narrow = if wide > 0.0 { 1.0 } else { 0.0 };
     assert_eq!(loads, [(narrow, 1000.0), (wide, 1000.0), (0.0, 0.0)]);
+}
+
+/// 40 senders to 40 receivers, links of different speed: 3,200 crossings, so that after the first change that goes through most
+/// of them changes are filled at once, bounds are left as they were, and spreading finds them right again.
+#[test]
+fn a_large_network_agrees_with_the_textbook_whatever_rule_is_used() {
+    let n = 40;
+    let capacities = (0..2 * n as u64).map(|link| (1 << 32) + ((link * 7919 % 101) << 20)).collect();
+    let hop = |link| Hop { link: LinkId(link), multiplicity: 1 };
+    let classes =
+        (0..n * n).map(|pair| (vec![hop(index(pair / n)), hop(index(n + pair % n))], UNLIMITED)).collect();
+    let mut state = State::new(&Net { capacities, classes });
+    (0..n * n).for_each(|class| state.apply(&Change::Add(class)));
+    state.solver.solve(&mut Vec::new());
+    let (mut n_filled, mut n_spread) = (0, 0);
+    for step in 0..200 {
+        let is_spread = state.solver.n_fills_left == 0;
+        state.apply(&Change::Remove(step * 37 % (n * n)));
+        state.solver.solve(&mut Vec::new());
+        *(if is_spread { &mut n_spread } else { &mut n_filled }) += 1;
+        if step % 20 == 0 || is_spread {
+            let textbook = state.textbook();
+            let near = |(rate, right): (&u64, &u64)| rate.abs_diff(*right) <= N_QUANTA;
+            assert!(state.rates().iter().zip(&textbook).all(near), "step {step}");
+        }
+    }
+    assert!(n_spread > 1 && n_filled > 100, "both rules were used: {n_spread} and {n_filled} times");
 }

@@ -27,7 +27,7 @@ const CONTENTS: [(&str, Color); 4] =
 const BAR: f64 = 26.0;
 const PANEL: f64 = 420.0;
 
-/// Where the time goes at the points at which the best split fares best and worst.
+/// Breakdowns of the time at the points at which the best split fares best and worst.
 pub(super) fn breakdowns(space: &Space<'_>, verdict: &Verdict<'_>) -> Vec<Figure> {
     let compared = || verdict.duels.iter().filter_map(|duel| Some((duel.margin?, duel)));
     let best = compared().min_by(|a, b| a.0.total_cmp(&b.0));
@@ -66,7 +66,7 @@ fn breakdown(space: &Space<'_>, point: &Point<'_>, which: &str) -> Option<Figure
         return None;
     }
     let title = format!(
-        "Where the time goes at the point where the best split fares {which}: {}",
+        "Time by cause at the point where the best split fares {which}: {}",
         space.point_name(&point.at)
     );
     let names: Vec<_> = all.iter().map(|(name, _)| name.clone()).collect();
@@ -82,7 +82,7 @@ fn breakdown(space: &Space<'_>, point: &Point<'_>, which: &str) -> Option<Figure
     Some(Figure { name: stem, label: title, scene })
 }
 
-/// What the memory of each role holds at the point with the largest cache at which anything runs.
+/// Content of the memory of each role at the point with the largest cache at which anything runs.
 pub(super) fn memory(subject: &Subject<'_>, space: &Space<'_>) -> Option<Figure> {
     let size = |point: &&Point<'_>| point.rows[0].context_len() * f64::from(point.rows[0].batch());
     let runs = |point: &&Point<'_>| contenders(space, point).iter().any(|row| !row.gpus().is_empty());

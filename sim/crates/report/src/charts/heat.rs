@@ -83,7 +83,7 @@ fn draw_cell(scene: &mut Scene, corners: (f64, f64, f64, f64), duel: &Duel<'_>) 
     }
 }
 
-/// What a cell says.
+/// Lines of a cell.
 fn lines(duel: &Duel<'_>) -> [String; 4] {
     let none = || NONE.to_owned();
     let margin = match (duel.outcome, duel.margin) {

@@ -1,4 +1,4 @@
-//! Where the time and the memory of each role went.
+//! Time and memory of each role.
 
 use masim_core::judging::sweep::{GpuAccountJson, GpuJson, GpuMemoryJson, Row};
 
@@ -7,7 +7,7 @@ use masim_core::judging::sweep::{GpuAccountJson, GpuJson, GpuMemoryJson, Row};
 pub(crate) struct Account {
     /// `attention`, `expert`, `both` or `stage 0`.
     pub(crate) role: String,
-    /// How many GPUs play it.
+    /// Number of GPUs with the role.
     pub(crate) n_gpus: usize,
     /// One steady step.
     pub(crate) steady: GpuAccountJson,
@@ -22,7 +22,7 @@ pub(crate) struct Memory {
     pub(crate) role: String,
     /// Its name.
     pub(crate) gpu: String,
-    /// What it holds.
+    /// Memory of the GPU by content.
     pub(crate) holds: GpuMemoryJson,
 }
 

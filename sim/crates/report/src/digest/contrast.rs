@@ -91,7 +91,7 @@ fn is_in(row: &Row, (attention, expert): (u32, u32)) -> bool {
     row.pools().is_some_and(|(a, e)| a * expert == e * attention)
 }
 
-/// What the splits in a ratio are called: `12:4` where all have 16 GPUs, else `3:1`.
+/// Name of the splits in a ratio: `12:4` where all have 16 GPUs, else `3:1`.
 fn named(space: &Space<'_>, ratio: (u32, u32)) -> Option<String> {
     let rows =
         space.points.iter().flat_map(|point| &point.rows).filter(|row| is_split(row) && is_in(row, ratio));

@@ -13,13 +13,13 @@ pub(crate) struct Flip {
     pub(crate) between: (String, String),
     /// Everything else about the two points.
     pub(crate) elsewhere: String,
-    /// What is best at the first.
+    /// Best at the first point.
     pub(crate) from: String,
-    /// What is best at the second.
+    /// Best at the second point.
     pub(crate) to: String,
 }
 
-/// Where the winner changes: `split`, `tie` or the name of a baseline.
+/// Changes of the winner: `split`, `tie` or the name of a baseline.
 pub(crate) fn flips(space: &Space<'_>, verdict: &Verdict<'_>) -> Vec<Flip> {
     changes(space, verdict, |duel| match duel.outcome {
         Outcome::Split | Outcome::NoBaseline => Some("split".to_owned()),
@@ -29,12 +29,12 @@ pub(crate) fn flips(space: &Space<'_>, verdict: &Verdict<'_>) -> Vec<Flip> {
     })
 }
 
-/// Where the best split changes, whether or not it wins.
+/// Changes of the best split, whether or not it wins.
 pub(crate) fn moves(space: &Space<'_>, verdict: &Verdict<'_>) -> Vec<Flip> {
     changes(space, verdict, |duel| duel.split.map(label))
 }
 
-/// How many attention GPUs the best split has over all points with one value of an axis.
+/// Range of attention GPUs of the best split over all points with one value of an axis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
     /// The axis, as people read it.

@@ -2,7 +2,7 @@
 
 use masim_core::judging::sweep::{GpuAccountJson, Row};
 
-/// What a GPU can wait for.
+/// Causes of waiting of a GPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     /// The other pool or another stage.
@@ -14,7 +14,7 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
-    /// As in the tables.
+    /// Name in tables.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Dependency => "dependency",
@@ -23,7 +23,7 @@ impl Cause {
         }
     }
 
-    /// As in a narrow cell.
+    /// Name in a narrow cell.
     pub(crate) fn short(self) -> &'static str {
         match self {
             Self::Dependency => "other pool",
@@ -38,7 +38,7 @@ impl Cause {
 pub(crate) struct Waits {
     /// Share of the time of all GPUs in which no compute kernel runs.
     pub(crate) idle: f64,
-    /// What is waited for most.
+    /// Cause of most of the waiting.
     pub(crate) cause: Cause,
     /// The share of that cause alone.
     pub(crate) share: f64,
@@ -64,7 +64,7 @@ fn mean(row: &Row) -> Option<[f64; 5]> {
     (n > 0).then(|| sum.map(|part| part / n as f64))
 }
 
-/// How much the GPUs of `row` wait, and for what.
+/// Waiting of the GPUs of `row`, and its main cause.
 pub(crate) fn waits(row: &Row) -> Option<Waits> {
     let (tpot, [_, imbalance, dependency, wire, _]) = (row.answer_us()?, mean(row)?);
     let causes = [(Cause::Dependency, dependency), (Cause::Wire, wire), (Cause::Imbalance, imbalance)];

@@ -1,4 +1,4 @@
-//! What a reader must know before trusting the numbers: warnings, provenance, rows without figures.
+//! Notes to read before trusting the numbers: warnings, provenance, rows without figures.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! How far the simulated times lie from the closed form and from the work bound.
+//! Simulated times against the closed form and the work bound.
 
 use crate::number::median;
 use masim_core::judging::sweep::{Figures, Row};

@@ -37,11 +37,11 @@ pub(super) const TERMS: &[(&str, &str)] = &[
     ),
     (
         "heads \u{d7} sequences \u{d7} replicas",
-        "How the attention pool is laid out: the heads of a layer over so many GPUs, the cache of one sequence over so many, and so many groups with sequences of their own.",
+        "Layout of the attention pool: the heads of a layer over so many GPUs, the cache of one sequence over so many, and so many groups with sequences of their own.",
     ),
     (
         "ep \u{d7} tp",
-        "How the expert pool is laid out: whole experts spread over ep groups, each expert sliced over the tp GPUs of a group.",
+        "Layout of the expert pool: whole experts spread over ep groups, each expert sliced over the tp GPUs of a group.",
     ),
     (
         "balanced, zipf(s)",
@@ -68,7 +68,7 @@ pub(super) const TERMS: &[(&str, &str)] = &[
     ),
     (
         "closed form",
-        "What the formula for the steady state says of TPOT, without contention and without differences among GPUs of a pool.",
+        "TPOT by a formula for the steady state, without contention and without differences among GPUs of a pool.",
     ),
     (
         "work bound",
@@ -76,7 +76,7 @@ pub(super) const TERMS: &[(&str, &str)] = &[
     ),
     (
         "provenance",
-        "How a time was computed: measured, fitted to measurements, extrapolated from a fit, from datasheet figures (roofline), or assumed.",
+        "Origin of a time: measured, fitted to measurements, extrapolated from a fit, from datasheet figures (roofline), or assumed.",
     ),
     ("GiB", "2^30 bytes."),
 ];

@@ -85,7 +85,7 @@ fn best_row(space: &Space<'_>, duel: &Duel<'_>) -> Vec<Cell> {
 
 pub(super) fn tallies(space: &Space<'_>, verdict: &Verdict<'_>) -> Table {
     let head = ["axis", "value", "split wins", "ties", "baseline wins", "compared"];
-    let mut table = Table::new("How often a split wins, by axis", head, "There is one point only.");
+    let mut table = Table::new("Wins of splits, by axis", head, "There is one point only.");
     for tally in verdict.tallies(space) {
         let n_lost = tally.n_compared - tally.n_won - tally.n_tied;
         let counts = [tally.n_won, tally.n_tied, n_lost, tally.n_compared];

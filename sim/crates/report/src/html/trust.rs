@@ -51,7 +51,7 @@ pub(super) fn warnings(notes: &Notes<'_>) -> Table {
     table
 }
 
-/// How steady states were found; means that differ in their length alone stand in one line.
+/// Table of steady states; means that differ in their length alone stand in one line.
 pub(super) fn steady(notes: &Notes<'_>) -> Table {
     let mut table = Table::new("", ["how TPOT was settled", "rows"], "No row says how TPOT was settled.");
     let mut others = BTreeMap::<String, usize>::new();

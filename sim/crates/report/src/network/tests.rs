@@ -35,8 +35,8 @@ fn flows_end_in_a_replay_when_they_ended_in_the_run() {
         let mut ends = used.ends.iter();
         let mut n_transfers = 0;
         // Behind the window, steps that the run began and never ended are missing.
-        let last_step = found.run.window.last as usize;
-        for (idx, step) in found.run.steps.iter().enumerate() {
+        let last_step = found.run.window.last;
+        for (idx, step) in found.run.copies[0].records().iter() {
             for (work, span) in found.run.works.iter().zip(&step.trace.spans) {
                 let Work::Transfer { flows, .. } = work else { continue };
                 let last = ends.by_ref().take(flows.len()).max().unwrap();

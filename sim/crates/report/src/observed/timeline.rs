@@ -8,8 +8,9 @@ use masim_units::{SimDuration, SimTime};
 use super::name;
 use crate::perfetto::{TraceArgs, TraceArrow, TraceInput, TraceInstant, TraceProcess, TraceSlice};
 use masim_core::inputs::topology::GpuIdx;
-use masim_core::running::lower::{Activity, Part, TaskInfo, stream_owner};
-use masim_core::running::run::Run;
+use masim_core::program::Activity;
+use masim_core::running::price::{Part, TaskInfo, stream_owner};
+use masim_core::running::run::CopySteps;
 use masim_core::scenario::Scenario;
 use masim_core::search::Found;
 
@@ -21,13 +22,17 @@ const THREADS: [&str; 3] = ["compute", "collectives", "stage sends"];
 
 /// The first steps of `found`'s run.
 pub fn trace_input(scenario: &Scenario, found: &Found) -> TraceInput {
-    let mut timeline = Timeline::new(scenario, &found.run);
-    for (step, graph) in found.run.steps.iter().zip((0..).map(GraphId)).take(N_STEPS) {
-        for (info, task) in step.infos.iter().zip((0..).map(TaskId)) {
-            timeline.show(TaskRef { graph, task }, info, step.trace.span(task), &step.parts);
+    let mut timeline = Timeline::new(scenario, &found.run.copies[0]);
+    for copy in &found.run.copies {
+        timeline.copy = copy;
+        for (idx, step) in copy.records().iter().take(N_STEPS) {
+            let graph = GraphId(u64::from(idx));
+            for (info, task) in step.infos.iter().zip((0..).map(TaskId)) {
+                timeline.show(TaskRef { graph, task }, info, step.trace.span(task), &step.parts);
+            }
         }
+        timeline.draw_arrows();
     }
-    timeline.draw_arrows();
     let processes = found.plan.roles().into_iter().map(|(gpu, role)| {
         let n_lanes = timeline.lanes.get(&gpu).map_or(0, Vec::len);
         let threads = THREADS.iter().map(ToString::to_string);
@@ -48,11 +53,11 @@ pub fn trace_input(scenario: &Scenario, found: &Found) -> TraceInput {
 /// A time line under construction.
 struct Timeline<'a> {
     scenario: &'a Scenario,
-    run: &'a Run,
+    copy: &'a CopySteps,
     slices: Vec<TraceSlice>,
     arrows: Vec<TraceArrow>,
     instants: Vec<TraceInstant>,
-    /// The first slice of each task.
+    /// The first slice of each task of the copy.
     slice_of: BTreeMap<TaskRef, usize>,
     /// When each compute stream had its last task.
     busy_until: BTreeMap<GpuIdx, SimTime>,
@@ -61,10 +66,10 @@ struct Timeline<'a> {
 }
 
 impl<'a> Timeline<'a> {
-    fn new(scenario: &'a Scenario, run: &'a Run) -> Self {
+    fn new(scenario: &'a Scenario, copy: &'a CopySteps) -> Self {
         Self {
             scenario,
-            run,
+            copy,
             slices: Vec::new(),
             arrows: Vec::new(),
             instants: Vec::new(),
@@ -83,7 +88,7 @@ impl<'a> Timeline<'a> {
         if span.start == span.end || info.activity == Activity::Host {
             return;
         }
-        let streams = self.run.shape.streams(task.task);
+        let streams = self.copy.shape.streams(task.task);
         self.slice_of.insert(task, self.slices.len());
         match (streams, info.gpu) {
             ([], Some(gpu)) => {
@@ -108,9 +113,8 @@ impl<'a> Timeline<'a> {
     fn show_barrier(&mut self, info: &TaskInfo, span: Span) {
         if info.gpu.is_none() {
             let name = name(self.scenario, info);
-            let gpus = 0..self.scenario.cluster.n_gpus();
-            self.instants.extend(gpus.map(|pid| TraceInstant {
-                pid,
+            self.instants.extend(self.copy.gpus.iter().map(|gpu| TraceInstant {
+                pid: gpu.0,
                 tid: 0,
                 name: name.clone(),
                 at: span.end,
@@ -172,19 +176,22 @@ impl<'a> Timeline<'a> {
         }
     }
 
-    /// How long the compute stream of the task's GPU had been idle before it, and for what.
+    /// Idle time of the compute stream of the task's GPU before the task, and its cause.
     fn wait(&self, task: TaskRef, info: &TaskInfo, span: Span) -> Option<(SimDuration, String)> {
         let gpu = info.gpu.filter(|_| !info.activity.is_communication())?;
-        let since = self.busy_until.get(&gpu).copied().unwrap_or(SimTime::ZERO);
+        let begin = || self.copy.records().iter().next().map_or(SimTime::ZERO, |(_, step)| step.begin());
+        let since = self.busy_until.get(&gpu).copied().unwrap_or_else(begin);
         let cause = self.visible_cause(task)?;
-        (since < span.start).then(|| (span.start.since(since), name(self.scenario, self.run.task(cause).0)))
+        (since < span.start)
+            .then(|| (span.start.since(since), name(self.scenario, self.copy.records().task(cause).0)))
     }
 
-    /// What let a task start, barriers aside.
+    /// Task whose end let this one start, barriers aside.
     fn visible_cause(&self, task: TaskRef) -> Option<TaskRef> {
-        let mut cause = self.run.task(task).1.cause;
-        while let Some(at) = cause {
-            let (info, span) = self.run.task(at);
+        let records = self.copy.records();
+        let mut cause = records.task(task).1.cause;
+        while let Some(at) = cause.filter(|at| records.keeps(*at)) {
+            let (info, span) = records.task(at);
             if span.start < span.end && info.activity != Activity::Barrier {
                 return Some(at);
             }
@@ -204,6 +211,7 @@ impl<'a> Timeline<'a> {
         u32::try_from(THREADS.len() + free).expect("few concurrent sends")
     }
 
+    /// Draws the arrows between tasks of the copy.
     fn draw_arrows(&mut self) {
         for (&task, &to) in &self.slice_of {
             let from = self.visible_cause(task).and_then(|cause| self.slice_of.get(&cause));
@@ -212,6 +220,7 @@ impl<'a> Timeline<'a> {
                 self.arrows.push(TraceArrow { from, to });
             }
         }
+        self.slice_of.clear();
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Anchor, Dash, GRID, HEAD, INK, Scene, TEXT, text_width};
 use crate::number::tidy;
 
-/// How values become positions.
+/// Map from values to positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scale {
     /// Equal steps are equal distances.
@@ -18,7 +18,7 @@ pub(crate) struct Axis {
     scale: Scale,
     low: f64,
     high: f64,
-    /// Whether lines across the panel stand at the labeled values.
+    /// True if lines across the panel stand at the labeled values.
     grid: bool,
     /// Labeled values.
     pub(crate) ticks: Vec<(f64, String)>,
@@ -60,7 +60,7 @@ impl Axis {
         Self { scale: Scale::Linear, low: -0.5, high: ticks.len() as f64 - 0.5, grid: false, ticks }
     }
 
-    /// Where `value` stands between 0 and 1.
+    /// Position of `value`, between 0 and 1.
     pub(crate) fn at(&self, value: f64) -> f64 {
         match self.scale {
             Scale::Linear => (value - self.low) / (self.high - self.low),
@@ -110,7 +110,7 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// Where a pair of values stands.
+    /// Position of a pair of values.
     pub(crate) fn at(&self, x: f64, y: f64) -> (f64, f64) {
         let (left, top, right, bottom) = self.corners;
         (left + self.x.at(x) * (right - left), bottom - self.y.at(y) * (bottom - top))

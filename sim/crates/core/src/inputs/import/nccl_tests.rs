@@ -23,16 +23,16 @@ pub enum Buffers {
     InPlace,
 }
 
-/// What a log does not say.
+/// Facts that a log does not state.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// What was done, for logs that do not name the program.
+    /// Operation, for logs that do not name the program.
     pub operation: Option<Operation>,
     /// Which time counts.
     pub buffers: Buffers,
 }
 
-/// What is known of the run whose rows are being read.
+/// Facts known of the run whose rows are being read.
 #[derive(Default)]
 struct Run {
     operation: Option<Operation>,

@@ -11,7 +11,7 @@ use super::{Imported, work_of, wrong};
 use crate::inputs::measurement::{Family, Machine};
 use crate::inputs::text::{InputError, SourceText};
 
-/// What Vidur's profiler computes in.
+/// Number format of Vidur's profiler.
 const DTYPE: &str = "fp16";
 
 /// The rows of a table; its columns say which one it is.

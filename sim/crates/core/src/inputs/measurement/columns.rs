@@ -5,7 +5,7 @@ use std::fmt;
 use super::kernel::Distribution;
 use super::table::{Family, Work};
 
-/// What stands in a column.
+/// Value in a column.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Value {
     /// A count, or a size in bytes.

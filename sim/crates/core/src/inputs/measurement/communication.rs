@@ -3,11 +3,11 @@
 /// A collective of `n_gpus` GPUs that fill `n_nodes` nodes evenly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CollectiveWork {
-    /// What they do.
+    /// Operation of the group.
     pub operation: Operation,
     /// The whole buffer, as nccl-tests counts it.
     pub bytes: u64,
-    /// How many take part.
+    /// Number of GPUs that take part.
     pub n_gpus: u32,
     /// In how many nodes.
     pub n_nodes: u32,
@@ -18,13 +18,13 @@ pub struct CollectiveWork {
 pub struct PairsWork {
     /// Over which network.
     pub scope: Scope,
-    /// What each sender sends.
+    /// Bytes that each sender sends.
     pub bytes_per_pair: u64,
-    /// How many pairs send at the same time.
+    /// Number of pairs that send at the same time.
     pub n_pairs: u32,
 }
 
-/// Where the two GPUs of a pair are.
+/// Position of the two GPUs of a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
     /// In one node.
@@ -46,7 +46,7 @@ impl Scope {
     }
 }
 
-/// What a group of GPUs does together.
+/// Operations of a group of GPUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Operation {
     /// Everyone gets the sum of everything.

@@ -1,4 +1,4 @@
-//! How much work a line may describe.
+//! Upper limits of the work that a line may describe.
 
 use super::table::{Mistake, Work};
 

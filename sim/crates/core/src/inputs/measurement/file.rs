@@ -1,4 +1,4 @@
-//! What `set.yaml` says.
+//! The content of `set.yaml`.
 
 use masim_units::Bandwidth;
 use serde::{Deserialize, Serialize};
@@ -13,9 +13,9 @@ pub(super) struct SetFile {
     pub gpu: String,
     /// The software that ran.
     pub stack: String,
-    /// Who measured.
+    /// Author of the measurements.
     pub source: String,
-    /// What their licence is.
+    /// Licence of the measurements.
     pub licence: String,
     /// The machine, or the name of a cluster whose nodes are like it.
     pub(super) cluster: Option<ReferenceFile<MachineFile>>,
@@ -33,7 +33,7 @@ pub(super) struct MachineFile {
 }
 
 impl MachineFile {
-    /// What is wrong with it: the key and the finding.
+    /// The first mistake: its key and the finding.
     pub(super) fn mistake(&self) -> Option<(&'static str, String)> {
         let counts = [("n_gpus_per_node", self.n_gpus_per_node), ("n_nics_per_node", self.n_nics_per_node)];
         let (key, _) = counts.into_iter().find(|&(_, count)| !(1..=1024).contains(&count))?;
@@ -48,6 +48,8 @@ impl MachineFile {
             nvlink: nvlink_of(&self.gpu),
             n_nics_per_node: self.n_nics_per_node,
             nic: self.nic.bytes_per_sec() as f64 / 1e9,
+            hop_excess_us: 0.0,
+            net_excess_us: 0.0,
         }
     }
 }

@@ -72,11 +72,11 @@ pub struct MoeWork {
     pub tp: u64,
     /// Ranks among which experts are divided.
     pub ep: u64,
-    /// How tokens spread over experts.
+    /// Distribution of tokens over experts.
     pub distribution: Distribution,
 }
 
-/// How tokens spread over experts.
+/// Distribution of tokens over experts.
 #[derive(Clone, Copy, Debug)]
 pub enum Distribution {
     /// Every expert gets as many.
@@ -139,7 +139,7 @@ impl Eq for Distribution {}
 pub struct ElementwiseWork {
     /// Number format.
     pub dtype: Dtype,
-    /// What is done.
+    /// Kind of the kernel.
     pub kind: ElementwiseKind,
     /// Rows.
     pub tokens: u64,
@@ -147,7 +147,7 @@ pub struct ElementwiseWork {
     pub width: u64,
 }
 
-/// What is done element by element.
+/// Kinds of elementwise kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ElementwiseKind {
     /// Sum with the residual stream.

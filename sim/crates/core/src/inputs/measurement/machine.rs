@@ -5,7 +5,7 @@ use masim_units::Bandwidth;
 use crate::inputs::topology::ClusterFile;
 use crate::inputs::topology::file::ScaleUpKind;
 
-/// How the GPUs of a node are joined.
+/// Links between the GPUs of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ScaleUp {
@@ -24,7 +24,7 @@ pub enum ScaleUp {
 pub struct Machine {
     /// GPUs in a node.
     pub n_gpus_per_node: u32,
-    /// How they are joined.
+    /// Kind of the links.
     pub scale_up: ScaleUp,
     /// All `NVLink`s of one GPU together.
     pub nvlink: f64,
@@ -32,10 +32,14 @@ pub struct Machine {
     pub n_nics_per_node: u32,
     /// One NIC.
     pub nic: f64,
+    /// Microseconds by which a hop inside a node takes longer than on the machine that was fitted; below 0 where it takes shorter.
+    pub hop_excess_us: f64,
+    /// The same for a hop between nodes.
+    pub net_excess_us: f64,
 }
 
 impl Machine {
-    /// What a set is taken for that does not describe its machine: 8 GPUs, NVSwitch, a 25 GB/s NIC for each GPU.
+    /// Machine of a set that does not describe it: 8 GPUs, NVSwitch, a 25 GB/s NIC for each GPU.
     pub fn assumed(gpu: &str) -> Self {
         Self {
             n_gpus_per_node: 8,
@@ -43,6 +47,8 @@ impl Machine {
             nvlink: nvlink_of(gpu),
             n_nics_per_node: 8,
             nic: 25.0,
+            hop_excess_us: 0.0,
+            net_excess_us: 0.0,
         }
     }
 
@@ -62,7 +68,9 @@ impl Machine {
             .scale_out
             .as_ref()
             .map_or((1, f64::INFINITY), |out| (out.n_nics_per_node, rate(out.bandwidth)));
-        Some(Self { n_gpus_per_node, scale_up, nvlink, n_nics_per_node, nic })
+        // What is measured on a machine has its latencies.
+        let (hop_excess_us, net_excess_us) = (0.0, 0.0);
+        Some(Self { n_gpus_per_node, scale_up, nvlink, n_nics_per_node, nic, hop_excess_us, net_excess_us })
     }
 
     /// The rate at which one of `n` GPUs of a node can reach the others.
@@ -88,9 +96,15 @@ impl Machine {
 ///
 /// NVIDIA datasheets: V100 6 links of 25 GB/s, A100 12 of 25, H100 18 of 25. Other cards count as an A100.
 pub(super) fn nvlink_of(gpu: &str) -> f64 {
+    known_nvlink_of(gpu).unwrap_or(300.0)
+}
+
+/// The same, for the cards of which it is known.
+pub fn known_nvlink_of(gpu: &str) -> Option<f64> {
     match gpu.split('-').next() {
-        Some("v100") => 150.0,
-        Some("h100" | "h200") => 450.0,
-        _ => 300.0,
+        Some("v100") => Some(150.0),
+        Some("a100") => Some(300.0),
+        Some("h100" | "h200") => Some(450.0),
+        _ => None,
     }
 }

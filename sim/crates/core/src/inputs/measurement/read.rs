@@ -31,7 +31,7 @@ pub struct RawSet {
 ///
 /// # Errors
 ///
-/// What is wrong with `set.yaml`, or all mistakes (up to twenty) of the first broken table, with their lines.
+/// The mistakes of `set.yaml`, or those (up to twenty) of the first broken table, with their lines.
 pub fn read_set(raw: &RawSet, library: &dyn Library) -> Result<MeasurementSet, InputError> {
     let file: SetFile = parse_yaml(&raw.description)?;
     let mut warnings = Vec::new();
@@ -155,7 +155,7 @@ pub(super) fn problem_at(line: u64, column: &str, message: String) -> Problem {
     Problem { position: Some((line, 1)), key: column.to_owned(), message, hint: None }
 }
 
-/// Where the columns of a table stand.
+/// Positions of the columns of a table.
 pub(super) struct Columns {
     places: Vec<(&'static str, usize)>,
 }

@@ -133,7 +133,7 @@ impl Family {
 /// The rows of one family.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
-    /// What was measured.
+    /// Family of the measured work.
     pub family: Family,
     /// SHA-256 of the file, in hexadecimal.
     pub sha256: String,
@@ -146,15 +146,15 @@ pub struct Table {
 pub struct Row {
     /// Line of the file, from 1.
     pub line: u64,
-    /// What was measured.
+    /// Measured work.
     pub work: Work,
-    /// How long it took, in microseconds.
+    /// Measured time in microseconds.
     pub time_us: f64,
     /// The values of the family's group columns as the file spells them.
     pub group: Vec<String>,
 }
 
-/// What was measured.
+/// Measured work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Work {
     /// A product with weights.

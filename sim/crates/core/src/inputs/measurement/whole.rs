@@ -56,7 +56,7 @@ impl WholeFamily {
 /// A set's table of whole models.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WholeTable {
-    /// What was measured.
+    /// Kind of the measured work.
     pub family: WholeFamily,
     /// At least one.
     pub rows: Vec<WholeRow>,
@@ -71,11 +71,11 @@ pub struct WholeRow {
     pub tp: u32,
     /// Pipeline stages.
     pub pp: u32,
-    /// What was measured.
+    /// Kind of the measured work.
     pub measured: Measured,
 }
 
-/// What was measured of a whole model.
+/// Measured figures of a whole model.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Measured {
     /// Sequences that begin and end together.
@@ -111,7 +111,7 @@ pub struct WholeSet {
     pub set: MeasurementSet,
     /// The tables.
     pub tables: Vec<WholeTable>,
-    /// What to check before trusting the set, beside what `set` says.
+    /// Warnings to check before trusting the set, beside those of `set`.
     pub warnings: Vec<String>,
 }
 

@@ -12,7 +12,7 @@ use crate::inputs::text::Problem;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PredictorFile {
-    /// Of the first weights, and of the order in which rows are seen.
+    /// Seed of the first weights and of the order of the rows.
     pub seed: u64,
     /// Which rows were kept aside.
     pub split: SplitFile,
@@ -34,9 +34,9 @@ pub struct NetworkFile {
     pub target: TargetFile,
     /// From the inputs to the output, with max(0, x) between two layers.
     pub layers: Vec<LayerFile>,
-    /// How far it is from the rows.
+    /// Errors on the rows.
     pub error: ErrorsFile,
-    /// Where true times lie beside predicted ones.
+    /// Quantiles of true over predicted times.
     pub residual: PredictorResidualFile,
 }
 
@@ -44,7 +44,7 @@ pub struct NetworkFile {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FeatureFile {
-    /// What it is.
+    /// Name of the feature.
     pub name: String,
     /// Mean logarithm of the rows.
     pub mean: f64,

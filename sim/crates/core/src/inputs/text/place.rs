@@ -3,16 +3,16 @@
 use super::read::shown_at;
 use super::tree::{Position, Tree, TreeValue};
 
-/// Where the value at the dot path `key` stands, or the innermost part of the path that exists.
+/// Position of the value at the dot path `key`, or of the innermost part of the path that exists.
 ///
 /// List items are `.3` or `[3]`. Keys that themselves hold dots are found too.
 pub(super) fn position_of(tree: &Tree, key: &str) -> Option<Position> {
     find(tree, None, key).position
 }
 
-/// How far a path led.
+/// Part of a path that was found.
 struct Found {
-    /// What is left of the path.
+    /// Number of parts that were not found.
     n_left: usize,
     position: Option<Position>,
 }

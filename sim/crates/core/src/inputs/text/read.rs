@@ -10,7 +10,7 @@ use serde::de::{
 use super::tree::{Entry, Position, Tree, TreeValue};
 use super::{Problem, did_you_mean};
 
-/// What stopped the reading, on its way out of the tree.
+/// Error that stopped the reading, on its way out of the tree.
 #[derive(Debug)]
 pub(super) struct ReadError {
     /// Keys from the innermost outwards.
@@ -99,7 +99,7 @@ impl de::Error for ReadError {
     }
 }
 
-/// What was found, as serde says it.
+/// Found value, in the vocabulary of serde.
 fn unexpected(value: &TreeValue) -> Unexpected<'_> {
     match value {
         TreeValue::Null => Unexpected::Unit,
@@ -114,7 +114,7 @@ fn unexpected(value: &TreeValue) -> Unexpected<'_> {
     }
 }
 
-/// What was found, without the vocabulary of serde.
+/// Found value, without the vocabulary of serde.
 fn in_words(found: Unexpected<'_>) -> String {
     match found {
         Unexpected::Bool(truth) => format!("`{truth}`"),
@@ -129,7 +129,7 @@ fn in_words(found: Unexpected<'_>) -> String {
     }
 }
 
-/// What was expected, without the names of Rust's types.
+/// Expected value, without the names of Rust's types.
 fn expectation(expected: &dyn Expected) -> String {
     let text = expected.to_string();
     match text.as_str() {

@@ -23,7 +23,7 @@ pub struct Tree {
     pub value: TreeValue,
 }
 
-/// What a [`Tree`] can be.
+/// Kinds of value of a [`Tree`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum TreeValue {
     /// `null`, or nothing at all.
@@ -47,9 +47,9 @@ pub enum TreeValue {
 pub struct Entry {
     /// The key.
     pub key: String,
-    /// Where the key stands.
+    /// Position of the key.
     pub at: Option<Position>,
-    /// What it holds.
+    /// Value of the key.
     pub tree: Tree,
 }
 
@@ -76,7 +76,7 @@ impl Tree {
     ///
     /// # Errors
     ///
-    /// What is wrong with it, in words.
+    /// A message that says what is wrong with the text.
     pub fn parse_value(text: &str) -> Result<Self, String> {
         let mut tree = Self::read(text).map_err(|problem| problem.message)?;
         tree.forget_positions();
@@ -132,7 +132,7 @@ impl Tree {
         serde_saphyr::to_string(self).expect("a tree holds only what YAML can hold")
     }
 
-    /// As a cell of a table shows it: bare text and numbers, anything else as compact JSON.
+    /// Text for a cell of a table: bare text and numbers, anything else as compact JSON.
     pub fn to_cell(&self) -> String {
         self.as_text().map_or_else(|| self.to_json(), str::to_owned)
     }
@@ -183,7 +183,7 @@ impl From<serde_json::Value> for Tree {
     }
 }
 
-/// Whether a list is one of measures, which is read along a line, and not one of things.
+/// True for a list of numbers, which is read along a line, and false for a list of things.
 fn is_row(items: &[Tree]) -> bool {
     let is_number = |item: &Tree| matches!(item.value, TreeValue::Real(_) | TreeValue::Whole(_));
     items.iter().all(is_number) && items.iter().any(|item| matches!(item.value, TreeValue::Real(_)))
@@ -246,7 +246,7 @@ impl From<Spanned<Bare>> for Tree {
     }
 }
 
-/// What the YAML reader found, without the names of its own settings.
+/// Message of the YAML reader, without the names of its own settings.
 fn finding(error: &serde_saphyr::Error) -> String {
     use serde_saphyr::Error as Yaml;
     match error {

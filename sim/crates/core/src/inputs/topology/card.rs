@@ -52,7 +52,7 @@ impl Dtype {
 pub struct GpuCard {
     /// Its name, which is also the stem of its file.
     pub name: String,
-    /// Where the figures come from.
+    /// Source of the figures.
     pub source: String,
     /// Dense peak rate of matrix arithmetic for each format that the card has.
     pub peak: BTreeMap<Dtype, FlopsPerSec>,
@@ -68,9 +68,9 @@ pub struct GpuCard {
     pub power_idle: Watts,
     /// Power limit.
     pub power_tdp: Watts,
-    /// What work draws between the two.
+    /// Power that work draws between the two.
     pub power_model: PowerModel,
-    /// What is assumed where no calibrated model covers an operation.
+    /// Assumptions where no calibrated model covers an operation.
     pub roofline: Roofline,
     /// Keys of its file that the source does not state.
     pub assumed: Vec<String>,
@@ -87,11 +87,11 @@ pub struct Roofline {
     pub launch_eager: SimDuration,
     /// Cost of a kernel replayed from a captured graph.
     pub launch_graph: SimDuration,
-    /// Where these figures come from.
+    /// Source of these figures.
     pub source: String,
 }
 
-/// What a GPU draws beside `power_idle`, from what its units do.
+/// Power of a GPU beside `power_idle`, from the use of its units.
 ///
 /// With `headroom = power_tdp - power_idle - context`, a kernel draws
 /// `min(1, matrix x MFU + memory x MBU) x headroom`, and waiting inside a communication kernel `link x headroom`.
@@ -105,6 +105,6 @@ pub struct PowerModel {
     pub memory: f64,
     /// Share of the headroom while a communication kernel is resident.
     pub link: f64,
-    /// Where these figures come from.
+    /// Source of these figures.
     pub source: String,
 }

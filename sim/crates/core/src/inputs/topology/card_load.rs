@@ -201,7 +201,7 @@ impl<'a> Cards<'a> {
         self.by_name.insert(name.to_owned(), Some(card));
     }
 
-    /// Whether every card so far was fine.
+    /// True if every card so far was fine.
     pub(crate) fn is_whole(&self) -> bool {
         self.broken.is_none()
     }

@@ -3,11 +3,10 @@
 use std::ops::Range;
 
 use masim_engine::LinkId;
-use masim_units::Bandwidth;
 use petgraph::graph::{DiGraph, EdgeIndex};
 
 use super::file::ClusterFile;
-use super::graph::{Fabric, Net, Vertex, VertexIdx, VertexKind};
+use super::graph::{GraphBuilder, Net, Vertex, VertexIdx, VertexKind};
 use super::parts::{Gpu, GpuIdx, Link, Route};
 use super::routing::{Routes, Routing};
 
@@ -32,7 +31,7 @@ impl Cluster {
     pub(crate) fn assemble(
         file: &ClusterFile,
         gpus: Vec<Gpu>,
-        fabric: Fabric,
+        fabric: GraphBuilder,
         rails: Vec<u32>,
         routing: Routing,
     ) -> Self {
@@ -45,7 +44,7 @@ impl Cluster {
         let gpu_vertices =
             gpu_vertices.into_iter().map(|vertex| vertex.expect("a vertex for every GPU")).collect();
         let routes = Routes::new(routing, gpu_vertices, rails);
-        let Fabric { graph, links } = fabric;
+        let GraphBuilder { graph, links } = fabric;
         Self { name: file.name.clone(), gpus, links, assumed: file.assumed.clone(), graph, routes }
     }
 
@@ -54,12 +53,12 @@ impl Cluster {
         &self.gpus[idx.0 as usize]
     }
 
-    /// How many GPUs there are.
+    /// Number of GPUs.
     pub fn n_gpus(&self) -> u32 {
         u32::try_from(self.gpus.len()).expect("fewer than 2^32 GPUs")
     }
 
-    /// How many machines there are.
+    /// Number of machines.
     pub fn n_nodes(&self) -> u32 {
         self.gpus.last().map_or(0, |gpu| gpu.node_idx + 1)
     }
@@ -125,11 +124,6 @@ impl Cluster {
             .collect()
     }
 
-    /// The narrowest bandwidth on `route`; `None` for a route without links.
-    pub fn bottleneck(&self, route: &Route) -> Option<Bandwidth> {
-        route.links.iter().map(|&link| self.link(link).bandwidth).min()
-    }
-
     /// All vertices in order of creation, by [`VertexIdx`].
     pub fn vertices(&self) -> impl ExactSizeIterator<Item = (VertexIdx, &Vertex)> {
         self.graph.node_indices().map(|node| (VertexIdx::from_node(node), &self.graph[node]))
@@ -145,7 +139,7 @@ impl Cluster {
         self.graph.neighbors_undirected(vertex.node()).map(VertexIdx::from_node)
     }
 
-    /// Where `link` begins and ends.
+    /// Begin and end of `link`.
     pub fn link_ends(&self, link: LinkId) -> (VertexIdx, VertexIdx) {
         let edge = EdgeIndex::new(link.0 as usize);
         let (src, dst) = self.graph.edge_endpoints(edge).expect("edge i is link i");

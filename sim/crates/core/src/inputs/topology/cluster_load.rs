@@ -38,7 +38,7 @@ pub fn load_cluster(
 ///
 /// # Errors
 ///
-/// As [`load_cluster`].
+/// Same as [`load_cluster`].
 pub fn read_cluster(source: &SourceText, library: &dyn Library) -> Result<Arc<Cluster>, InputError> {
     let file: ClusterFile = parse_yaml(source)?;
     cluster_from_file(&file, Place::whole(source), library)
@@ -48,7 +48,7 @@ pub fn read_cluster(source: &SourceText, library: &dyn Library) -> Result<Arc<Cl
 ///
 /// # Errors
 ///
-/// As [`load_cluster`].
+/// Same as [`load_cluster`].
 pub fn cluster_from_file(
     file: &ClusterFile,
     place: Place<'_>,

@@ -8,7 +8,7 @@ use super::card_load::Cards;
 use super::cluster::Cluster;
 use super::file::{ClusterFile, LinkFile, VertexFile};
 use super::findings::Findings;
-use super::graph::{Fabric, LinkSpec, VertexIdx, VertexKind};
+use super::graph::{GraphBuilder, LinkSpec, VertexIdx, VertexKind};
 use super::parts::{Gpu, GpuIdx};
 use super::reference::{CardsFile, ReferenceFile};
 use super::regular::N_GPUS_MAX;
@@ -183,7 +183,7 @@ impl Explicit<'_> {
             gpu_idxs.insert(idx, GpuIdx(u32::try_from(gpus.len()).expect("checked")));
             gpus.push(Gpu { name: self.vertices[idx].name.clone(), node_idx, local_idx, card });
         }
-        let mut fabric = Fabric::default();
+        let mut fabric = GraphBuilder::default();
         let mut by_name = BTreeMap::<&str, VertexIdx>::new();
         for (idx, vertex) in self.vertices.iter().enumerate() {
             let (kind, node_idx) = match gpu_idxs.get(&idx) {

@@ -1,4 +1,4 @@
-//! What the YAML of a GPU card and of a cluster says, word for word.
+//! The YAML of a GPU card and of a cluster, word for word.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub struct GpuFile {
     pub schema: Option<u32>,
     /// The card's name, also the stem of its file.
     pub name: String,
-    /// Where all figures without a source of their own come from.
+    /// Source of all figures without a source of their own.
     pub source: String,
     /// Dense peak rates of matrix arithmetic, without sparsity.
     pub peak: BTreeMap<Dtype, FigureFile<FlopsPerSec>>,
@@ -55,12 +55,12 @@ pub struct PowerFile {
     pub idle: FigureFile<Watts>,
     /// The limit, such as `400 W`.
     pub tdp: FigureFile<Watts>,
-    /// What work draws; without it, the shares of an A100 are assumed.
+    /// Power that work draws; without it, the shares of an A100 are assumed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<PowerModelFile>,
 }
 
-/// What a GPU draws beside idle: of the headroom up to the limit, a share for what each unit does.
+/// Power of a GPU beside idle: shares of the headroom up to the limit, one for each unit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PowerModelFile {
@@ -73,7 +73,7 @@ pub struct PowerModelFile {
     pub memory: f64,
     /// Share of the headroom while a communication kernel is resident.
     pub link: f64,
-    /// Where these figures come from.
+    /// Source of these figures.
     pub source: String,
 }
 
@@ -91,7 +91,7 @@ pub struct RooflineFile {
     /// Cost of a kernel replayed from a captured graph.
     #[schemars(with = "String")]
     pub launch_graph: SimDuration,
-    /// Where these four come from.
+    /// Source of these four figures.
     pub source: String,
 }
 
@@ -135,7 +135,7 @@ pub struct ClusterFile {
     pub assumed: Vec<String>,
 }
 
-/// How the GPUs of a machine are joined.
+/// Links between the GPUs of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ScaleUpKind {
@@ -149,15 +149,15 @@ pub enum ScaleUpKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScaleUpFile {
-    /// How they are joined.
+    /// Kind of the links.
     pub kind: ScaleUpKind,
     /// Per pair (mesh) or per GPU (switch), and per direction.
     #[schemars(with = "String")]
     pub bandwidth: Bandwidth,
-    /// Of one hop.
+    /// Latency of one hop.
     #[schemars(with = "String")]
     pub latency: SimDuration,
-    /// Where these figures come from.
+    /// Source of these figures.
     pub source: String,
 }
 
@@ -170,14 +170,14 @@ pub struct HostFile {
     /// Per link and direction.
     #[schemars(with = "String")]
     pub bandwidth: Bandwidth,
-    /// Of one hop.
+    /// Latency of one hop.
     #[schemars(with = "String")]
     pub latency: SimDuration,
-    /// Where these figures come from.
+    /// Source of these figures.
     pub source: String,
 }
 
-/// How the NICs of all machines are joined.
+/// Links between the NICs of all machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ScaleOutKind {
@@ -200,14 +200,14 @@ impl ScaleOutKind {
     }
 }
 
-/// Whether GPUs forward what is meant for others.
+/// Forwarding by GPUs of data that is meant for others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RelayFile {
     /// They never do.
     #[default]
     None,
-    /// What is meant for another rail goes over the scale-up links to the GPU on that rail first (NCCL's PXN).
+    /// Data for another rail goes over the scale-up links to the GPU on that rail first (NCCL's PXN).
     Pxn,
 }
 
@@ -215,20 +215,20 @@ pub enum RelayFile {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScaleOutFile {
-    /// How NICs are joined.
+    /// Kind of the links between NICs.
     pub kind: ScaleOutKind,
     /// NIC `k` sits on PCIe switch `k * n_switches / n_nics_per_node`; GPU `g` prefers NIC `g * n_nics / n_gpus`.
     pub n_nics_per_node: u32,
     /// Per NIC and direction.
     #[schemars(with = "String")]
     pub bandwidth: Bandwidth,
-    /// Of one hop.
+    /// Latency of one hop.
     #[schemars(with = "String")]
     pub latency: SimDuration,
-    /// Whether NICs reach GPU memory without a copy through host memory.
+    /// True if NICs reach GPU memory without a copy through host memory.
     #[serde(default = "yes")]
     pub gpudirect: bool,
-    /// Whether GPUs forward what is meant for others.
+    /// Forwarding by GPUs of data that is meant for others.
     #[serde(default)]
     pub relay: RelayFile,
     /// `fat_tree` only: machines on one leaf switch.
@@ -240,7 +240,7 @@ pub struct ScaleOutFile {
     /// Capacity of a leaf towards its machines divided by its capacity towards the spines; 1 where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oversubscription: Option<f64>,
-    /// Where these figures come from.
+    /// Source of these figures.
     pub source: String,
 }
 
@@ -266,19 +266,19 @@ pub struct VertexFile {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LinkFile {
-    /// Where it begins.
+    /// Begin of the link.
     pub src: String,
-    /// Where it ends.
+    /// End of the link.
     pub dst: String,
     /// Per direction.
     #[schemars(with = "String")]
     pub bandwidth: Bandwidth,
-    /// Of this hop.
+    /// Latency of this hop.
     #[schemars(with = "String")]
     pub latency: SimDuration,
-    /// Whether there is an equal link from `dst` to `src`.
+    /// True if there is an equal link from `dst` to `src`.
     #[serde(default)]
     pub duplex: bool,
-    /// Where these figures come from.
+    /// Source of these figures.
     pub source: String,
 }

@@ -6,7 +6,7 @@ use masim_units::{Bandwidth, SimDuration};
 
 use crate::inputs::text::{InputError, Problem, SourceText};
 
-/// Where a value stands: in which text and under which key.
+/// Place of a value: its text and its key.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
     /// The text.

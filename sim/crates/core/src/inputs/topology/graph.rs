@@ -10,7 +10,7 @@ use super::parts::{GpuIdx, Link};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VertexIdx(pub u32);
 
-/// What stands at a vertex.
+/// Kinds of vertex.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VertexKind {
     /// A GPU: an end of routes, never on the way.
@@ -41,13 +41,13 @@ pub enum VertexKind {
 pub struct Vertex {
     /// Its name, such as `n0.pcie1`.
     pub name: String,
-    /// What stands here.
+    /// Kind of the vertex.
     pub kind: VertexKind,
     /// The machine that it is part of; `None` between machines.
     pub node_idx: Option<u32>,
 }
 
-/// What all links of one kind have in common.
+/// Properties that all links of one kind have in common.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LinkSpec<'a> {
     pub(crate) bandwidth: Bandwidth,
@@ -64,7 +64,7 @@ pub(crate) struct Net<'a> {
 
 /// Vertices and links of a cluster that is being put together; edge `i` is link `i`.
 #[derive(Debug, Default)]
-pub(crate) struct Fabric {
+pub(crate) struct GraphBuilder {
     pub(crate) graph: DiGraph<Vertex, LinkId>,
     pub(crate) links: Vec<Link>,
 }
@@ -79,7 +79,7 @@ impl VertexIdx {
     }
 }
 
-impl Fabric {
+impl GraphBuilder {
     pub(crate) fn vertex(&mut self, name: String, kind: VertexKind, node_idx: Option<u32>) -> VertexIdx {
         VertexIdx::from_node(self.graph.add_node(Vertex { name, kind, node_idx }))
     }

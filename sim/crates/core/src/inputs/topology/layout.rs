@@ -1,4 +1,4 @@
-//! Where the vertices of a cluster stand in a picture.
+//! Positions of the vertices of a cluster in a picture.
 //!
 //! Rows from bottom to top: what joins the GPUs of a machine, the GPUs, the switches of the machine in
 //! order of their distance from the GPUs, its NICs, and above all machines what joins those. Machines
@@ -54,7 +54,7 @@ impl Rect {
     }
 }
 
-/// Where everything stands.
+/// Positions of everything in the picture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
     /// The vertices that are shown.
@@ -71,13 +71,13 @@ pub struct Layout {
     pub n_hidden_switches: usize,
 }
 
-/// What a vertex is called inside the frame of its machine: `g1` for `n0.g1`.
+/// Name of a vertex inside the frame of its machine: `g1` for `n0.g1`.
 pub fn short_name(vertex: &Vertex) -> &str {
     let inside = vertex.node_idx.and_then(|node| vertex.name.strip_prefix(&format!("n{node}.")));
     inside.unwrap_or(&vertex.name)
 }
 
-/// Where everything in `cluster` stands.
+/// Layout of everything in `cluster`.
 pub fn layout(cluster: &Cluster) -> Layout {
     let planner = Planner::new(cluster);
     let mut layout = Layout {
@@ -108,7 +108,7 @@ struct Planner<'a> {
     /// The highest row inside machines.
     row_inside: usize,
     row_max: usize,
-    /// Whether leaves join the NICs of equal index.
+    /// True if leaves join the NICs of equal index.
     has_rails: bool,
     /// Room below the GPUs for what joins them.
     below: f64,
@@ -237,7 +237,7 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// How far the arc between two GPUs of a row hangs below them when they stand `span` columns apart.
+/// Depth of the arc below two GPUs of a row that stand `span` columns apart.
 pub fn arc_depth(span: usize) -> f64 {
     if span == 0 { 8.0 } else { 10.0 + 12.0 * span as f64 }
 }

@@ -1,4 +1,4 @@
-//! What a cluster is made of.
+//! Parts of a cluster.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub struct Gpu {
     pub node_idx: u32,
     /// Its position in that machine.
     pub local_idx: u32,
-    /// What kind it is.
+    /// Card of the GPU.
     pub card: Arc<GpuCard>,
 }
 
@@ -33,7 +33,7 @@ pub struct Link {
     pub bandwidth: Bandwidth,
     /// Time of one byte to cross it.
     pub latency: SimDuration,
-    /// Where the figures come from.
+    /// Source of the figures.
     pub source: String,
 }
 

@@ -51,7 +51,7 @@ impl<'a, V, L: Fn(LinkId) -> u64, C: Fn(&V) -> bool> ShortestPaths<'a, V, L, C> 
         Self { graph, latency_ps, may_cross, start, costs: Cow::Borrowed(costs) }
     }
 
-    /// What must be kept to find the same ways again.
+    /// Costs that must be kept to find the same paths again.
     pub(crate) fn into_costs(self) -> Vec<Cost> {
         self.costs.into_owned()
     }
@@ -76,7 +76,7 @@ impl<'a, V, L: Fn(LinkId) -> u64, C: Fn(&V) -> bool> ShortestPaths<'a, V, L, C> 
         self.costs = Cow::Owned(costs);
     }
 
-    /// Whether paths may go on from `at`.
+    /// True if paths may go on from `at`.
     fn crosses(&self, at: NodeIndex) -> bool {
         at == self.start || (self.may_cross)(&self.graph[at])
     }

@@ -91,7 +91,7 @@ impl<'de, G: Deserialize<'de>> Visitor<'de> for CardsVisitor<G> {
 pub struct FigureFile<Q> {
     /// The figure.
     pub value: Q,
-    /// Where it comes from, if not from the source of the block.
+    /// Source of the value, if it is not the source of the block.
     pub source: Option<String>,
 }
 

@@ -11,7 +11,7 @@ use super::file::{
     ClusterFile, GpuFile, HostFile, RelayFile, ScaleOutFile, ScaleOutKind, ScaleUpFile, ScaleUpKind,
 };
 use super::findings::{BANDWIDTH_MAX, Findings};
-use super::graph::{Fabric, LinkSpec, VertexIdx, VertexKind};
+use super::graph::{GraphBuilder, LinkSpec, VertexIdx, VertexKind};
 use super::parts::{Gpu, GpuIdx};
 use super::reference::CardsFile;
 use super::routing::{NodeExits, Routing};
@@ -41,7 +41,7 @@ struct ScaleOut<'a> {
     leaves: Leaves,
 }
 
-/// What NICs are attached to.
+/// Switches that NICs are attached to.
 #[derive(Clone, Copy, Debug)]
 enum Leaves {
     /// One switch.
@@ -52,11 +52,11 @@ enum Leaves {
     ByRail { spines: Option<Spines> },
 }
 
-/// What leaves are attached to.
+/// Switches that leaves are attached to.
 #[derive(Clone, Copy, Debug)]
 struct Spines {
     n_spines: u32,
-    /// Of one link between a leaf and a spine.
+    /// Bandwidth of one link between a leaf and a spine.
     bandwidth: Bandwidth,
 }
 
@@ -274,7 +274,7 @@ impl Regular<'_> {
 
     /// The cluster as a graph.
     pub(crate) fn build(&self, file: &ClusterFile) -> Cluster {
-        let mut fabric = Fabric::default();
+        let mut fabric = GraphBuilder::default();
         let mut gpus = Vec::new();
         let mut exits = Vec::new();
         for (node_idx, card) in (0..self.n_nodes).zip(&self.cards) {
@@ -311,7 +311,7 @@ impl Regular<'_> {
         })
     }
 
-    fn gpu_vertices(&self, node_idx: u32, fabric: &mut Fabric) -> Vec<VertexIdx> {
+    fn gpu_vertices(&self, node_idx: u32, fabric: &mut GraphBuilder) -> Vec<VertexIdx> {
         let first = node_idx * self.n_gpus;
         (0..self.n_gpus)
             .map(|g| {
@@ -321,7 +321,7 @@ impl Regular<'_> {
             .collect()
     }
 
-    fn join_gpus(&self, node_idx: u32, gpus: &[VertexIdx], fabric: &mut Fabric) {
+    fn join_gpus(&self, node_idx: u32, gpus: &[VertexIdx], fabric: &mut GraphBuilder) {
         let Some(up) = self.scale_up else { return };
         let spec = LinkSpec { bandwidth: up.bandwidth, latency: up.latency, source: &up.source };
         match up.kind {
@@ -342,7 +342,7 @@ impl Regular<'_> {
     }
 
     /// PCIe switches, the host bridge and the NICs of a node.
-    fn host_and_nics(&self, node_idx: u32, gpus: &[VertexIdx], fabric: &mut Fabric) -> NodeExits {
+    fn host_and_nics(&self, node_idx: u32, gpus: &[VertexIdx], fabric: &mut GraphBuilder) -> NodeExits {
         let Some(host) = self.host else { return NodeExits::default() };
         let spec = LinkSpec { bandwidth: host.bandwidth, latency: host.latency, source: &host.source };
         let n_switches = self.n_switches();
@@ -375,7 +375,7 @@ impl Regular<'_> {
 
 impl ScaleOut<'_> {
     /// The switches between nodes, and their links.
-    fn join_nics(&self, exits: &[NodeExits], fabric: &mut Fabric) {
+    fn join_nics(&self, exits: &[NodeExits], fabric: &mut GraphBuilder) {
         let ScaleOutFile { bandwidth, latency, source, .. } = self.file;
         let spec = LinkSpec { bandwidth: *bandwidth, latency: *latency, source };
         let n_nodes = u32::try_from(exits.len()).expect("checked");

@@ -24,18 +24,18 @@ pub(crate) struct NodeExits {
     pub(crate) nics: Vec<VertexIdx>,
 }
 
-/// How routes are made up.
+/// Rule by which routes are made.
 #[derive(Debug)]
 pub(crate) enum Routing {
     /// Legs by way of NICs and, perhaps, host memory.
     Regular {
         /// One for each machine.
         exits: Vec<NodeExits>,
-        /// Whether data between machines goes through the host memory of both.
+        /// True if data between machines goes through the host memory of both.
         through_host: bool,
-        /// Whether the NIC of the receiver's rail is used on both sides.
+        /// True if the NIC of the receiver's rail is used on both sides.
         leave_by_rail_of_receiver: bool,
-        /// Whether data for another rail goes by way of the GPU on that rail.
+        /// True if data for another rail goes over the GPU on that rail.
         relays: bool,
     },
     /// The shortest path that crosses no GPU.
@@ -53,7 +53,7 @@ pub(crate) struct Routes {
     by_source: Vec<OnceLock<Source>>,
 }
 
-/// What is known of the routes from one GPU.
+/// Known routes from one GPU.
 #[derive(Debug)]
 struct Source {
     /// Costs from each NIC of its machine, or, in the explicit form, from the GPU.

@@ -1,4 +1,4 @@
-//! Where the time of each GPU went: every picosecond of a window is busy or has a reason.
+//! The time of each GPU: every picosecond of a window is busy or has a reason.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,9 @@ use masim_units::{SimDuration, SimTime};
 
 use crate::inputs::topology::GpuIdx;
 use crate::plan::Role;
-use crate::running::lower::{Activity, TaskInfo};
-use crate::running::run::{Run, Steady, StepRecord};
+use crate::program::Activity;
+use crate::running::price::TaskInfo;
+use crate::running::run::{Records, Run, Stretch};
 
 /// The time of one GPU over a window; the five parts add up to its length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,13 +24,18 @@ pub struct Account {
     pub wire: SimDuration,
     /// Before the first and after the last task.
     pub fill_drain: SimDuration,
-    /// The share of the waits that ended with data: a communication kernel was resident.
+    /// The share of the waits that ended with data: a communication kernel was resident, once the host had launched it.
     pub resident_wait: SimDuration,
     /// The share of `busy` in which the host was waited for.
     pub host: SimDuration,
 }
 
 impl Account {
+    /// Time in which a compute kernel ran: busy without its host.
+    pub fn kernels(&self) -> SimDuration {
+        self.busy - self.host
+    }
+
     /// All idle time.
     pub fn waits(&self) -> SimDuration {
         self.imbalance + self.dependency + self.wire + self.fill_drain
@@ -49,100 +55,98 @@ pub struct GpuMetrics {
     pub cold: Account,
 }
 
-/// A stretch of time, the steps in it, and who does what.
-struct Ledger<'a> {
-    steps: &'a [StepRecord],
-    roles: &'a BTreeMap<GpuIdx, Role>,
+/// Accounts under way: the compute tasks of each GPU are taken in one after the other.
+#[derive(Clone, Debug)]
+pub(super) struct Accounts {
+    roles: BTreeMap<GpuIdx, Role>,
+    open: BTreeMap<GpuIdx, Open>,
+}
+
+/// The account of one GPU, up to the end of its last task.
+#[derive(Clone, Debug, Default)]
+struct Open {
+    account: Account,
+    free_since: SimTime,
+}
+
+/// A gap before a task of a GPU, and the steps in which its causes are found.
+struct Gap<'a> {
+    gpu: GpuIdx,
+    task: TaskRef,
     from: SimTime,
     to: SimTime,
-    /// Whether tasks ran before `from` and run after `to`.
-    is_steady: bool,
+    records: Records<'a>,
+    stretch: &'a Stretch,
 }
 
-/// The accounts of all GPUs over the measured window of `run`, and over its cold step.
-pub fn accounts(run: &Run, roles: &[(GpuIdx, Role)]) -> (Vec<Account>, Vec<Account>) {
-    let roles_by_gpu = roles.iter().copied().collect();
-    let window = Ledger {
-        steps: &run.steps,
-        roles: &roles_by_gpu,
-        from: run.measured().0,
-        to: run.measured().1,
-        is_steady: run.steady != Steady::Once,
-    };
-    let cold_steps = std::slice::from_ref(&run.cold);
-    let (from, to) = (SimTime::ZERO, run.cold_end());
-    let cold = Ledger { steps: cold_steps, roles: &roles_by_gpu, from, to, is_steady: false };
-    (window.accounts(roles), cold.accounts(roles))
-}
-
-impl Ledger<'_> {
-    fn accounts(&self, roles: &[(GpuIdx, Role)]) -> Vec<Account> {
-        let mut tasks_by_gpu: BTreeMap<GpuIdx, Vec<TaskRef>> =
-            roles.iter().map(|(gpu, _)| (*gpu, Vec::new())).collect();
-        for (step, graph) in self.steps.iter().zip((0..).map(GraphId)) {
-            for (info, task) in step.infos.iter().zip((0..).map(TaskId)) {
-                if let (Some(gpu), true) = (info.gpu, is_compute(info)) {
-                    tasks_by_gpu.get_mut(&gpu).expect("every GPU has a role").push(TaskRef { graph, task });
-                }
-            }
-        }
-        tasks_by_gpu.into_iter().map(|(gpu, tasks)| self.account(gpu, &tasks)).collect()
+impl Accounts {
+    /// Accounts of the GPUs of `roles`, of which nothing is known yet.
+    pub(super) fn new(roles: &[(GpuIdx, Role)]) -> Self {
+        let open = roles.iter().map(|(gpu, _)| (*gpu, Open::default())).collect();
+        Self { roles: roles.iter().copied().collect(), open }
     }
 
-    /// `tasks` are those of the GPU's compute stream in order.
-    fn account(&self, gpu: GpuIdx, tasks: &[TaskRef]) -> Account {
-        let mut account = Account::default();
-        let mut free_since = self.from;
-        for &task in tasks {
-            let (_, span) = self.task(task);
-            let (start, end) = (self.clip(span.start), self.clip(span.end));
-            if free_since < start {
-                self.explain_gap(gpu, task, (free_since, start), &mut account);
+    /// Takes in step `idx`, whose compute tasks follow those of the step before.
+    pub(super) fn take(&mut self, records: Records<'_>, idx: u32, stretch: &Stretch) {
+        let record = records.get(idx);
+        let graph = GraphId(u64::from(idx));
+        for ((info, span), task) in record.infos.iter().zip(&record.trace.spans).zip((0..).map(TaskId)) {
+            let (Some(gpu), true) = (info.gpu, is_compute(info)) else { continue };
+            let (start, end) = (stretch.clip(span.start), stretch.clip(span.end));
+            let Self { roles, open } = &mut *self;
+            let Open { account, free_since } = open.get_mut(&gpu).expect("every GPU has a role");
+            let from = stretch.from.max(*free_since);
+            if from < start {
+                let gap = Gap { gpu, task: TaskRef { graph, task }, from, to: start, records, stretch };
+                gap.explain(roles, account);
             }
             account.busy += end.since(start);
-            free_since = free_since.max(end);
+            *free_since = from.max(end);
         }
-        *self.rest(&mut account) += self.to.since(free_since);
-        let sum = account.busy + account.waits();
-        assert_eq!(sum, self.to.since(self.from), "an account covers its window exactly");
-        account
     }
 
-    /// Walks back from `task` along what it waited for, until the gap is explained.
-    fn explain_gap(&self, gpu: GpuIdx, task: TaskRef, gap: (SimTime, SimTime), account: &mut Account) {
-        let mut open = gap.1;
-        let mut cause = self.span(task).cause;
-        while let Some(at) = cause.filter(|_| open > gap.0) {
-            let (info, span) = self.task(at);
-            let start = self.clip(span.start).max(gap.0);
+    /// The account of `gpu` over the whole of `stretch`, when all steps have been taken in.
+    pub(super) fn close(&self, gpu: GpuIdx, stretch: &Stretch) -> Account {
+        let Open { mut account, free_since } = self.open[&gpu].clone();
+        *rest(stretch, &mut account) += stretch.to.since(free_since.max(stretch.from));
+        let sum = account.busy + account.waits();
+        assert_eq!(sum, stretch.to.since(stretch.from), "an account covers its window exactly");
+        account
+    }
+}
+
+impl Gap<'_> {
+    /// Walks back from the task behind the gap along what it waited for, until the gap is explained.
+    fn explain(&self, roles: &BTreeMap<GpuIdx, Role>, account: &mut Account) {
+        let mut open = self.to;
+        let mut cause = self.records.task(self.task).1.cause;
+        let (mut ends_with_data, mut host) = (false, SimDuration::ZERO);
+        while let Some(at) = cause.filter(|_| open > self.from) {
+            let (info, span) = self.records.task(at);
+            let start = self.stretch.clip(span.start).max(self.from);
             if start < open {
-                if open == gap.1 && info.activity.is_communication() {
-                    account.resident_wait += gap.1.since(gap.0);
-                }
+                ends_with_data |= open == self.to && info.activity.is_communication();
                 let time = open.since(start);
                 if info.activity == Activity::Host {
-                    account.host += time;
+                    host += time;
                 }
-                *self.reason(gpu, info, account) += time;
+                *self.reason(roles, info, account) += time;
                 open = start;
             }
             cause = span.cause;
         }
-        *self.rest(account) += open.since(gap.0);
-    }
-
-    /// The line for idle time in which a GPU waited for no task: before the first and after the last one.
-    ///
-    /// In steady state there is neither. A GPU that waits for no task there belongs to a copy of the model that
-    /// is steps ahead of a slower one, and has no step to do.
-    fn rest<'b>(&self, account: &'b mut Account) -> &'b mut SimDuration {
-        if self.is_steady { &mut account.imbalance } else { &mut account.fill_drain }
+        *rest(self.stretch, account) += open.since(self.from);
+        account.host += host;
+        if ends_with_data {
+            // While a host schedules or launches, no kernel of communication waits on the GPU.
+            account.resident_wait += self.to.since(self.from) - host;
+        }
     }
 
     /// The line of the account on which waiting for a task of this kind is entered.
     fn reason<'b>(
         &self,
-        gpu: GpuIdx,
+        roles: &BTreeMap<GpuIdx, Role>,
         waited_for: &TaskInfo,
         account: &'b mut Account,
     ) -> &'b mut SimDuration {
@@ -154,23 +158,25 @@ impl Ledger<'_> {
             return &mut account.busy;
         }
         match waited_for.gpu {
-            Some(other) if self.roles[&other] == self.roles[&gpu] => &mut account.imbalance,
+            Some(other) if roles[&other] == roles[&self.gpu] => &mut account.imbalance,
             Some(_) | None => &mut account.dependency,
         }
     }
+}
 
-    fn clip(&self, at: SimTime) -> SimTime {
-        at.clamp(self.from, self.to)
-    }
+/// The line for idle time in which a GPU waited for no task: before the first and after the last one.
+///
+/// In steady state, where tasks ran before and run after the stretch, there is neither.
+fn rest<'a>(stretch: &Stretch, account: &'a mut Account) -> &'a mut SimDuration {
+    if stretch.first.is_some() { &mut account.imbalance } else { &mut account.fill_drain }
+}
 
-    fn span(&self, task: TaskRef) -> masim_engine::Span {
-        self.task(task).1
-    }
-
-    fn task(&self, task: TaskRef) -> (&TaskInfo, masim_engine::Span) {
-        let step = &self.steps[usize::try_from(task.graph.0).expect("as many graphs as steps")];
-        (&step.infos[task.task.0 as usize], step.trace.span(task.task))
-    }
+/// The accounts of all GPUs of `roles` over the cold step of `run`, in order of GPUs.
+pub(super) fn cold_accounts(run: &Run, roles: &[(GpuIdx, Role)]) -> Vec<Account> {
+    let stretch = Stretch { first: None, last: 0, from: SimTime::ZERO, to: run.cold_end() };
+    let mut accounts = Accounts::new(roles);
+    accounts.take(Records::alone(&run.cold), 0, &stretch);
+    roles.iter().map(|(gpu, _)| accounts.close(*gpu, &stretch)).collect()
 }
 
 /// Whether a task occupies the compute stream of its GPU.

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use masim_engine::{GraphId, TaskRef};
+use masim_engine::{GraphId, TaskId, TaskRef};
 use masim_units::{SimDuration, SimTime};
 
-use crate::running::lower::Activity;
-use crate::running::run::Run;
+use crate::program::Activity;
+use crate::running::run::{Records, number_of};
 use crate::timing::provenance::{Basis, Provenance};
 
-/// What the critical path consists of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The parts of the critical path.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CriticalPath {
     /// Time by kind of work; adds up to the window.
     pub by_work: BTreeMap<&'static str, SimDuration>,
@@ -38,40 +38,125 @@ impl CriticalPath {
     }
 }
 
-/// Walks back from the last token of the window to its beginning, from cause to cause.
-pub fn critical_path(run: &Run) -> CriticalPath {
-    let (from, to) = run.measured();
-    let mut path = CriticalPath { by_work: BTreeMap::new(), by_basis: BTreeMap::new() };
-    let graph = GraphId(u64::from(run.window.last));
-    let last = run.done.iter().map(|&task| TaskRef { graph, task }).max_by_key(|&task| run.task(task).1.end);
-    let mut at = last;
-    let mut open = to;
-    while let Some(task) = at.filter(|_| open > from) {
-        let (info, span) = run.task(task);
-        let start = span.start.max(from);
+/// Picoseconds by kind of work and basis, as [`Path::keys`] numbers them; `None` where the path has none of it.
+type Row = Vec<Option<u64>>;
+
+/// The critical path of a run under way.
+///
+/// The path ends at a task that is not known before the window closes. Of the steps that are forgotten before, the path to each
+/// task that a later step waited for is kept, added up.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Path {
+    /// Kinds of work and bases that were met.
+    keys: Vec<(&'static str, Basis)>,
+    numbers: BTreeMap<(&'static str, Basis), usize>,
+    /// The path from the beginning of the window to the end of each of these tasks.
+    rows: BTreeMap<TaskRef, Row>,
+}
+
+impl Path {
+    /// Takes in step `idx`: what its tasks waited for in the steps before.
+    pub(super) fn take(&mut self, records: Records<'_>, idx: u32, from: SimTime) {
+        let mut met = BTreeMap::new();
+        let causes = records.get(idx).trace.spans.iter().filter_map(|span| span.cause);
+        for cause in causes.filter(|cause| cause.graph != GraphId(u64::from(idx))) {
+            if !self.rows.contains_key(&cause) {
+                let row = self.row(records, cause, from, &mut met);
+                self.rows.insert(cause, row);
+            }
+        }
+        // What no step behind this one can wait for.
+        let first = GraphId(u64::from(records.first().saturating_sub(1)));
+        self.rows = self.rows.split_off(&TaskRef { graph: first, task: TaskId(0) });
+    }
+
+    /// The path to `last`, which ends at the end of the window.
+    pub(super) fn close(&mut self, records: Records<'_>, last: TaskRef, from: SimTime) -> CriticalPath {
+        let row = self.row(records, last, from, &mut BTreeMap::new());
+        let mut path = CriticalPath { by_work: BTreeMap::new(), by_basis: BTreeMap::new() };
+        for (&(work, basis), ps) in self.keys.iter().zip(&row) {
+            if let Some(ps) = *ps {
+                path.add(work, basis, SimDuration::from_ps(ps));
+            }
+        }
+        let (sum, end) = (row.iter().flatten().sum::<u64>(), records.task(last).1.end);
+        assert_eq!(sum, end.since(from).as_ps(), "the critical path covers its window exactly");
+        path
+    }
+
+    /// The path from `from` to the end of `task`; `met` has those of tasks before it, and gets those on the way.
+    fn row(
+        &mut self,
+        records: Records<'_>,
+        task: TaskRef,
+        from: SimTime,
+        met: &mut BTreeMap<TaskRef, Row>,
+    ) -> Row {
+        let (mut chain, mut row) = (Vec::new(), Row::new());
+        let mut at = Some(task);
+        while let Some(task) = at {
+            if let Some(known) = self.rows.get(&task).or_else(|| met.get(&task)) {
+                row.clone_from(known);
+                break;
+            }
+            let span = records.task(task).1;
+            if span.end <= from {
+                break;
+            }
+            chain.push(task);
+            at = span.cause.filter(|_| span.start > from);
+        }
+        for task in chain.into_iter().rev() {
+            self.add(records, task, from, &mut row);
+            met.insert(task, row.clone());
+        }
+        row
+    }
+
+    /// Adds the time of `task` behind `from`.
+    fn add(&mut self, records: Records<'_>, task: TaskRef, from: SimTime, row: &mut Row) {
+        let (info, span) = records.task(task);
+        let mut add = |work, basis, time: SimDuration| {
+            let next = self.keys.len();
+            let number = *self.numbers.entry((work, basis)).or_insert(next);
+            if number == next {
+                self.keys.push((work, basis));
+            }
+            if row.len() <= number {
+                row.resize(number + 1, None);
+            }
+            *row[number].get_or_insert(0) += time.as_ps();
+        };
+        let whole = (span.start.max(from), span.end);
         if info.activity.is_communication() || info.activity == Activity::Host {
-            path.add(info.activity.name(), info.basis, open.since(start));
+            add(info.activity.name(), info.basis, whole.1.since(whole.0));
         } else if info.activity != Activity::Barrier {
-            let parts = &run.steps[usize::try_from(task.graph.0).expect("few graphs")].parts;
             let mut part_start = span.start;
-            for part in &parts[info.parts.start as usize..info.parts.end as usize] {
+            for part in records.get(number_of(task)).parts_of(info) {
                 let part_end = part_start.checked_add(part.time).expect("inside a finished task");
-                path.add(part.kind.name(), part.basis, overlap((part_start, part_end), (start, open)));
+                add(part.kind.name(), part.basis, overlap((part_start, part_end), whole));
                 part_start = part_end;
             }
             // Kernels of NCCL beside it took a share of the GPU.
-            let slowed = overlap((part_start, span.end), (start, open));
+            let slowed = overlap((part_start, span.end), whole);
             if slowed > SimDuration::ZERO {
-                path.add("slowed_by_communication", Basis::unjudged(Provenance::Assumed), slowed);
+                add("slowed_by_communication", Basis::unjudged(Provenance::Assumed), slowed);
             }
         }
-        open = start;
-        at = span.cause;
     }
-    path
 }
 
 impl CriticalPath {
+    /// Adds the path of another copy.
+    pub(super) fn join(&mut self, other: &Self) {
+        for (work, time) in &other.by_work {
+            *self.by_work.entry(work).or_default() += *time;
+        }
+        for (basis, time) in &other.by_basis {
+            *self.by_basis.entry(*basis).or_default() += *time;
+        }
+    }
+
     fn add(&mut self, work: &'static str, basis: Basis, time: SimDuration) {
         *self.by_work.entry(work).or_default() += time;
         *self.by_basis.entry(basis).or_default() += time;

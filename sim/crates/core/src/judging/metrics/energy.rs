@@ -1,38 +1,51 @@
-//! What the GPUs draw, from what their kernels do.
+//! Energy of the GPUs, from what their kernels do.
 
 use super::account::GpuMetrics;
-use crate::inputs::topology::GpuCard;
-use crate::running::lower::Part;
-use crate::running::run::Run;
+use crate::inputs::topology::{Dtype, GpuCard};
+use crate::running::price::Part;
+use crate::running::run::StepRecord;
 use crate::scenario::Scenario;
 use crate::work::ops::Op;
 
-/// Joules of all GPUs over the measured stretch of `run`.
-///
-/// The integral of idle power, of the open context, and of what each kernel adds; never above the limit.
-pub(super) fn energy_j(scenario: &Scenario, run: &Run, gpus: &[GpuMetrics]) -> f64 {
-    let (from, to) = run.measured();
-    let secs = to.since(from).as_secs();
-    let dtype = Op::compute_dtype(&scenario.model.dtype);
-    let mut joules = 0.0;
-    for gpu in gpus {
-        let card = &scenario.cluster.gpu(gpu.gpu).card;
-        joules += base_w(card) * secs;
-        joules += card.power_model.link * headroom_w(card) * gpu.window.resident_wait.as_secs();
+/// Joules that kernels add, one measured step after the other.
+#[derive(Clone, Debug)]
+pub(super) struct Kernels<'a> {
+    scenario: &'a Scenario,
+    dtype: Dtype,
+    joules: f64,
+}
+
+impl<'a> Kernels<'a> {
+    pub(super) fn new(scenario: &'a Scenario) -> Self {
+        Self { scenario, dtype: Op::compute_dtype(&scenario.model.dtype), joules: 0.0 }
     }
-    for step in run.measured_steps() {
-        let record = &run.steps[step as usize];
+
+    /// Takes in a measured step.
+    pub(super) fn take(&mut self, record: &StepRecord) {
         for info in record.infos.iter().filter(|info| !info.parts.is_empty()) {
             let gpu = info.gpu.expect("kernels run on a GPU");
-            let card = &scenario.cluster.gpu(gpu).card;
+            let card = &self.scenario.cluster.gpu(gpu).card;
             let (peak, bandwidth) =
-                (card.peak[&dtype].per_sec(), card.memory_bandwidth.bytes_per_sec() as f64);
-            for part in &record.parts[info.parts.start as usize..info.parts.end as usize] {
-                joules += headroom_w(card) * active_secs(part, card, peak, bandwidth);
+                (card.peak[&self.dtype].per_sec(), card.memory_bandwidth.bytes_per_sec() as f64);
+            for part in record.parts_of(info) {
+                self.joules += headroom_w(card) * active_secs(part, card, peak, bandwidth);
             }
         }
     }
-    joules
+
+    /// All of it.
+    pub(super) fn joules(&self) -> f64 {
+        self.joules
+    }
+}
+
+/// Joules that `gpu` draws beside those of its kernels in a stretch of `secs`.
+///
+/// The integral of idle power, of the open context, and of what waiting in communication adds.
+pub(super) fn beside_kernels_j(scenario: &Scenario, gpu: &GpuMetrics, secs: f64) -> f64 {
+    let card = &scenario.cluster.gpu(gpu.gpu).card;
+    let waiting = card.power_model.link * headroom_w(card) * gpu.window.resident_wait.as_secs();
+    base_w(card) * secs + waiting
 }
 
 /// Seconds at full headroom that `part` amounts to.

@@ -1,17 +1,18 @@
 //! The numbers of a run: what a row of results says.
 
-use masim_engine::GraphId;
+use std::collections::BTreeMap;
+
 use masim_units::{SimDuration, SimTime};
 
-use super::account::{Account, GpuMetrics, accounts};
-use super::critical::{CriticalPath, critical_path};
-use super::energy::energy_j;
+use super::account::{Account, GpuMetrics, cold_accounts};
+use super::critical::CriticalPath;
+use super::energy::beside_kernels_j;
+use super::ledger::Ledger;
 use super::overlap::Communication;
+use crate::inputs::topology::GpuIdx;
 use crate::plan::Plan;
-use crate::running::run::{Run, Steady, steady};
+use crate::running::run::{CopySteps, Run, Steady, steady};
 use crate::scenario::{Overlap, Scenario, Workload};
-use crate::search::theory::step_work;
-use crate::work::ops::Op;
 use crate::work::routing::RoutingSource;
 
 /// What a run means.
@@ -31,6 +32,8 @@ pub struct Metrics {
     pub tokens_per_sec: f64,
     /// Share of the time in which a compute kernel runs, mean over GPUs.
     pub busy_share: f64,
+    /// Time in which the host was waited for, mean over GPUs.
+    pub host_us: f64,
     /// Share in which any kernel is resident, waiting inside a communication kernel included.
     pub resident_share: f64,
     /// Model FLOPs over time x peak of all GPUs.
@@ -49,8 +52,10 @@ pub struct Metrics {
     pub energy_j: f64,
     /// What requests see from their beginning, where the workload has one.
     pub request: Option<Request>,
-    /// The longest dependent chain of the window.
+    /// The longest dependent chain of the window, added up over copies.
     pub critical_path: CriticalPath,
+    /// Steps that the critical path goes through: the measured ones of each copy.
+    pub n_path_steps: u32,
     /// By GPU: its role, a steady step, and the cold step.
     pub gpus: Vec<GpuMetrics>,
 }
@@ -66,26 +71,41 @@ pub struct Request {
     pub energy_j: f64,
 }
 
-/// Measures a finished run of `plan`.
+/// Measures a finished run of `plan` that kept all measured steps.
+///
+/// # Panics
+///
+/// When the run has forgotten steps.
 pub fn measure(scenario: &Scenario, plan: &Plan, run: &Run, routing: &RoutingSource) -> Metrics {
-    let batch = scenario.workload.batch();
+    let ledger = Ledger::new(scenario, plan, routing);
+    measure_folded(scenario, plan, run, vec![ledger; run.copies.len()])
+}
+
+/// Measures a finished run of `plan`, of which `ledgers` have taken in the steps of each copy that it has forgotten.
+///
+/// # Panics
+///
+/// When they are those of another run.
+pub fn measure_folded(scenario: &Scenario, plan: &Plan, run: &Run, ledgers: Vec<Ledger<'_>>) -> Metrics {
+    assert_eq!(ledgers.len(), run.copies.len(), "each copy has a ledger");
     let n_steps = run.n_measured();
-    let (from, to) = run.measured();
-    let window = to.since(from);
-    let period_us = window.as_us() / f64::from(n_steps);
-    let roles = plan.roles();
-    let (steady, cold) = accounts(run, &roles);
-    let gpus: Vec<GpuMetrics> = roles
-        .into_iter()
-        .zip(steady.into_iter().zip(cold))
-        .map(|((gpu, role), (window, cold))| GpuMetrics { gpu, role, window, cold })
-        .collect();
+    let period_us = run.period_us();
+    let closed: Vec<_> =
+        ledgers.into_iter().zip(&run.copies).map(|(ledger, copy)| ledger.close(run, copy)).collect();
+    let need = closed[0].1.mean();
+    let gpus = gpus(plan, run, closed.iter().flat_map(|(copy, _)| copy.accounts.iter().copied()));
+    let n_gpu_steps = gpus.len() as f64 * f64::from(n_steps);
     let mean_us = |of: fn(&Account) -> SimDuration| {
-        gpus.iter().map(|gpu| of(&gpu.window).as_us()).sum::<f64>() / (gpus.len() as f64 * f64::from(n_steps))
+        gpus.iter().map(|gpu| of(&gpu.window).as_us()).sum::<f64>() / n_gpu_steps
     };
-    let communication = Communication::of(run);
-    let need = Need::of(scenario, run, routing);
-    let energy_j = energy_j(scenario, run, &gpus) / f64::from(n_steps);
+    let mut communication = Communication::default();
+    let mut path = CriticalPath::default();
+    for (copy, _) in &closed {
+        communication.add(&copy.communication);
+        path.join(&copy.path);
+    }
+    let kernels_j: Vec<f64> = closed.iter().map(|(copy, _)| copy.kernels_j).collect();
+    let energy_j = energy_j(scenario, run, &gpus, &kernels_j);
     let period_secs = period_us * 1e-6;
     Metrics {
         n_steps,
@@ -93,13 +113,14 @@ pub fn measure(scenario: &Scenario, plan: &Plan, run: &Run, routing: &RoutingSou
         step_us: percentiles(run),
         step_time_us: run.cold_end().as_us(),
         work_bound_us: need.bound_secs * 1e6,
-        tokens_per_sec: f64::from(batch) / period_secs,
-        busy_share: mean_us(|account| account.busy) / period_us,
-        resident_share: mean_us(|account| account.busy + account.resident_wait) / period_us,
+        tokens_per_sec: tokens_per_sec(scenario, plan, run),
+        busy_share: mean_us(Account::kernels) / period_us,
+        host_us: mean_us(|account| account.host),
+        resident_share: mean_us(|account| account.kernels() + account.resident_wait) / period_us,
         mfu: need.flops / need.peak / period_secs,
-        mbu: need.bytes / need.bandwidth / period_secs,
+        mbu: need.bytes / need.memory_bandwidth / period_secs,
         comm_exposed_us: mean_us(|account| account.wire),
-        comm_us: communication.total.as_us() / (gpus.len() as f64 * f64::from(n_steps)),
+        comm_us: communication.total.as_us() / n_gpu_steps,
         comm_overlap: match scenario.overlap {
             Overlap::None | Overlap::Chunks { .. } => communication.overlap(),
             Overlap::Literal { .. } => None,
@@ -112,9 +133,44 @@ pub fn measure(scenario: &Scenario, plan: &Plan, run: &Run, routing: &RoutingSou
                 Some(Request { ttft_us: period_us, makespan_us: period_us, energy_j })
             }
         },
-        critical_path: critical_path(run),
+        critical_path: path,
+        n_path_steps: n_steps * u32::try_from(run.copies.len()).expect("few copies"),
         gpus,
     }
+}
+
+/// The accounts of all GPUs: `window` in the measured stretch of each one's copy, and those of the cold step.
+fn gpus(plan: &Plan, run: &Run, window: impl Iterator<Item = (GpuIdx, Account)>) -> Vec<GpuMetrics> {
+    let window: BTreeMap<GpuIdx, Account> = window.collect();
+    let roles = plan.roles();
+    let cold = cold_accounts(run, &roles);
+    let metrics = |((gpu, role), cold)| GpuMetrics { gpu, role, window: window[&gpu], cold };
+    roles.into_iter().zip(cold).map(metrics).collect()
+}
+
+/// Output tokens of all copies, each at its own pace.
+fn tokens_per_sec(scenario: &Scenario, plan: &Plan, run: &Run) -> f64 {
+    let batch = |copy: &CopySteps| match plan {
+        Plan::Pipeline(pipeline) if run.copies.len() > 1 => {
+            pipeline.copies[copy.position].tokens.len() as f64
+        }
+        Plan::Pipeline(_) | Plan::Routed(_) => f64::from(scenario.workload.batch()),
+    };
+    run.copies.iter().map(|copy| batch(copy) / (run.period_of_us(copy) * 1e-6)).sum()
+}
+
+/// Joules of all GPUs in a measured step; those of each copy over its own stretch.
+fn energy_j(scenario: &Scenario, run: &Run, gpus: &[GpuMetrics], kernels_j: &[f64]) -> f64 {
+    let n_steps = f64::from(run.n_measured());
+    let of_copy = |(copy, kernels_j): (&CopySteps, &f64)| {
+        let stretch = run.stretch(copy);
+        let secs = stretch.to.since(stretch.from).as_secs();
+        let own = gpus.iter().filter(|gpu| copy.gpus.contains(&gpu.gpu));
+        let beside: f64 = own.map(|gpu| beside_kernels_j(scenario, gpu, secs)).sum();
+        // A copy that is faster than the mean does more of its steps in a mean one.
+        (beside + kernels_j) / n_steps * (run.period_us() / run.period_of_us(copy))
+    };
+    run.copies.iter().zip(kernels_j).map(of_copy).sum()
 }
 
 impl Metrics {
@@ -145,52 +201,16 @@ impl Metrics {
     }
 }
 
-/// What the measured steps need on average, and what the cluster gives.
-struct Need {
-    flops: f64,
-    bytes: f64,
-    bound_secs: f64,
-    peak: f64,
-    bandwidth: f64,
-}
-
-impl Need {
-    fn of(scenario: &Scenario, run: &Run, routing: &RoutingSource) -> Self {
-        let dtype = Op::compute_dtype(&scenario.model.dtype);
-        let cards = || scenario.cluster.gpus.iter().map(|gpu| &gpu.card);
-        let mut need = Self {
-            flops: 0.0,
-            bytes: 0.0,
-            bound_secs: 0.0,
-            peak: cards().map(|card| card.peak[&dtype].per_sec()).sum(),
-            bandwidth: cards().map(|card| card.memory_bandwidth.bytes_per_sec() as f64).sum(),
-        };
-        let steps = run.measured_steps();
-        // Constant work is the same in all steps: one of them is their mean.
-        let last = if routing.is_constant() { *steps.start() } else { *steps.end() };
-        let n = f64::from(last - steps.start() + 1);
-        for step in *steps.start()..=last {
-            let work = step_work(scenario, &routing.step(step));
-            need.flops += work.flops.0 / n;
-            need.bytes += work.bytes.0 as f64 / n;
-            need.bound_secs += work.bound_secs / n;
-        }
-        need
-    }
-}
-
-/// 5th and 95th percentile of the measured steps.
+/// 5th and 95th percentile of the measured steps of all copies.
 fn percentiles(run: &Run) -> (f64, f64) {
     if run.steady == Steady::Once {
         return (run.cold_end().as_us(), run.cold_end().as_us());
     }
-    let ends = |step: u32| -> Vec<SimTime> {
-        let trace = &run.steps[step as usize].trace;
-        debug_assert_eq!(trace.graph, GraphId(u64::from(step)), "steps are in order of graphs");
-        run.done.iter().map(|&task| trace.span(task).end).collect()
+    let of_copy = |copy: &CopySteps| {
+        let ends: Vec<SimTime> = (run.window.first..=run.window.last).map(|step| copy.end_of(step)).collect();
+        steady::periods(&ends)
     };
-    let all: Vec<Vec<SimTime>> = (run.window.first..=run.window.last).map(ends).collect();
-    let mut periods = steady::periods(all.iter().map(Vec::as_slice));
+    let mut periods: Vec<f64> = run.copies.iter().flat_map(of_copy).collect();
     periods.sort_by(f64::total_cmp);
     let at = |percent: usize| periods[(periods.len() * percent).div_ceil(100).max(1) - 1];
     (at(5), at(95))

@@ -11,8 +11,10 @@ use crate::running::replay::{FlowBeyondTime, Notes, Sent, incast, replay};
 /// Flows, and what is known of them besides the engine.
 #[derive(Clone, Debug)]
 pub struct Traffic {
-    /// What each link carries.
+    /// The rate that each link carries.
     pub rates: Vec<Bandwidth>,
+    /// The bandwidth of each link, of which shares are given; a link may carry less.
+    pub bandwidths: Vec<Bandwidth>,
     /// Links of each path.
     pub paths: Vec<Vec<Hop>>,
     /// From which to which GPU the bytes of each path go: one pair, or each step of a ring or tree.
@@ -116,12 +118,12 @@ impl NetworkUse {
             *kind.by_link.entry(limit).or_default() += time;
         }
         found.links = (0..)
-            .zip(&traffic.rates)
-            .map(|(link, rate): (u32, _)| LinkUse {
+            .zip(traffic.rates.iter().zip(&traffic.bandwidths))
+            .map(|(link, (rate, whole)): (u32, _)| LinkUse {
                 link: LinkId(link),
                 bytes: bytes[link as usize],
-                peak: replay.peaks[link as usize],
-                mean: mean(bytes[link as usize], *rate, found.window_s),
+                peak: replay.peaks[link as usize] * share_of(*rate, *whole),
+                mean: mean(bytes[link as usize], *whole, found.window_s),
                 n_limited: n_limited[link as usize],
             })
             .collect();
@@ -170,6 +172,11 @@ fn share_inside((start, end): (SimTime, SimTime), (from, to): (SimTime, SimTime)
     if first < last { last.since(first).as_secs() / end.since(start).as_secs() } else { 0.0 }
 }
 
+/// The rate that a link carries as a share of its bandwidth.
+fn share_of(rate: Bandwidth, whole: Bandwidth) -> f64 {
+    if rate == whole { 1.0 } else { rate.bytes_per_sec() as f64 / whole.bytes_per_sec() as f64 }
+}
+
 fn mean(bytes: f64, rate: Bandwidth, window_s: f64) -> f64 {
     if window_s > 0.0 { bytes / (rate.bytes_per_sec() as f64 * window_s) } else { 0.0 }
 }
@@ -201,6 +208,7 @@ mod tests {
         let ms = |n: u64| SimTime::from_ps(n * 1_000_000_000);
         let mut traffic = Traffic {
             rates: vec![Bandwidth::from_gb_per_sec(1); 3],
+            bandwidths: vec![Bandwidth::from_gb_per_sec(1); 3],
             paths: vec![path([0, 2]), path([1, 2])],
             steps: vec![vec![(0, 9)], vec![(1, 9)]],
             flows: vec![sent(0), sent(1)],

@@ -6,52 +6,56 @@ use masim_units::{SimDuration, SimTime};
 
 use super::account::is_compute;
 use crate::inputs::topology::GpuIdx;
-use crate::running::lower::stream_owner;
-use crate::running::run::Run;
+use crate::running::price::stream_owner;
+use crate::running::run::{CopySteps, Stretch};
 
 /// Stretches of time, from and until.
 type Stretches = Vec<(SimTime, SimTime)>;
 
 /// Communication of all GPUs in the measured stretch of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Communication {
     /// Time in which data that a GPU sends, receives or reduces is on its way, added up over GPUs.
     pub(super) total: SimDuration,
     /// The part of it in which the same GPU computes.
     pub(super) overlapped: SimDuration,
+    /// What is not added up yet, by GPU: data on its way, and computation.
+    open: BTreeMap<GpuIdx, (Stretches, Stretches)>,
 }
 
 impl Communication {
-    /// What `run` communicated.
-    pub(super) fn of(run: &Run) -> Self {
-        let (from, to) = run.measured();
-        let clip = |at: SimTime| at.clamp(from, to);
-        let mut sent = BTreeMap::<GpuIdx, Stretches>::new();
-        let mut computed = BTreeMap::<GpuIdx, Stretches>::new();
-        for step in &run.steps {
-            for ((info, span), task) in step.infos.iter().zip(&step.trace.spans).zip(run.shape.tasks()) {
-                let stretch = (clip(span.start), clip(span.end));
-                if stretch.0 == stretch.1 {
-                    continue;
-                }
-                if let (Some(gpu), true) = (info.gpu, is_compute(info)) {
-                    computed.entry(gpu).or_default().push(stretch);
-                } else if info.activity.is_communication() {
-                    let members = run.shape.streams(task).iter().map(|&stream| stream_owner(stream).0);
-                    for gpu in members.chain(info.gpu).chain(info.to) {
-                        sent.entry(gpu).or_default().push(stretch);
-                    }
+    /// Takes in step `idx` of `copy`.
+    pub(super) fn take(&mut self, copy: &CopySteps, idx: u32, stretch: &Stretch) {
+        let step = copy.records().get(idx);
+        for ((info, span), task) in step.infos.iter().zip(&step.trace.spans).zip(copy.shape.tasks()) {
+            let found = (stretch.clip(span.start), stretch.clip(span.end));
+            if found.0 == found.1 {
+                continue;
+            }
+            if let (Some(gpu), true) = (info.gpu, is_compute(info)) {
+                self.open.entry(gpu).or_default().1.push(found);
+            } else if info.activity.is_communication() {
+                let members = copy.shape.streams(task).iter().map(|&stream| stream_owner(stream).0);
+                for gpu in members.chain(info.gpu).chain(info.to) {
+                    self.open.entry(gpu).or_default().0.push(found);
                 }
             }
         }
-        let mut all = Self::default();
-        for (gpu, stretches) in sent {
-            let sent = union(stretches);
-            let computed = computed.remove(&gpu).map(union).unwrap_or_default();
-            all.total += length(&sent);
-            all.overlapped += common(&sent, &computed);
+    }
+
+    /// Adds up what lies before `until`; nothing that begins before it is taken in later.
+    pub(super) fn settle(&mut self, until: SimTime) {
+        for (sent, computed) in self.open.values_mut() {
+            let (sent, computed) = (cut(sent, until), cut(computed, until));
+            self.total += length(&sent);
+            self.overlapped += common(&sent, &computed);
         }
-        all
+    }
+
+    /// Adds what another copy did.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.total += other.total;
+        self.overlapped += other.overlapped;
     }
 
     /// The share of communication beside computation; `None` where there is none of it.
@@ -71,6 +75,15 @@ fn union(mut stretches: Stretches) -> Stretches {
         }
     }
     apart
+}
+
+/// The union of what lies before `until`; what lies behind it is left in `stretches`.
+fn cut(stretches: &mut Stretches, until: SimTime) -> Stretches {
+    let all = union(std::mem::take(stretches));
+    stretches
+        .extend(all.iter().filter(|(_, end)| until < *end).map(|(start, end)| ((*start).max(until), *end)));
+    let before = all.into_iter().filter(|(start, _)| *start < until);
+    before.map(|(start, end)| (start, end.min(until))).collect()
 }
 
 fn length(stretches: &Stretches) -> SimDuration {
@@ -105,6 +118,13 @@ mod tests {
     #[test]
     fn time_on_two_wires_counts_once() {
         assert_eq!(union(stretches(&[(5, 9), (0, 3), (2, 4), (9, 10)])), stretches(&[(0, 4), (5, 10)]));
+    }
+
+    #[test]
+    fn what_lies_behind_stays_open() {
+        let mut open = stretches(&[(0, 4), (3, 9), (12, 14)]);
+        assert_eq!(cut(&mut open, SimTime::from_ps(6)), stretches(&[(0, 6)]));
+        assert_eq!(open, stretches(&[(6, 9), (12, 14)]));
     }
 
     /// [0, 4) and [5, 10) beside [3, 6) and [9, 20): 1 + 1 + 1.

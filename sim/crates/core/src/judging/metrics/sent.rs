@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use masim_engine::Work;
+use masim_engine::{TaskId, Work};
 
 use super::network::{NetworkUse, Traffic};
 use crate::plan::Plan;
 use crate::running::jitter::Variation;
-use crate::running::lower::{Lowering, Part};
+use crate::running::price::{Pricer, Step};
 use crate::running::replay::Sent;
-use crate::running::run::{Run, rates};
+use crate::running::run::Run;
 use crate::scenario::Scenario;
 use crate::work::cost::CostModel;
 use crate::work::routing::RoutingSource;
@@ -33,10 +33,7 @@ pub fn network_use(
         .expect("a run that has ended can be replayed")
 }
 
-/// What the tasks of a step do, and their kernels.
-type Lowered = (Vec<Work>, Vec<Part>);
-
-/// All flows of all steps of `run`.
+/// All flows of all steps of `run` that are kept.
 fn traffic(
     scenario: &Scenario,
     plan: &Plan,
@@ -44,26 +41,29 @@ fn traffic(
     routing: &RoutingSource,
     cost: &dyn CostModel,
 ) -> Traffic {
-    let mut lowering = Lowering::new(scenario, plan, cost);
+    let mut lowering = Pricer::new(scenario, plan, cost);
     let (mut flows, mut bytes, mut kinds) = (Vec::new(), Vec::new(), Vec::new());
     let variation = Variation::of(scenario);
-    let mut same: Option<Arc<Lowered>> = None;
-    for (idx, step) in (0..).zip(&run.steps) {
+    let mut same: Option<Arc<Step>> = None;
+    for (copy, (idx, step)) in
+        run.copies.iter().flat_map(|copy| copy.records().iter().map(move |it| (copy, it)))
+    {
         let lowered = match &same {
             Some(same) if routing.is_constant() => Arc::clone(same),
             _ => {
                 let step = lowering.step(&routing.step(idx)).expect("it was lowered for the run");
-                Arc::clone(same.insert(Arc::new((step.works, step.parts))))
+                Arc::clone(same.insert(Arc::new(step)))
             }
         };
-        let varied = variation.as_ref().map(|it| it.vary(idx, &step.infos, &lowered.0, &lowered.1).0);
-        let works = varied.as_ref().unwrap_or(&lowered.0);
-        for work in &lowered.0 {
-            let Work::Transfer { flows: sent, .. } = work else { continue };
-            bytes.extend(sent.iter().map(|flow| flow.bytes));
-        }
-        for ((work, info), span) in works.iter().zip(step.infos.iter()).zip(&step.trace.spans) {
-            let Work::Transfer { flows: sent, .. } = work else { continue };
+        let varied =
+            variation.as_ref().map(|it| it.vary(idx, &lowered.infos, &lowered.works, &lowered.parts).0);
+        let works = varied.as_ref().unwrap_or(&lowered.works);
+        for (info, (span, task)) in step.infos.iter().zip(step.trace.spans.iter().zip((0..).map(TaskId))) {
+            let whole = copy.in_whole(task).0 as usize;
+            if let Work::Transfer { flows: sent, .. } = &lowered.works[whole] {
+                bytes.extend(sent.iter().map(|flow| flow.bytes));
+            }
+            let Work::Transfer { flows: sent, .. } = &works[whole] else { continue };
             for flow in sent {
                 let start = span.start.checked_add(flow.latency).expect("its task ends later");
                 let (path, bytes, rate_cap) = (flow.path.0, flow.bytes, flow.rate_cap);
@@ -72,15 +72,15 @@ fn traffic(
             }
         }
     }
-    let (from, to) = run.measured();
-    let wires = lowering.wires();
+    let fabric = lowering.fabric();
     Traffic {
-        rates: rates(scenario),
-        paths: wires.paths().to_vec(),
-        steps: wires.steps(),
+        rates: fabric.rates_in_run(),
+        bandwidths: fabric.bandwidths_in_run(),
+        paths: fabric.paths().to_vec(),
+        steps: fabric.steps(),
         flows,
         bytes,
         kinds,
-        window: (from, to.max(from)),
+        window: run.kept(),
     }
 }

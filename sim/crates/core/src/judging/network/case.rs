@@ -2,7 +2,7 @@
 
 use masim_units::Bandwidth;
 
-use super::fabric::Fabric;
+use super::case_links::CaseLinks;
 use super::file::{CaseFile, TopologyFile};
 use super::flow::CaseFlow;
 use super::line::Line;
@@ -44,8 +44,8 @@ impl Case {
             TopologyFile::Graph(_) => None,
         };
         let fabric = match (&cluster, &file.topology) {
-            (Some(cluster), _) => Fabric::of_cluster(cluster),
-            (None, TopologyFile::Graph(graph)) => Fabric::of_graph(graph, line),
+            (Some(cluster), _) => CaseLinks::of_cluster(cluster),
+            (None, TopologyFile::Graph(graph)) => CaseLinks::of_graph(graph, line),
             (None, TopologyFile::Name(_)) => unreachable!("a name was loaded above"),
         };
         // Without sound links, every route would be wrong too.

@@ -5,6 +5,7 @@ use masim_units::{Bytes, SimDuration};
 
 use super::case::Case;
 use super::flow::CaseFlow;
+use crate::fabric::nominal_rates;
 use crate::inputs::topology::{Cluster, GpuIdx};
 
 /// Who sends to whom.
@@ -89,7 +90,7 @@ impl Pattern {
         Ok(Case {
             name: format!("{} on {}", self.name(), cluster.name),
             line: 0,
-            links: cluster.links.iter().map(|link| link.bandwidth).collect(),
+            links: nominal_rates(cluster),
             link_names: cluster.links.iter().map(|link| link.name.clone()).collect(),
             ends: cluster.gpus.iter().map(|gpu| gpu.name.clone()).collect(),
             flows,

@@ -17,6 +17,7 @@ use crate::running::replay::{FlowBeyondTime, Sent};
 pub fn seen(case: &Case) -> Result<NetworkUse, FlowBeyondTime> {
     let mut traffic = Traffic {
         rates: case.links.clone(),
+        bandwidths: case.links.clone(),
         paths: Vec::new(),
         steps: Vec::new(),
         flows: Vec::new(),

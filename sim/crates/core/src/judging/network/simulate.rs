@@ -1,13 +1,13 @@
 //! Runs a case through the engine's network.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use masim_engine::{Hop, LinkId};
 use masim_units::{SimDuration, SimTime};
 
 use super::case::Case;
 use super::flow::CaseFlow;
-use crate::fabric::wires::essential;
+use crate::fabric::without_needless_links;
 use crate::running::replay::{FlowBeyondTime, Notes, Replay, Sent, replay};
 
 /// When each flow of `case` ends, counted from its start.
@@ -40,7 +40,7 @@ pub fn simulate_noting(case: &Case, notes: Notes) -> Result<Replay, FlowBeyondTi
     drop(known);
     if let Notes::Ends(_) = notes {
         // Rates stay the same without links that others cover, and are found faster.
-        paths = essential(&paths, |link| case.links[link.0 as usize]);
+        paths = without_needless_links(&paths, |link| case.links[link.0 as usize], &BTreeSet::new());
     }
     replay(&case.links, &paths, &flows, notes)
 }

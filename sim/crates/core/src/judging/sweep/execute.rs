@@ -6,12 +6,12 @@ use super::expand::SweepRow;
 use super::result::Row;
 use super::results::{Outcome, failed_row, row};
 use crate::judging::metrics::network::NetworkUse;
-use crate::judging::metrics::{Metrics, measure, network_use};
+use crate::judging::metrics::{Ledger, Metrics, measure, measure_folded, network_use};
 use crate::judging::progress::Progress;
 use crate::plan::Plan;
-use crate::running::run::{RunError, run_once, run_plan};
+use crate::running::run::{Holding, RunError, run_once, run_plan_with};
 use crate::scenario::{Launch, Scenario, Workload};
-use crate::search::{Found, routing_of, run_prompts, search};
+use crate::search::{Found, routing_of, run_prompts, search_with};
 use crate::work::cost::cost_of;
 use crate::work::routing::RoutingPool;
 
@@ -23,8 +23,9 @@ use crate::work::routing::RoutingPool;
 pub fn simulate(scenario: &Scenario, pool: &RoutingPool) -> Outcome {
     let routing = routing_of(scenario, pool);
     let cost = cost_of(scenario);
-    let found = search(scenario, &routing, &*cost)?;
-    let metrics = measure(scenario, &found.plan, &found.run, &routing);
+    let ledger = |plan: &Plan| Ledger::new(scenario, plan, &routing);
+    let (found, ledgers) = search_with(scenario, &routing, &*cost, (Holding::USUAL, ledger))?;
+    let metrics = measure_folded(scenario, &found.plan, &found.run, ledgers);
     let Workload::Inference { batch, output_len, .. } = scenario.workload else {
         return Ok((found, metrics));
     };
@@ -42,11 +43,17 @@ pub fn simulate(scenario: &Scenario, pool: &RoutingPool) -> Outcome {
 /// [`RunError`] when simulated time cannot hold the run.
 pub fn simulate_plan(scenario: &Scenario, plan: &Plan, pool: &RoutingPool) -> Result<Metrics, RunError> {
     let (routing, cost) = (routing_of(scenario, pool), cost_of(scenario));
-    let run = match scenario.workload {
-        Workload::Prefill { .. } => run_once(scenario, plan, &routing, &*cost)?,
-        Workload::Decode { .. } | Workload::Inference { .. } => run_plan(scenario, plan, &routing, &*cost)?,
+    let metrics = match scenario.workload {
+        Workload::Prefill { .. } => {
+            let run = run_once(scenario, plan, &routing, &*cost)?;
+            measure(scenario, plan, &run, &routing)
+        }
+        Workload::Decode { .. } | Workload::Inference { .. } => {
+            let held = (Holding::USUAL, Ledger::new(scenario, plan, &routing));
+            let (run, ledgers) = run_plan_with(scenario, plan, &routing, &*cost, held)?;
+            measure_folded(scenario, plan, &run, ledgers)
+        }
     };
-    let metrics = measure(scenario, plan, &run, &routing);
     let Workload::Inference { batch, output_len, .. } = scenario.workload else { return Ok(metrics) };
     let prompts = of_prompts(scenario);
     let routing = routing_of(&prompts, pool);

@@ -213,6 +213,8 @@ pub struct Figures {
     pub comm_us: f64,
     /// The share of it in which the same GPU computes; none where it is assumed.
     pub comm_overlap: Option<f64>,
+    /// Time in which GPUs wait for their host, mean over GPUs; none without a model of the host.
+    pub host_us: Option<f64>,
     /// Idle time, mean over GPUs.
     pub wait_mean_us: f64,
     /// Watts of one GPU, mean over GPUs and over the measured step, or over whole requests.

@@ -89,7 +89,7 @@ fn figures(scenario: &Scenario, found: &Found, metrics: &Metrics) -> Figures {
         Overlap::Literal { .. } => Provenance::Assumed,
         Overlap::None | Overlap::Chunks { .. } => metrics.critical_path.provenance(),
     };
-    let n = f64::from(metrics.n_steps);
+    let n = f64::from(metrics.n_path_steps);
     let by_work = metrics.critical_path.by_work.iter();
     let by_provenance = metrics.critical_path.by_provenance();
     let total: SimDuration = by_provenance.values().copied().sum();
@@ -114,6 +114,7 @@ fn figures(scenario: &Scenario, found: &Found, metrics: &Metrics) -> Figures {
         comm_exposed_us: metrics.comm_exposed_us,
         comm_us: metrics.comm_us,
         comm_overlap: metrics.comm_overlap,
+        host_us: scenario.host_overhead.map(|_| metrics.host_us),
         wait_mean_us: metrics.wait_mean_us,
         power_mean_w: metrics.power_w() / n_gpus,
         energy_per_token_j: metrics.energy_per_token_j(),
@@ -138,7 +139,7 @@ fn regimes(scenario: &Scenario, metrics: &Metrics) -> Vec<RegimeTime> {
     let of_regime = |(regime, time): (Regime, SimDuration)| {
         Some(RegimeTime {
             regime,
-            time_us: time.as_us() / f64::from(metrics.n_steps),
+            time_us: time.as_us() / f64::from(metrics.n_path_steps),
             spread: scenario.profiles.spread(regime)?,
         })
     };
@@ -150,6 +151,7 @@ fn gpus(scenario: &Scenario, found: &Found, metrics: &Metrics) -> Vec<GpuJson> {
         gpu: scenario.cluster.gpu(gpu.gpu).name.clone(),
         role: gpu.role.to_string(),
         steady: account(&gpu.window, metrics.n_steps),
+        host_us: gpu.window.host.as_us() / f64::from(metrics.n_steps),
         cold: account(&gpu.cold, 1),
         memory_gib: GpuMemoryJson {
             weights: memory.weights.as_gib(),

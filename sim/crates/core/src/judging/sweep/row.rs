@@ -154,6 +154,9 @@ pub struct RowJson {
     pub comm_us: Option<f64>,
     /// The share of it in which the same GPU computes; empty where it is assumed.
     pub comm_overlap: Option<f64>,
+    /// Time in which the host was waited for, mean over GPUs; part of the busy time of accounts, not of
+    /// `busy_share`. Empty without `host_overhead`.
+    pub host_us: Option<f64>,
     /// The side of the verdict on which the row stands.
     #[serde(default)]
     pub side: Side,
@@ -196,6 +199,9 @@ pub struct GpuJson {
     /// One steady step; the five times add up to `tpot_us`.
     #[serde(flatten)]
     pub steady: GpuAccountJson,
+    /// The share of `busy_us` in which the host was waited for.
+    #[serde(default)]
+    pub host_us: f64,
     /// The cold step; the five times add up to `step_time_us`.
     pub cold: GpuAccountJson,
     /// What its memory holds.

@@ -111,6 +111,7 @@ fn write_figures(written: &mut RowJson, figures: &Figures) {
     written.comm_exposed_us = Some(figures.comm_exposed_us);
     written.comm_us = Some(figures.comm_us);
     written.comm_overlap = figures.comm_overlap;
+    written.host_us = figures.host_us;
     written.wait_mean_us = Some(figures.wait_mean_us);
     written.power_mean_w = Some(figures.power_mean_w);
     written.energy_per_token_j = Some(figures.energy_per_token_j);

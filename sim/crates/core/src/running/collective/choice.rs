@@ -7,8 +7,7 @@ use masim_units::Bytes;
 
 use super::calibrated::{Rules, calibrated};
 use super::{Algorithm, Collective, CollectiveKind, collective};
-use crate::fabric::comm::CommModel;
-use crate::fabric::wires::Wires;
+use crate::fabric::Fabric;
 use crate::inputs::topology::GpuIdx;
 use crate::scenario::{AlgorithmRule, CollectiveRules, Launch, ProtocolRule};
 use crate::timing::nccl_model::Protocol;
@@ -16,7 +15,6 @@ use crate::timing::nccl_model::Protocol;
 /// The collectives of a simulation, each worked out once.
 #[derive(Debug)]
 pub struct Collectives {
-    comm: Arc<CommModel>,
     rules: CollectiveRules,
     launch: Launch,
     known: BTreeMap<(CollectiveKind, u64, Vec<GpuIdx>), Arc<Collective>>,
@@ -24,8 +22,8 @@ pub struct Collectives {
 
 impl Collectives {
     /// None is known yet.
-    pub fn new(comm: Arc<CommModel>, rules: CollectiveRules, launch: Launch) -> Self {
-        Self { comm, rules, launch, known: BTreeMap::new() }
+    pub fn new(rules: CollectiveRules, launch: Launch) -> Self {
+        Self { rules, launch, known: BTreeMap::new() }
     }
 
     /// The way in which `group` does `kind` on a buffer of `bytes` in all (nccl-tests convention): the forced one
@@ -39,15 +37,15 @@ impl Collectives {
         kind: CollectiveKind,
         group: &[GpuIdx],
         bytes: Bytes,
-        wires: &mut Wires,
+        fabric: &mut Fabric,
     ) -> Arc<Collective> {
         let key = (kind, bytes.0, group.to_vec());
         if let Some(known) = self.known.get(&key) {
             return Arc::clone(known);
         }
         let forced = forced_algorithm(self.rules.algorithm);
-        let chosen = forced.and_then(|algorithm| self.by(kind, Some(algorithm), group, bytes, wires));
-        let chosen = chosen.or_else(|| self.by(kind, None, group, bytes, wires));
+        let chosen = forced.and_then(|algorithm| self.by(kind, Some(algorithm), group, bytes, fabric));
+        let chosen = chosen.or_else(|| self.by(kind, None, group, bytes, fabric));
         let chosen = Arc::new(chosen.expect("every group has a way to do everything"));
         self.known.insert(key, Arc::clone(&chosen));
         chosen
@@ -64,22 +62,21 @@ impl Collectives {
         algorithm: Option<Algorithm>,
         group: &[GpuIdx],
         bytes: Bytes,
-        wires: &mut Wires,
+        fabric: &mut Fabric,
     ) -> Option<Collective> {
-        let card = &wires.cluster().gpu(group[0]).card.name;
-        if let Some(model) = self.comm.of(card) {
-            let rules = Rules { model, protocol: forced_protocol(self.rules.protocol), launch: self.launch };
-            return calibrated(rules, kind, algorithm, group, bytes, wires);
+        if fabric.calibrated(group[0]).is_some() {
+            let rules = Rules { protocol: forced_protocol(self.rules.protocol), launch: self.launch };
+            return calibrated(rules, kind, algorithm, group, bytes, fabric);
         }
         match algorithm {
-            Some(algorithm) => collective(kind, algorithm, group, bytes, wires),
-            None => fastest(kind, group, bytes, wires),
+            Some(algorithm) => collective(kind, algorithm, group, bytes, fabric),
+            None => fastest(kind, group, bytes, fabric),
         }
     }
 }
 
 /// The fastest way on wires alone, the first of equals.
-fn fastest(kind: CollectiveKind, group: &[GpuIdx], bytes: Bytes, wires: &mut Wires) -> Option<Collective> {
+fn fastest(kind: CollectiveKind, group: &[GpuIdx], bytes: Bytes, fabric: &mut Fabric) -> Option<Collective> {
     let candidates: &[Algorithm] = match kind {
         CollectiveKind::AllGather | CollectiveKind::ReduceScatter | CollectiveKind::AllReduce => {
             &[Algorithm::OneRing, Algorithm::Direct, Algorithm::Rail]
@@ -89,7 +86,7 @@ fn fastest(kind: CollectiveKind, group: &[GpuIdx], bytes: Bytes, wires: &mut Wir
         }
         CollectiveKind::AllToAll => &[Algorithm::Direct, Algorithm::Rail],
     };
-    let collectives = candidates.iter().filter_map(|&it| collective(kind, it, group, bytes, wires));
+    let collectives = candidates.iter().filter_map(|&it| collective(kind, it, group, bytes, fabric));
     collectives.min_by_key(|it| it.time_alone)
 }
 

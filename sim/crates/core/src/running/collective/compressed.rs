@@ -6,14 +6,9 @@
 use masim_units::{Bytes, SimDuration};
 
 use super::{Collective, CollectiveKind, Collectives};
-use crate::fabric::wires::Wires;
+use crate::fabric::Fabric;
 use crate::inputs::topology::{GpuCard, GpuIdx};
-
-/// Values that share a scale.
-const N_PER_SCALE: u64 = 256;
-
-/// Bytes of a scale (fp32).
-const SCALE_BYTES: u64 = 4;
+use crate::work::collectives::Quantised;
 
 /// A compressed all-reduce beside the one that it replaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,37 +42,6 @@ impl Compressed {
     }
 }
 
-/// Bytes of `n_values` quantised values with their scales.
-pub const fn quantised(n_values: u64) -> Bytes {
-    Bytes(n_values + n_values.div_ceil(N_PER_SCALE) * SCALE_BYTES)
-}
-
-/// What lies where while a buffer is reduced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quantised {
-    /// The buffer as it is summed without compression.
-    pub wide: Bytes,
-    /// The quantised shard of one member, scales included.
-    pub shard: Bytes,
-    /// The shards of all members.
-    pub all: Bytes,
-}
-
-impl Quantised {
-    /// A buffer of `wide` in all, of values of `value_bytes`, reduced by `n` members.
-    pub const fn new(wide: Bytes, value_bytes: u64, n: u64) -> Self {
-        let shard = quantised(wide.0.div_ceil(value_bytes).div_ceil(n));
-        Self { wide, shard, all: Bytes(shard.0 * n) }
-    }
-
-    /// What the kernels read and write: quantise the own buffer; add `n` shards in fp32 and quantise the sum; turn all
-    /// sums into wide values.
-    pub const fn traffic(self) -> [Bytes; 3] {
-        let Self { wide, shard, all } = self;
-        [Bytes(wide.0 + all.0), Bytes(all.0 + shard.0), Bytes(all.0 + wide.0)]
-    }
-}
-
 /// The compressed all-reduce of `bytes` of values of `value_bytes` by `group`, each launch of a kernel or of communication costing `launch`
 /// where no profile says otherwise; `None` where the group has no way to exchange.
 ///
@@ -96,15 +60,15 @@ pub fn compressed(
     group: &[GpuIdx],
     (bytes, value_bytes): (Bytes, u64),
     launch: SimDuration,
-    wires: &mut Wires,
+    fabric: &mut Fabric,
 ) -> Option<Compressed> {
-    let card = wires.cluster().gpu(group[0]).card.clone();
+    let card = fabric.cluster().gpu(group[0]).card.clone();
     let buffers = Quantised::new(bytes, value_bytes, group.len() as u64);
     let all = buffers.all;
-    let by = |kind, bytes, wires: &mut Wires| collectives.by(kind, None, group, bytes, wires);
-    let exchange = by(CollectiveKind::AllToAll, all, wires)?;
-    let gather = by(CollectiveKind::AllGather, all, wires)?;
-    let plain = by(CollectiveKind::AllReduce, bytes, wires)?;
+    let by = |kind, bytes, fabric: &mut Fabric| collectives.by(kind, None, group, bytes, fabric);
+    let exchange = by(CollectiveKind::AllToAll, all, fabric)?;
+    let gather = by(CollectiveKind::AllGather, all, fabric)?;
+    let plain = by(CollectiveKind::AllReduce, bytes, fabric)?;
     let kernel = |moved: Bytes| memory_time(&card, moved.0).saturating_add(launch);
     let [quantise, reduce, expand] = buffers.traffic().map(kernel);
     let time = [quantise, exchange.time_with(launch), reduce, gather.time_with(launch), expand];

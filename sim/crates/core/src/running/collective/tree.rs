@@ -1,6 +1,6 @@
 //! Double binary trees over nodes, with a chain inside each node.
 //!
-//! A node is inner in one tree and a leaf in the other, so that both halves together use all wires.
+//! A node is inner in one tree and a leaf in the other, so that both halves together use all links.
 //!
 //! # Source
 //!
@@ -11,7 +11,7 @@ use masim_units::Bytes;
 
 use super::channels::{Channel, channels};
 use super::{CollectiveKind, Phase, flow, share};
-use crate::fabric::wires::Wires;
+use crate::fabric::Fabric;
 use crate::inputs::topology::GpuIdx;
 
 /// A flow for each tree, up and down all of its wires; `None` for what is no all-reduce.
@@ -19,26 +19,31 @@ pub(super) fn trees(
     kind: CollectiveKind,
     group: &[GpuIdx],
     bytes: Bytes,
-    wires: &mut Wires,
+    fabric: &mut Fabric,
 ) -> Option<Phase> {
     if kind != CollectiveKind::AllReduce {
         return None;
     }
-    let channels = channels(group, wires.cluster());
+    let channels = channels(group, fabric.cluster());
     let n_nodes = channels[0].chains.len();
     let n_trees = if n_nodes == 1 { 1 } else { 2 };
     let part = share(bytes, n_trees * channels.len());
     let mut phase = Vec::new();
     for channel in &channels {
         for parents in &double_tree(n_nodes)[..n_trees] {
-            phase.push(tree(channel, parents, part, wires));
+            phase.push(tree(channel, parents, part, fabric));
         }
     }
     Some(phase)
 }
 
 /// One tree: up to the root, and down again.
-fn tree(channel: &Channel, parents: &[Option<usize>], bytes: Bytes, wires: &mut Wires) -> masim_engine::Flow {
+fn tree(
+    channel: &Channel,
+    parents: &[Option<usize>],
+    bytes: Bytes,
+    fabric: &mut Fabric,
+) -> masim_engine::Flow {
     let (mut inside, mut between) = (Vec::new(), Vec::new());
     for chain in &channel.chains {
         inside.extend(chain.windows(2).flat_map(|pair| [(pair[0], pair[1]), (pair[1], pair[0])]));
@@ -50,7 +55,7 @@ fn tree(channel: &Channel, parents: &[Option<usize>], bytes: Bytes, wires: &mut 
         }
     }
     let hop = |steps: &[(GpuIdx, GpuIdx)]| {
-        let latency = |&(src, dst): &(GpuIdx, GpuIdx)| wires.cluster().route(src, dst).latency;
+        let latency = |&(src, dst): &(GpuIdx, GpuIdx)| fabric.cluster().route(src, dst).latency;
         steps.iter().map(latency).max().unwrap_or_default()
     };
     let longest_chain = channel.chains.iter().map(Vec::len).max().expect("a channel has nodes") as u64;
@@ -58,7 +63,7 @@ fn tree(channel: &Channel, parents: &[Option<usize>], bytes: Bytes, wires: &mut 
     let steps = |n: u64, hop: masim_units::SimDuration| hop.checked_mul(n).expect("hop latencies are short");
     let latency = steps(2 * (longest_chain - 1), hop(&inside)) + steps(2 * depth, hop(&between));
     inside.extend(between);
-    flow(wires.over(&inside), bytes, latency)
+    flow(fabric.over(&inside), bytes, latency)
 }
 
 fn depth(parents: &[Option<usize>], node: usize) -> u64 {

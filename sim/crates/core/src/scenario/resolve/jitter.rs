@@ -1,4 +1,4 @@
-//! What variation from run to run means.
+//! From the YAML of variation from run to run to its meaning.
 
 use super::Findings;
 use crate::scenario::jitter_file::{JitterFile, WidthFile};

@@ -1,4 +1,4 @@
-//! What a model card means.
+//! From the YAML of a model card to its meaning.
 
 use super::Findings;
 use crate::inputs::text::{Problem, Tree};

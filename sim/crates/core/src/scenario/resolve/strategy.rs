@@ -1,4 +1,4 @@
-//! What a strategy means on a cluster.
+//! From the YAML of a strategy to its meaning on a cluster.
 
 use super::Findings;
 use crate::inputs::topology::{Cluster, GpuIdx};
@@ -12,7 +12,7 @@ use crate::scenario::{
     Strategy, TpPp, Workload,
 };
 
-/// What a strategy has to fit.
+/// Cluster, model and workload that a strategy has to fit.
 struct Frame<'a> {
     cluster: &'a Cluster,
     model: &'a ModelSpec,

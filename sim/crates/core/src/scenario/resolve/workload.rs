@@ -1,4 +1,4 @@
-//! What a workload and an expert load mean.
+//! From the YAML of a workload and an expert load to their meaning.
 
 use std::sync::Arc;
 

@@ -1,18 +1,17 @@
 //! Steady time per token from a handful of block times, nothing contending, nothing random, nothing cut into chunks.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
 
-use masim_engine::Flow;
 use masim_units::{Bytes, SimDuration};
 
 use super::expected::group_loads;
-use crate::fabric::comm::{CommModel, capacities};
-use crate::fabric::wires::Wires;
+use crate::fabric::Fabric;
 use crate::inputs::topology::GpuIdx;
 use crate::plan::{PipelinePlan, Plan, RoutedPlan};
-use crate::running::collective::{CollectiveKind, Collectives, Quantised};
+use crate::running::collective::{CollectiveKind, Collectives, Message, SendLaunch, grouped_sends};
 use crate::scenario::{Compression, Dispatch, Launch, Logits, Scenario, Workload};
+use crate::work::collectives::Quantised;
 use crate::work::cost::{CostModel, TooLong};
 use crate::work::ops::{CANDIDATE_BYTES, GroupRows, LayerOps, Op};
 
@@ -21,7 +20,7 @@ pub struct ClosedForm<'a> {
     scenario: &'a Scenario,
     cost: &'a dyn CostModel,
     ops: LayerOps<'a>,
-    wires: Wires<'a>,
+    fabric: Fabric<'a>,
     collectives: Collectives,
     batch: u32,
     /// Mean over the sequences.
@@ -49,13 +48,12 @@ impl<'a> ClosedForm<'a> {
     /// Prepares to estimate plans of `scenario`; `mean_context` is that of its sequences.
     pub fn new(scenario: &'a Scenario, cost: &'a dyn CostModel, mean_context: f64) -> Self {
         let batch = scenario.workload.batch();
-        let comm = Arc::new(CommModel::of_profiles(&scenario.profiles));
         Self {
             scenario,
             cost,
             ops: LayerOps::new(&scenario.model),
-            wires: Wires::with_capacities(&scenario.cluster, capacities(&scenario.cluster, &comm)),
-            collectives: Collectives::new(comm, scenario.collectives, scenario.device_launch()),
+            fabric: Fabric::of_scenario(scenario),
+            collectives: Collectives::new(scenario.collectives, scenario.device_launch()),
             batch,
             context: mean_context,
         }
@@ -265,7 +263,7 @@ impl<'a> ClosedForm<'a> {
         Ok((slowest, shares))
     }
 
-    /// All messages of one leg at once, alone on the wires; every owner sends or gets `bytes` for all its tokens.
+    /// All messages of one leg at once, as a run sends them, alone on the wires; every owner sends or gets `bytes` for all its tokens.
     fn m2n(
         &mut self,
         owners: &[GpuIdx],
@@ -274,20 +272,25 @@ impl<'a> ClosedForm<'a> {
         bytes: f64,
         leg: Leg,
     ) -> SimDuration {
-        let mut flows = Vec::with_capacity(owners.len() * plan.experts.groups.len());
+        let mut sent = BTreeMap::<GpuIdx, Vec<Message>>::new();
         for (group, gpu) in plan.experts.members() {
             for &owner in owners.iter().filter(|&&owner| owner != gpu) {
                 let (src, dst) = match leg {
                     Leg::Out => (owner, gpu),
                     Leg::Back => (gpu, owner),
                 };
-                let wire = self.wires.pair(src, dst);
-                let latency = wire.latency + self.cost.launch(&self.scenario.cluster.gpu(src).card);
                 let bytes = Bytes(rounded(bytes * shares[group as usize]));
-                flows.push(Flow { path: wire.path, bytes, latency, rate_cap: None });
+                sent.entry(src).or_default().push(Message { dst, bytes });
             }
         }
-        self.scenario.overlap.exposed_of(self.wires.time_alone(&flows))
+        let mut flows = Vec::new();
+        for (src, messages) in sent {
+            let ideal = self.cost.launch(&self.scenario.cluster.gpu(src).card);
+            let launch = SendLaunch { ideal, kind: self.scenario.device_launch() };
+            let group = grouped_sends(&mut self.fabric, src, &messages, launch);
+            flows.extend(group.into_iter().map(|sent| sent.flow));
+        }
+        self.scenario.overlap.exposed_of(self.fabric.time_alone(&flows))
     }
 
     /// The head over a group; where the residual stream is sharded over it, its rows are gathered first.
@@ -422,7 +425,7 @@ impl<'a> ClosedForm<'a> {
             let exchange = self.collective(CollectiveKind::AllToAll, group, buffers.all);
             return sum([kernels, exchange, self.collective(CollectiveKind::AllGather, group, buffers.all)]);
         }
-        let time = self.collectives.choose(kind, group, bytes, &mut self.wires).time_with(launch);
+        let time = self.collectives.choose(kind, group, bytes, &mut self.fabric).time_with(launch);
         self.scenario.overlap.exposed_of(time)
     }
 }

@@ -12,22 +12,22 @@ use crate::timing::provenance::Provenance;
 /// A model and where it comes from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FamilyModel {
-    /// What predicts.
+    /// The model that predicts.
     pub model: FittedModel,
-    /// Where its parameters come from.
+    /// Origin of its parameters.
     pub origin: Origin,
 }
 
-/// Where the parameters of a model come from.
+/// Origin of the parameters of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Origin {
     /// A profile of the card.
     Profile {
         /// Its name.
         name: String,
-        /// What it says of the family.
+        /// Its entry of the family.
         file: Box<FamilyFile>,
-        /// Whether it stands in for a profile that lacks the family, or for one of the card itself.
+        /// True if it replaces a profile that lacks the family, or one of the card itself.
         is_substitute: bool,
     },
     /// Another card: the parameters with which fits begin, beside this card's figures.
@@ -46,7 +46,7 @@ impl Origin {
     }
 }
 
-/// How times of a family varied from run to run.
+/// Variation of the times of a family from run to run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MeasuredJitter {
     /// Standard deviation over the mean.
@@ -117,7 +117,7 @@ impl CardModels {
         self.families.get(&family)
     }
 
-    /// How times of `family` varied; none where no row was repeated.
+    /// Variation of the times of `family`; none where no row was repeated.
     pub fn jitter(&self, family: Family) -> Option<&MeasuredJitter> {
         self.jitter.get(&family)
     }

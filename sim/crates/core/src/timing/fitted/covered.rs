@@ -1,4 +1,4 @@
-//! What the rows of a fit cover.
+//! Ranges of the rows of a fit.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,12 @@ pub struct Covered {
 }
 
 impl Covered {
-    /// As a profile states them.
+    /// Ranges in the form of a profile.
     pub fn new(columns: BTreeMap<String, CoveredFile>) -> Self {
         Self { columns }
     }
 
-    /// What `works` cover.
+    /// Ranges of `works`.
     pub fn by<'a>(works: impl Iterator<Item = &'a Work>) -> Self {
         let mut covered = Self::default();
         for work in works {
@@ -48,12 +48,12 @@ impl Covered {
         }
     }
 
-    /// As a profile states them.
+    /// Ranges in the form of a profile.
     pub fn into_file(self) -> BTreeMap<String, CoveredFile> {
         self.columns
     }
 
-    /// Whether every column of `work` lies inside.
+    /// True if every column of `work` lies inside.
     pub fn contains(&self, work: &Work) -> bool {
         work.columns().iter().all(|(column, value)| match (self.columns.get(*column), value) {
             (Some(CoveredFile::Range([low, high])), Value::Count(count)) => low <= count && count <= high,

@@ -72,7 +72,7 @@ impl Form {
         }
     }
 
-    /// Where a fit begins.
+    /// Start values of a fit.
     pub const fn start(self) -> &'static [f64] {
         match self {
             Self::Gemm => GemmParams::START,

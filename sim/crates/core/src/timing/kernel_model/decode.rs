@@ -44,7 +44,7 @@ params! {
     DecodeParams {
         /// From the call to the kernel's start and back.
         launch_us: 7.65,
-        /// What a block does before and after its keys.
+        /// Time of a block before and after its keys.
         prologue_us: 0.57,
         /// Share of an SM's matrix rate that a block reaches, rows that carry no query included.
         matrix_share: 0.567,
@@ -52,17 +52,17 @@ params! {
         memory_share: 0.845,
         /// The last, late round of blocks as a share of a block's time.
         tail: 0.66,
-        /// How often queries and outputs cross memory while no keys do.
+        /// Passes of queries and outputs through memory while no keys do.
         query_passes: 2.46,
-        /// What it costs to bring the query heads of a group together.
+        /// Time to bring the query heads of a group together.
         grouped_us: 1.75,
         /// The same where queries and outputs are copied for it: more than one sequence and more than one key/value head.
         regroup_us: 5.5,
-        /// How often these copies carry the queries through memory.
+        /// Passes of the queries through memory in these copies.
         regroup_passes: 8.15,
         /// Start of the kernel that merges the parts of split sequences.
         merge_us: 4.5,
-        /// What it takes for each part.
+        /// Time of the merge for each part.
         merge_split_us: 0.19,
         /// Parts at most of a sequence whose query heads share no keys: FlashAttention-2 does not split it.
         ungrouped_splits: 1.0,

@@ -1,4 +1,4 @@
-//! What work cannot do without: arithmetic and memory traffic, and the roofline over them.
+//! Minimal arithmetic and memory traffic of work, and the roofline over them.
 
 use super::Chip;
 use super::moe::hottest::hottest_rank;
@@ -15,7 +15,7 @@ pub struct Demand {
 }
 
 impl Demand {
-    /// What `work` needs, and in which number format; none for communication.
+    /// Demand of `work` and its number format; none for communication.
     ///
     /// Experts count as if every rank had the mean load.
     pub fn of(work: &Work) -> Option<(Self, Dtype)> {

@@ -26,17 +26,17 @@ params! {
         l2_ratio: 1.362,
         /// Share of the L2 cache that holds what is moved.
         l2_share: 0.6465,
-        /// What a norm moves as a multiple of its input and output: rows are read again, residuals and sums move too.
+        /// Traffic of a norm as a multiple of its input and output: rows are read again, residuals and sums move too.
         norm_traffic: 2.469,
-        /// How long a row of a norm takes for each column.
+        /// Time of a row of a norm for each column.
         norm_column_ns: 0.663,
         /// Rate of all multiprocessors in norms as a multiple of the memory's rate.
         norm_share: 0.4535,
-        /// How long a row of a rotation takes for each column.
+        /// Time of a row of a rotation for each column.
         rope_column_ns: 0.5012,
         /// Rate of all multiprocessors in rotations as a multiple of the memory's rate.
         rope_share: 0.4485,
-        /// How long a row of an activation takes for each column.
+        /// Time of a row of an activation for each column.
         act_column_ns: 0.544,
         /// Rate of all multiprocessors in activations as a multiple of the memory's rate.
         act_share: 0.4983,
@@ -45,11 +45,11 @@ params! {
     }
 }
 
-/// How a kernel that gives each row to a block works.
+/// Parameters of a kernel that gives each row to a block.
 struct Rows {
-    /// Of one row alone.
+    /// Time of one row alone.
     row_us: f64,
-    /// Of all multiprocessors together, bytes/us.
+    /// Rate of all multiprocessors together, bytes/us.
     rate: f64,
 }
 
@@ -80,7 +80,7 @@ pub fn stream_us(params: &ElementwiseParams, bytes: f64, chip: &Chip) -> f64 {
     (params.launch_us + memory_us(params, bytes, chip)).max(bytes / chip.memory)
 }
 
-/// What fits stays in L2; the rest goes through memory.
+/// Time of the traffic that does not fit into L2 and goes through memory.
 fn memory_us(params: &ElementwiseParams, bytes: f64, chip: &Chip) -> f64 {
     let kept = bytes.min(params.l2_share * chip.l2);
     kept / (chip.memory * params.l2_ratio) + (bytes - kept) / (chip.memory * params.memory_share)

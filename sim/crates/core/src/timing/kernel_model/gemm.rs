@@ -25,7 +25,7 @@ const TILES: [Tile; 6] = [
 /// Into how many parts the depth may be cut.
 const SPLITS: [f64; 10] = [1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0];
 
-/// What a step through the depth reads of each row: 32 elements of 16 bits, as `CUTLASS` stages them.
+/// Bytes of each row that a step through the depth reads: 32 elements of 16 bits, as `CUTLASS` stages them.
 const STEP_BYTES: f64 = 64.0;
 
 /// Fewer steps than this are not worth a part.
@@ -66,9 +66,9 @@ params! {
         write_ratio: 0.912,
         /// Share of the idle part of rounds that vanishes because multiprocessors drift apart; 1 at most.
         drift: 0.5524,
-        /// What arithmetic and memory cost each other when both take as long.
+        /// Mutual delay of arithmetic and memory when both take as long.
         contention: 0.2319,
-        /// What a cut through the depth costs once.
+        /// Time of a cut through the depth, once.
         split_us: 2.293,
         /// Partial sums as a multiple of their bytes at the memory's rate.
         reduce_ratio: 0.3181,
@@ -87,7 +87,7 @@ impl Tile {
         self.rows * self.columns
     }
 
-    /// How many a multiprocessor holds at once.
+    /// Number of tiles that a multiprocessor holds at once.
     fn n_resident(self) -> f64 {
         if self.area() <= AREA_SHARED { 2.0 } else { 1.0 }
     }

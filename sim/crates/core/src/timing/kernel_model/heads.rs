@@ -1,4 +1,4 @@
-//! What the heads of attention read, multiply and keep.
+//! Reads, products and outputs of the heads of attention.
 
 use super::Chip;
 
@@ -9,7 +9,7 @@ use super::Chip;
 /// Dao, "FlashAttention-2", 2023: tiles of 64 or 128 rows; the kernels over paged caches take 64.
 pub(super) const TILE_ROWS: f64 = 64.0;
 
-/// What the exponentials of a score cost, as further columns of its products.
+/// Cost of the exponentials of a score, as further columns of its products.
 ///
 /// # Source
 ///

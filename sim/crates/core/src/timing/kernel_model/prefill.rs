@@ -33,19 +33,19 @@ params! {
         launch_us: 8.4,
         /// Share of the matrix rate that full SMs reach, with masked and unused parts of tiles counted as work.
         matrix_share: 0.613,
-        /// What a block does before and after its keys.
+        /// Time of a block before and after its keys.
         block_us: 2.44,
         /// Keys that a tile of queries is multiplied with at least.
         keys_min: 27.4,
-        /// How much longer than on a full SM, for its share of it, a block takes when it sets the pace.
+        /// Time of a block that sets the pace, as a multiple of its share of a full SM.
         alone: 1.15,
         /// Part of the longest block that runs when others are done.
         tail: 0.59,
-        /// How often each query element crosses memory outside of the products.
+        /// Passes of each query element through memory outside of the products.
         query_passes: 2.13,
         /// Time that a block takes to write a token to the cache.
         write_us: 2.12,
-        /// How often each key and value crosses memory outside of the products.
+        /// Passes of each key and value through memory outside of the products.
         cache_passes: 2.24,
     }
 }
@@ -88,7 +88,7 @@ impl PrefillBatch {
         }
     }
 
-    /// As decode sees it.
+    /// The same batch in the terms of decode.
     fn decode(self) -> DecodeBatch {
         DecodeBatch {
             n_sequences: self.n_sequences,
@@ -141,7 +141,7 @@ fn tile_keys(batch: &PrefillBatch, keys_min: f64) -> f64 {
     n_tiles * batch.kv_len - before(n_tiles) + lacking
 }
 
-/// What carries queries, outputs and new keys outside of the products.
+/// Time to move queries, outputs and new keys outside of the products.
 fn traffic_us(params: &PrefillParams, batch: &PrefillBatch, heads: Heads, chip: &Chip) -> f64 {
     let n_tokens = batch.n_sequences * batch.q_len;
     let query_bytes = 0.5 * n_tokens * heads.n_query() * batch.query_bytes;

@@ -14,9 +14,9 @@ const NVLINK_SHARE: f64 = 0.8;
 /// A way of doing a collective.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// How data travels.
+    /// The algorithm: the path of the data.
     pub path: Path,
-    /// How receivers learn of it.
+    /// The protocol.
     pub protocol: Protocol,
 }
 
@@ -68,7 +68,7 @@ fn best(version: NcclVersion, shape: &Shape, is_allowed: impl Fn(&Choice) -> boo
     way
 }
 
-/// What NCCL thinks that `way` takes.
+/// Time of `way` by NCCL's own formula.
 fn foreseen_us(version: NcclVersion, way: Choice, shape: &Shape) -> f64 {
     let mut latency = latency_us(version, way, shape);
     if way == (Choice { path: Path::Ring, protocol: Protocol::Simple })

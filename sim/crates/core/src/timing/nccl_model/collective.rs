@@ -62,6 +62,7 @@ pub fn way_time(
             way_us(params, version, way, &shape)
         }
     };
+    let wire_us = wire_us + excess_us(way.path, &shape);
     // Whatever the parameters say, bytes cannot be faster than their links.
     let least = shape.sent() / (1e3 * shape.reach);
     TimeAlone { launch_us, wire_us: wire_us.max(least), transfer_us: transfer_us.max(least) }
@@ -105,10 +106,7 @@ fn way_us(params: &NcclParams, version: NcclVersion, way: Choice, shape: &Shape)
     let net = version.tables().net(path, protocol);
     let latency = match path {
         Path::Ring => (shape.n_steps - shape.n_net_steps) * hop + shape.n_net_steps * net,
-        Path::Tree => {
-            let depth = f64::from(shape.n_nodes.next_power_of_two().ilog2());
-            2.0 * ((shape.n_per_node - 1.0) * hop + depth * net)
-        }
+        Path::Tree => 2.0 * ((shape.n_per_node - 1.0) * hop + depth(shape) * net),
     };
     let handled = shape.sent() + params.extra_shards * shape.shard();
     let across = across_us(params, version, way, shape);
@@ -127,6 +125,23 @@ fn way_us(params: &NcclParams, version: NcclVersion, way: Choice, shape: &Shape)
             (params.simple_start_us + latency + transfer, transfer)
         }
     }
+}
+
+/// Hops between nodes from a leaf of a tree to its root.
+fn depth(shape: &Shape) -> f64 {
+    f64::from(shape.n_nodes.next_power_of_two().ilog2())
+}
+
+/// Microseconds by which the serial hops of a path take longer than on the fitted machine: every hop that the model counts, and of
+/// grouped sends the longest of those that go at the same time.
+fn excess_us(path: Path, shape: &Shape) -> f64 {
+    let (inside, net) = match (shape.operation, path) {
+        (Operation::AllToAll, _) if shape.n_nodes > 1 => (0.0, 1.0),
+        (Operation::AllToAll, _) => (1.0, 0.0),
+        (_, Path::Ring) => (shape.n_steps - shape.n_net_steps, shape.n_net_steps),
+        (_, Path::Tree) => (2.0 * (shape.n_per_node - 1.0), 2.0 * depth(shape)),
+    };
+    inside * shape.hop_excess_us + net * shape.net_excess_us
 }
 
 /// Microseconds of `bytes` at `rate` GB/s, less where only some of the links lead to the others.

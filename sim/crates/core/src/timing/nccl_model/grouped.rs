@@ -3,7 +3,7 @@
 use super::collective::{GROUPED_CHUNK, GROUPED_LL_MAX};
 use super::{NcclParams, NcclVersion, Path, Protocol, TimeAlone};
 
-/// What one GPU sends in one group.
+/// Messages that one GPU sends in one group.
 ///
 /// # Units
 ///
@@ -20,6 +20,8 @@ pub struct GroupedSends<'a> {
     pub reach_share: f64,
     /// Its part of the NICs.
     pub nic: f64,
+    /// Microseconds by which the longest hop takes longer than on the fitted machine.
+    pub excess_us: f64,
 }
 
 /// The time of a group of sends that has the wires for itself: a cost for the group, one for each doubling of the
@@ -40,15 +42,18 @@ pub fn grouped_sends_time(params: &NcclParams, version: NcclVersion, sends: &Gro
         let simple = at(handled + (params.ramp_bytes * handled).sqrt(), params.simple_rate);
         simple.max(at(filled * (1.0 + 1.0 / n_peers), params.grouped_rate))
     };
-    let transfer = transfer.max(sent / (1e3 * sends.reach));
+    let least = sent / (1e3 * sends.reach);
+    let transfer = transfer.max(least);
     let mut launch_us =
         params.launch_us + params.wide_us * (1.0 - 1.0 / super::collective::channels_of(mean));
     if sends.leaving == 0 {
-        return TimeAlone { launch_us, wire_us: start + transfer, transfer_us: transfer };
+        let wire_us = (start + transfer + sends.excess_us).max(least);
+        return TimeAlone { launch_us, wire_us, transfer_us: transfer };
     }
     launch_us += params.net_start_us;
     let across = sends.leaving as f64 / (1e3 * sends.nic * params.nic_efficiency.min(1.0));
     let transfer = transfer.max(across);
     let net = version.tables().net(Path::Ring, Protocol::Simple);
-    TimeAlone { launch_us, wire_us: start + net + transfer, transfer_us: transfer }
+    let wire_us = (start + net + transfer + sends.excess_us).max(least);
+    TimeAlone { launch_us, wire_us, transfer_us: transfer }
 }

@@ -24,5 +24,10 @@ pub fn pairs_time(params: &PairsParams, work: &PairsWork, machine: &Machine) -> 
     let power = 1.0 + params.overlap;
     let launch = params.launch_us;
     let total = libm::pow(libm::pow(launch, power) + libm::pow(wire, power), 1.0 / power);
-    TimeAlone { launch_us: total - wire, wire_us: wire, transfer_us: transfer }
+    let excess = match work.scope {
+        Scope::IntraNode => machine.hop_excess_us,
+        Scope::InterNode => machine.net_excess_us,
+    };
+    // Part of the fitted wire hides behind the launch; what a longer wire adds does not.
+    TimeAlone { launch_us: total - wire, wire_us: (wire + excess).max(transfer), transfer_us: transfer }
 }

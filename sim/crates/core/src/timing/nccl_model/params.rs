@@ -11,11 +11,11 @@ params! {
     NcclParams {
         /// Host and kernel launch with one channel and few threads.
         launch_us: 8.0,
-        /// What all channels cost more than one.
+        /// Extra time of all channels over one.
         wide_us: 2.5,
         /// A hop over NVLink by LL.
         ll_hop_us: 1.0,
-        /// What a hop by LL costs more when every thread of a block has a line to send.
+        /// Extra time of a hop by LL when every thread of a block has a line to send.
         ll_block_us: 0.4,
         /// Rate of LL over all channels.
         ll_rate: 90.0,
@@ -37,11 +37,11 @@ params! {
         extra_shards: 0.4,
         /// Start of grouped sends and receives.
         grouped_start_us: 1.5,
-        /// What each doubling of the peers of grouped sends costs.
+        /// Extra time of each doubling of the peers of grouped sends.
         grouped_peers_us: 1.5,
         /// Rate of grouped messages that do not fill a chunk, own part included.
         grouped_rate: 80.0,
-        /// What leaving the node costs once: proxy threads and registered memory.
+        /// Time to leave the node, once: proxy threads and registered memory.
         net_start_us: 5.0,
         /// Share of the NICs' rate that is reached.
         nic_efficiency: 0.8,
@@ -57,13 +57,13 @@ params! {
     PairsParams {
         /// Host launch.
         launch_us: 36.0,
-        /// What leaving the node adds.
+        /// Extra time to leave the node.
         net_us: 70.0,
         /// Rate over NVLink.
         nvlink_rate: 258.0,
         /// Share of the NIC's rate that is reached.
         nic_efficiency: 0.84,
-        /// How far the launch hides the wire: 0 for one after the other.
+        /// Share of the wire time that the launch hides: 0 for one after the other.
         overlap: 0.3,
     }
 }

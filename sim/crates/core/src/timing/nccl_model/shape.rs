@@ -20,6 +20,10 @@ pub(super) struct Shape {
     pub(super) reach_share: f64,
     /// GB/s of all NICs of a node.
     pub(super) nics: f64,
+    /// Microseconds by which a hop inside a node takes longer than on the fitted machine.
+    pub(super) hop_excess_us: f64,
+    /// The same between nodes.
+    pub(super) net_excess_us: f64,
 }
 
 impl Shape {
@@ -44,6 +48,8 @@ impl Shape {
             reach,
             reach_share: reach / machine.nvlink,
             nics: machine.nics(),
+            hop_excess_us: machine.hop_excess_us,
+            net_excess_us: machine.net_excess_us,
         }
     }
 

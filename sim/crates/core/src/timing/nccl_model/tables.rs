@@ -38,12 +38,12 @@ impl NcclVersion {
 /// Microseconds, `[tree, ring][LL, LL128, Simple]`.
 type Latencies = [[f64; 3]; 2];
 
-/// What a version knows.
+/// Tables of one NCCL version.
 pub(super) struct Tables {
     base: Latencies,
     nvlink: Latencies,
     net: Latencies,
-    /// How much of its rate a tree reaches, for 64 B and each doubling.
+    /// Share of its rate that a tree reaches, for 64 B and each doubling.
     tree: [[f64; 23]; 3],
 }
 
@@ -60,7 +60,7 @@ impl Tables {
         self.net[row(path)][protocol as usize]
     }
 
-    /// How much of its rate a tree reaches, as NCCL looks it up: by the power of two below `bytes`.
+    /// Share of its rate that a tree reaches, looked up as NCCL does: by the power of two below `bytes`.
     pub(super) fn tree_share(&self, protocol: Protocol, bytes: f64) -> f64 {
         self.tree_at(protocol, libm::floor(doublings(bytes)))
     }

@@ -1,4 +1,4 @@
-//! What NCCL chooses, and what no parameters may change.
+//! NCCL's choices, and properties that hold for any parameters.
 
 use super::*;
 use crate::inputs::measurement::{CollectiveWork, Machine, Operation, PairsWork, ScaleUp, Scope};

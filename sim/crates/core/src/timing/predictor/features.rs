@@ -1,4 +1,4 @@
-//! What a network sees of its work.
+//! Features of work, the inputs of a network.
 
 use crate::inputs::measurement::{Family, MoeWork, Work};
 use crate::inputs::topology::Dtype;
@@ -6,7 +6,7 @@ use crate::timing::kernel_model::moe::hottest::hottest_rank;
 use crate::timing::kernel_model::moe::params::MoeParams;
 use crate::timing::kernel_model::moe::rows::ExpertRows;
 
-/// What a network predicts the time of.
+/// Kinds of work, one network each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Head {
     /// Attention, of prompts and of single tokens.
@@ -32,7 +32,7 @@ impl Head {
         Self::ALL.into_iter().find(|head| head.name() == name)
     }
 
-    /// Who predicts `family`, if anyone does.
+    /// The network that predicts `family`, if there is one.
     pub const fn of(family: Family) -> Option<Self> {
         match family {
             Family::AttentionPrefill | Family::AttentionDecode => Some(Self::Attention),
@@ -41,7 +41,7 @@ impl Head {
         }
     }
 
-    /// What its network sees, unless that is the same in all rows.
+    /// Features of its network that differ between rows.
     pub(crate) const fn features(self) -> &'static [Feature] {
         match self {
             Self::Attention => &[
@@ -152,12 +152,12 @@ impl Feature {
     }
 }
 
-/// What the hottest rank is expected to get: on a running system, what its gate counts.
+/// Expected rows of the hottest rank: on a running system, the counts of its gate.
 fn hottest(work: &MoeWork) -> ExpertRows {
     hottest_rank(work, MoeParams::from_values(MoeParams::START).leftover_idle)
 }
 
-/// Whether a network may be asked: its rows are of formats of two bytes, which it cannot tell from others.
+/// True if a network may be asked: its rows have formats of two bytes, which it cannot tell from others.
 pub fn covers(work: &Work) -> bool {
     let is_known = |dtype: Dtype| dtype.bytes() == 2;
     match work {

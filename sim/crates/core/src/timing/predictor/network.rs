@@ -62,7 +62,7 @@ impl Network {
         if layers.is_empty() { Err((1, n_inputs)) } else { Ok(Self { layers }) }
     }
 
-    /// As a file holds it, each number with six significant digits.
+    /// The layers in the form of a file, each number with six significant digits.
     pub(super) fn to_files(&self) -> Vec<LayerFile> {
         let row_of = |row: nalgebra::DVector<f64>| row.iter().copied().map(six_digits).collect();
         let file = |layer: &Layer| LayerFile {
@@ -77,7 +77,7 @@ impl Network {
         self.activations(inputs).pop().expect("a network has layers")
     }
 
-    /// What comes out of every layer, `ReLU` included.
+    /// Outputs of every layer, `ReLU` included.
     fn activations(&self, inputs: &DMatrix<f64>) -> Vec<DMatrix<f64>> {
         let mut all = Vec::with_capacity(self.layers.len());
         for (at, layer) in self.layers.iter().enumerate() {

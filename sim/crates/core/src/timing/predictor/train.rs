@@ -28,7 +28,7 @@ const PULL_MAX: f64 = 0.05;
 /// A trained network as a profile holds it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainedFile {
-    /// What goes in.
+    /// Features, the inputs.
     pub features: Vec<FeatureFile>,
     /// The scale of what comes out.
     pub target: TargetFile,
@@ -118,7 +118,7 @@ fn shuffle(order: &mut [usize], rng: &mut Pcg64) {
 struct Adam {
     slopes: Vec<Layer>,
     squares: Vec<Layer>,
-    /// What the first steps lack of a mean.
+    /// Correction of the means for the first steps.
     missing: (f64, f64),
 }
 

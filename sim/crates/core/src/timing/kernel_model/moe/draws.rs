@@ -274,7 +274,8 @@ mod tests {
         }
     }
 
-    /// Of 3 rows each: two missing go to the busiest, in order of their places, or to idle experts from the end.
+    /// Experts have 3 rows each: two missing rows go to the busiest, in order of their places, or to idle experts from
+    /// the end.
     #[test]
     fn leftovers_go_to_the_busiest_or_to_idle_experts() {
         let settled = |counts: [u64; 4], leftover, to_idle| {

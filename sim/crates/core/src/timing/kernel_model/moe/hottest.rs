@@ -1,4 +1,4 @@
-//! How many rows each expert of the hottest rank gets.
+//! Number of rows of each expert of the hottest rank.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -12,8 +12,8 @@ const N_KEPT_MAX: usize = 4096;
 
 /// The expected rows of the hottest rank of `work`.
 ///
-/// Where tokens are fewer than experts, what rounding leaves over decides which experts are active: `idle_share` of it
-/// goes to idle experts beside each other, the rest to the busiest.
+/// With fewer tokens than experts, rows that rounding leaves over decide which experts are active: `idle_share` of them
+/// go to idle experts beside each other, the rest to the busiest.
 pub fn hottest_rank(work: &MoeWork, idle_share: f64) -> ExpertRows {
     let to_idle = idle_share.clamp(0.0, 1.0);
     let [busiest, idle] = drawn(work);

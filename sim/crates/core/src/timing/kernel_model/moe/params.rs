@@ -9,7 +9,7 @@ params! {
     MoeParams {
         /// Launches of all kernels of the operator, microseconds.
         launch_us: 30.0,
-        /// What the gate costs more beyond the experts that its kernel can handle, microseconds.
+        /// Extra time of the gate beyond the experts that its kernel can handle, microseconds.
         wide_gate_us: 15.0,
         /// Bytes that the gate moves for each token and expert.
         gate_bytes: 35.0,
@@ -23,7 +23,7 @@ params! {
         small_share: 0.35,
         /// Share of the peak that tiles of the fixed rule for many tokens reach.
         large_share: 0.4,
-        /// How far the library follows a fixed rule where it has no tuned tile: 0 for the best tile, 1 for the rule.
+        /// Weight of the fixed rule of the library where it has no tuned tile: 0 for the best tile, 1 for the rule.
         fixed_rule: 0.4,
         /// Time of a tile alone on its SM beside one among many.
         lone_tile: 1.2,
@@ -31,9 +31,9 @@ params! {
         last_wave: 0.2,
         /// Overlap of arithmetic and memory: 1 for one after the other, large for the longer of both.
         overlap: 1.8,
-        /// What inputs far beyond the L2 cost tiles of the fixed rule, as a share of their time.
+        /// Extra time of tiles of the fixed rule with inputs far beyond the L2, as a share of their time.
         spill: 1.0,
-        /// What weights whose rows are not a multiple of 16 numbers cost, as a share of the product's time.
+        /// Extra time of weights whose rows are not a multiple of 16 numbers, as a share of the product's time.
         misaligned: 1.8,
         /// Passes over a row of the residual stream around the products.
         passes: 2.2,

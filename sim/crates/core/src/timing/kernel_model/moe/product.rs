@@ -13,7 +13,7 @@ pub struct Product {
     pub k: u64,
     /// Bytes of a number.
     pub bytes: u64,
-    /// Whether the library has a tuned tile for these experts.
+    /// True if the library has a tuned tile for these experts.
     pub tuned: bool,
 }
 
@@ -21,7 +21,7 @@ pub struct Product {
 struct Tile {
     rows: f64,
     columns: f64,
-    /// How many of them cover the rows, a column of tiles.
+    /// Number of tiles that cover the rows, in one column.
     n_blocks: f64,
     /// Share of the peak.
     share: f64,

@@ -3,7 +3,7 @@
 /// Heights of the tiles that libraries choose from.
 pub const TILE_ROWS: [u64; 4] = [16, 32, 64, 128];
 
-/// What the experts of one rank get, as far as time depends on it; expectations are not whole numbers.
+/// Rows of the experts of one rank, as far as time depends on them; expectations are not whole numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ExpertRows {
     /// Experts of the rank.

@@ -28,7 +28,7 @@ const TUNED: [(u64, u64); 20] = [
     (512, 128),
 ];
 
-/// Whether a rank with `n_experts` experts of that hidden width finds its tile in the library's table.
+/// True if a rank with `n_experts` experts of that hidden width finds its tile in the library's table.
 pub fn is_tuned(n_experts: u64, width: u64) -> bool {
     TUNED.contains(&(n_experts, width))
 }

@@ -1,0 +1,226 @@
+//! The expert half of a layer on the GPUs of the expert pool.
+
+use super::routed::{Arrivals, RoutedStep};
+use super::{Sent, fixed, n_of};
+use crate::inputs::topology::GpuIdx;
+use crate::plan::share;
+use crate::program::instr::{Activity, Kernel, Label, Need, Place, Posted};
+use crate::program::size::{Fill, Rows};
+use crate::program::value::{Data, What};
+use crate::scenario::Dispatch;
+
+impl RoutedStep<'_, '_> {
+    /// Sends the tokens of every owner to the ranks of their experts, after `posts[owner]`.
+    ///
+    /// The result is by chunk and member of the expert pool.
+    pub(super) fn dispatch(&mut self, place: Place, posts: &[Need]) -> Vec<Arrivals> {
+        let n_chunks = self.dispatch_overlap().n_chunks();
+        let mut arrivals = vec![vec![Vec::new(); self.members.len()]; n_chunks as usize];
+        let counted = self.counted(place, posts);
+        for (owner, (&post, &known)) in posts.iter().zip(&counted).enumerate() {
+            let src = self.owners[owner];
+            if let Some(at) = self.members.iter().position(|(_, gpu)| *gpu == src) {
+                arrivals[0][at].push(post);
+            }
+            for (chunk, arrivals) in (0..).zip(&mut arrivals) {
+                self.dispatch_chunk(&Load { place, owner, chunk }, known, arrivals);
+            }
+        }
+        arrivals
+    }
+
+    /// Sends one chunk of the tokens of one owner.
+    fn dispatch_chunk(&mut self, load: &Load, after: Need, arrivals: &mut Arrivals) {
+        let src = self.owners[load.owner];
+        let by_node = self.nodes[load.owner].clone();
+        let forwarded = |at: &usize| by_node.iter().flatten().any(|other| other == at);
+        let direct: Vec<usize> =
+            (0..self.members.len()).filter(|at| self.members[*at].1 != src && !forwarded(at)).collect();
+        let to_member = |&at: &usize| {
+            let (group, to) = self.members[at];
+            self.sent(to, self.rows(load, group))
+        };
+        let mut messages: Vec<Sent> = direct.iter().map(to_member).collect();
+        let local = self.builder.scenario.cluster.gpu(src).local_idx as usize;
+        for (idx, node) in by_node.iter().enumerate() {
+            let entry = self.members[node[local % node.len()]].1;
+            messages.push(self.sent(entry, self.node_rows(load, idx)));
+        }
+        let label = Label::new(Activity::Dispatch, load.place);
+        let posted = (src, Posted::InGroups);
+        let sent = self.builder.exchange(label, posted, What::ExpertRows, &messages, &[after]);
+        for (at, need) in direct.iter().zip(&sent) {
+            arrivals[*at].push(*need);
+        }
+        for (node, &at_entry) in by_node.iter().zip(&sent[direct.len()..]) {
+            let entry = self.members[node[local % node.len()]].1;
+            for &at in node {
+                arrivals[at].push(self.forward(load, entry, self.members[at], at_entry));
+            }
+        }
+    }
+
+    /// The copy that `entry` hands on inside its node; its own is there already.
+    fn forward(&mut self, load: &Load, entry: GpuIdx, (group, gpu): (u32, GpuIdx), at_entry: Need) -> Need {
+        if gpu == entry {
+            return at_entry;
+        }
+        let message = self.sent(gpu, self.rows(load, group));
+        let label = Label::new(Activity::Dispatch, load.place);
+        let posted = (entry, Posted::Relayed);
+        self.builder.exchange(label, posted, What::ExpertRows, &[message], &[at_entry])[0]
+    }
+
+    fn sent(&self, to: GpuIdx, rows: Rows) -> Sent {
+        let model = &self.builder.scenario.model;
+        Sent { to, rows, row_bytes: u64::from(model.hidden) * model.dtype.dispatch.bytes() }
+    }
+
+    /// Rows of a chunk that its owner sends to `group`: each token once.
+    fn rows(&self, load: &Load, group: u32) -> Rows {
+        let traffic = self.traffic_at(load.place);
+        match self.plan.dispatch {
+            Dispatch::Broadcast => self.all_rows(load),
+            Dispatch::M2n if self.dispatch_overlap().n_chunks() == 1 => traffic.rows(load.owner, group),
+            Dispatch::M2n => traffic.piece_rows(load.owner, group, load.chunk),
+        }
+    }
+
+    /// Rows of a chunk that its owner sends to node `node` for all groups there together: each token once.
+    fn node_rows(&self, load: &Load, node: usize) -> Rows {
+        match (self.plan.dispatch, &self.nodes[load.owner][node][..]) {
+            (Dispatch::Broadcast, _) => self.all_rows(load),
+            (Dispatch::M2n, [only]) => self.rows(load, self.members[*only].0),
+            (Dispatch::M2n, _) => self.traffic_at(load.place).node_rows(load.owner, node, load.chunk),
+        }
+    }
+
+    fn all_rows(&self, load: &Load) -> Rows {
+        Rows::Fixed(n_of(&self.owned_tokens(load.place.micro_batch as usize, load.owner)))
+    }
+
+    /// Runs the experts of every member, and sends the sums of each back to the owners of the tokens.
+    ///
+    /// The result is the needs of every owner.
+    pub(super) fn experts_and_combine(&mut self, place: Place, arrivals: &[Arrivals]) -> Arrivals {
+        let members = self.members.clone();
+        let mut returned = vec![Vec::new(); self.owners.len()];
+        self.expert_outputs.clear();
+        let mut done = Vec::with_capacity(members.len());
+        for (at, &(group, src)) in members.iter().enumerate() {
+            let chunks = self.experts(place, (at, group, src), arrivals);
+            self.expert_outputs.push(chunks[chunks.len() - 1]);
+            done.push(chunks);
+        }
+        for (&(group, src), chunks) in members.iter().zip(&done) {
+            let mut remote = Vec::new();
+            for (owner, needs) in returned.iter_mut().enumerate() {
+                if self.owners[owner] == src {
+                    needs.push(chunks[chunks.len() - 1]);
+                } else {
+                    remote.push(owner);
+                }
+            }
+            for (chunk, &outputs) in (0..).zip(chunks) {
+                let row_bytes = self.combine_bytes(chunk);
+                let message = |&owner: &usize| {
+                    let rows = self.traffic_at(place).rows(owner, group);
+                    Sent { to: self.owners[owner], rows, row_bytes }
+                };
+                let messages: Vec<Sent> = remote.iter().map(message).collect();
+                let label = Label::new(Activity::Combine, place);
+                let posted = (src, Posted::InGroups);
+                let what = What::ExpertOutputs;
+                let sent = self.builder.exchange(label, posted, what, &messages, &[outputs]);
+                for (&owner, arrival) in remote.iter().zip(sent) {
+                    returned[owner].push(arrival);
+                }
+            }
+        }
+        returned
+    }
+
+    /// Bytes of a chunk of one row of expert outputs: its share of their columns.
+    fn combine_bytes(&self, chunk: u32) -> u64 {
+        let scenario = self.builder.scenario;
+        scenario.overlap.share(u64::from(scenario.model.hidden), chunk) * scenario.model.dtype.combine.bytes()
+    }
+
+    /// The experts of member `at`, which is `gpu` in `group`: one instruction for each chunk of their outputs.
+    ///
+    /// Products that lead in follow the chunks that arrive, expert by expert; those that lead out are cut by columns,
+    /// so that in both no weight is read twice.
+    fn experts(
+        &mut self,
+        place: Place,
+        (at, group, gpu): (usize, u32, GpuIdx),
+        arrivals: &[Arrivals],
+    ) -> Vec<Need> {
+        let (ops, moe) = (self.builder.ops, self.builder.ops.moe());
+        let (traffic, tp) = (self.traffic_at(place), self.plan.experts.tp());
+        let width = share::sizes(moe.expert_hidden, tp, 0).nth(at % tp as usize);
+        let width = u64::from(width.expect("the rank is below tp"));
+        let choices = traffic.choices(group);
+        let products =
+            Products { choices: Fill::Rows(choices), grouped: Fill::Grouped(traffic.grouped(group)) };
+        let label = Label::new(Activity::Experts, place);
+        let mut all: Vec<Kernel> = match self.plan.dispatch {
+            Dispatch::M2n => Vec::new(),
+            Dispatch::Broadcast => {
+                fixed(ops.gate(n_of(&self.waves[place.micro_batch as usize].batch.tokens))).collect()
+            }
+        };
+        if self.dispatch_overlap().n_chunks() > 1 {
+            let last = arrivals.len() - 1;
+            for (chunk, arrived) in (0..).zip(arrivals) {
+                let choices = traffic.piece_choices(group, chunk);
+                let grouped = Fill::Grouped(traffic.piece_grouped(group, chunk));
+                let products = Products { choices: Fill::Rows(choices), grouped };
+                let [up, activation, _] = products.kernels(self, width);
+                all.extend(ops.permute(0).map(|op| Kernel { op, fill: products.choices }));
+                all.extend([up, activation]);
+                if (chunk as usize) < last {
+                    let inner = Rows::At(choices);
+                    let row_bytes = width * self.builder.scenario.model.dtype.activations.bytes();
+                    let data = Data { what: What::ExpertRows, rows: inner, row_bytes };
+                    self.builder.kernels(label, gpu, &all, &arrived[at], data);
+                    all.clear();
+                }
+            }
+            all.extend(products.kernels(self, width).last());
+        } else {
+            all.extend(ops.permute(0).map(|op| Kernel { op, fill: products.choices }));
+            all.extend(products.kernels(self, width));
+        }
+        if moe.has_gate() {
+            let sum = Fill::Rows(traffic.combined(group));
+            all.push(Kernel { op: ops.combine_sum(0, 0), fill: sum });
+        }
+        let arrived = &arrivals[arrivals.len() - 1][at];
+        let outputs = self.builder.hidden_rows(What::ExpertOutputs, Rows::At(choices));
+        self.builder.kernels_in_chunks(label, gpu, (&all, arrived), outputs)
+    }
+}
+
+/// The sizes of the products of some experts.
+#[derive(Clone, Copy)]
+struct Products {
+    choices: Fill,
+    grouped: Fill,
+}
+
+impl Products {
+    fn kernels(self, step: &RoutedStep, width: u64) -> [Kernel; 3] {
+        let none = crate::work::ops::GroupRows::of_counts(0, []);
+        let [up, activation, down] = step.builder.ops.experts(none, width);
+        let Self { choices, grouped } = self;
+        [(up, grouped), (activation, choices), (down, grouped)].map(|(op, fill)| Kernel { op, fill })
+    }
+}
+
+/// Tokens that one owner sends at once.
+struct Load {
+    place: Place,
+    owner: usize,
+    chunk: u32,
+}
