@@ -1,9 +1,10 @@
-//! How long one more step of a large model takes: DeepSeek-like layers on 64 GPUs, 4,096 sequences.
+//! Time of one more step of a large model: DeepSeek-like layers on 64 GPUs, 4,096 sequences.
 //!
 //! Prints a line of CSV for each scenario: CPU seconds of this thread (Linux) for the draws of a step, for building and
 //! pricing a step whose shape is known, and for running it in the engine; then tasks, flows and the largest memory so far.
 //! `cargo bench -p masim --bench scale -- uniform` runs those whose name contains the word.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -100,10 +101,9 @@ fn measured(name: &str, scenario: &Scenario) {
         })
         .sum();
     let graph = Graph { shape: Arc::new(shape), works: Arc::new(second.works), after: Vec::new() };
-    let fabric = pricer.fabric();
-    let n_streams = n_streams(scenario.cluster.n_gpus());
-    let resources = Resources { n_streams, links: fabric.rates_in_run() };
-    let paths = fabric.essential_paths(&std::collections::BTreeSet::new());
+    let resources =
+        Resources { n_streams: n_streams(scenario.cluster.n_gpus()), links: pricer.fabric().rates_in_run() };
+    let paths = pricer.fabric().essential_paths(&BTreeSet::new());
     let (trace, engine_s) =
         timed(|| run_graph(resources, &paths, graph).expect("its times are representable"));
     let end = trace.spans.iter().map(|span| span.end.as_ps()).max().unwrap_or(0);

@@ -4,6 +4,7 @@
 
 mod collectives;
 mod copies;
+mod expert_reduce;
 mod latent;
 mod nccl;
 mod overlap;

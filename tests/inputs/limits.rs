@@ -112,7 +112,7 @@ fn more_choices_than_memory_holds_or_a_day_draws_are_refused() {
     let experts = ("n_routed_experts: 16", "n_routed_experts: 8192");
     assert_eq!(findings(&[batch, experts, random]), Vec::<String>::new());
     check(
-        &[batch, experts, layers("n_layers: 1000"), random],
+        &[batch, experts, layers("n_layers: 1000"), ("expert_hidden: 16384", "expert_hidden: 1024"), random],
         &format!("{} take 38 h to draw; expected at most 24 h", choices("8192", 1000)),
     );
 }
@@ -149,13 +149,13 @@ fn a_long_run_says_so_before_it_begins() {
             .replace("kind: balanced", "kind: uniform")
             .replace(
                 "kind: ma_separation, n_attention_gpus: 12, n_expert_gpus: 4, n_micro_batches: auto",
-                "kind: dp_ep, dp: 16, ep: 16",
+                "kind: dp_ep, dp: 16, tp: 1, ep: 16",
             )
     };
     let warnings = |n_steps| masim_tests::scenario(&text(n_steps)).warnings();
-    assert_eq!(warnings("5"), Vec::<String>::new());
+    assert_eq!(warnings("1000"), Vec::<String>::new(), "at most: it may end after a few");
     assert_eq!(
-        warnings("1000"),
+        warnings("{ exactly: 1000 }"),
         ["a step has about 31232 messages: a run takes at least 3 min and up to 1 GiB"]
     );
 }

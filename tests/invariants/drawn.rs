@@ -7,7 +7,7 @@ use rand_pcg::Pcg64;
 use masim_core::scenario::Scenario;
 use masim_tests::decode;
 
-/// How many there are.
+/// Number of drawn scenarios.
 pub(crate) const N_SCENARIOS: u64 = 48;
 
 /// The scenario of `seed`, and what was drawn.
@@ -76,7 +76,7 @@ pub(crate) fn drawn(seed: u64) -> (Scenario, String) {
     (decode(&changes), format!("seed {seed}: {changes:?}"))
 }
 
-fn one_of(rng: &mut Pcg64, among: &[&str]) -> String {
+pub(crate) fn one_of(rng: &mut Pcg64, among: &[&str]) -> String {
     (*among.choose(rng).unwrap()).to_owned()
 }
 
@@ -86,7 +86,7 @@ fn divisor(rng: &mut Pcg64, n: u32, max: u32) -> u32 {
     *all.choose(rng).unwrap()
 }
 
-fn separated(rng: &mut Pcg64, n_experts: u32) -> String {
+pub(crate) fn separated(rng: &mut Pcg64, n_experts: u32) -> String {
     let n_attention = rng.random_range(1..=15);
     let n_expert = 16 - n_attention;
     let heads = divisor(rng, n_attention, 32);
@@ -111,13 +111,13 @@ fn separated(rng: &mut Pcg64, n_experts: u32) -> String {
     )
 }
 
-fn pipeline(rng: &mut Pcg64) -> String {
+pub(crate) fn pipeline(rng: &mut Pcg64) -> String {
     let (tp, pp, dp) =
         *[(8, 2, 1), (4, 4, 1), (4, 2, 2), (2, 4, 2), (16, 1, 1), (1, 4, 4)].choose(rng).unwrap();
     format!("{{ kind: tp_pp, tp: {tp}, pp: {pp}, dp: {dp}, n_in_flight: {} }}", rng.random_range(1..=2 * pp))
 }
 
-fn colocated(rng: &mut Pcg64, n_experts: u32) -> String {
+pub(crate) fn colocated(rng: &mut Pcg64, n_experts: u32) -> String {
     let (dp, tp) = *[(16, 1), (4, 4), (8, 2), (2, 8)].choose(rng).unwrap();
     let ep = divisor(rng, 16, n_experts);
     format!("{{ kind: dp_ep, dp: {dp}, ep: {ep}, tp: {tp}, n_overlapped: {} }}", rng.random_range(1..=2))

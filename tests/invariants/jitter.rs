@@ -1,9 +1,9 @@
-//! What variation from run to run does, and that it does nothing where there is none.
+//! Effects of variation from run to run, and none without it.
 
 use masim_core::judging::metrics::measure;
 use masim_core::judging::progress::Silent;
 use masim_core::judging::sweep::{Row, load_sweep, run_sweep};
-use masim_core::running::run::{Run, Steady, run_once, run_plan};
+use masim_core::running::run::{CopySteps, Run, Steady, run_once, run_plan};
 use masim_core::scenario::{Jitter, Scenario, Width};
 use masim_core::search::{routing_of, search};
 use masim_core::work::{cost::cost_of, routing::RoutingPool};
@@ -30,7 +30,7 @@ fn in_step(tp: u32, width: f64) -> Scenario {
 }
 
 fn n_steps(run: &Run) -> u32 {
-    run.copies.iter().map(|copy| copy.n_ended()).sum()
+    run.copies.iter().map(CopySteps::n_ended).sum()
 }
 
 fn tpot_us(run: &Run) -> f64 {
@@ -55,7 +55,7 @@ fn who_waits_for_several_waits_for_the_slowest() {
     assert!((eight / two / (1.424 / 0.564) - 1.0).abs() < 0.15, "{two} {eight}");
 }
 
-/// Of prompts one draw is reported, that of the plan which is best without any: not the luckiest of several.
+/// Results of prompts are one draw, that of the plan which is best without any: not the luckiest of several.
 #[test]
 fn the_plan_of_prompts_does_not_depend_on_its_draw() {
     for seed in 0..4 {

@@ -1,4 +1,4 @@
-//! What must hold of every run, whatever the scenario.
+//! Invariants of every run, whatever the scenario.
 #![expect(clippy::unwrap_used, reason = "a test whose input cannot be read has failed")]
 
 mod bandwidth;
@@ -8,5 +8,6 @@ mod jitter;
 mod physics;
 mod prompts;
 mod repeated;
+mod together;
 mod touched_links;
 mod traffic;

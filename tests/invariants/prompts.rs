@@ -1,4 +1,4 @@
-//! What holds for prompts and whole requests, however they are split.
+//! Invariants of prompts and whole requests, for every split.
 
 use masim_core::judging::metrics::measure;
 use masim_core::judging::sweep::{RowJson, SweepRow, simulate, simulate_plan, simulate_row};
@@ -223,7 +223,8 @@ fn every_way_to_split_prompts_multiplies_as_much_as_the_whole() {
     }
 }
 
-/// Of a token of the paper's model, attention multiplies 2 x 4096 x (3 + 1) x 2048 in its projections and 4 x 2048 with
+/// Attention multiplies, for a token of the paper's model, 2 x 4096 x (3 + 1) x 2048 in its projections and 4 x 2048
+/// with
 /// each of 1,024 tokens before it on average, 75.5 MFLOP; two of the experts 2 x 2 x 2 x 4096 x 16384, 537 MFLOP: 7.1 times as much. With three
 /// attention GPUs for one of experts, experts are busy 21 times as long, and halves are faster.
 #[test]

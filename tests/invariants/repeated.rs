@@ -62,7 +62,7 @@ fn a_sweep_does_not_depend_on_threads() {
     assert_equal(&one, &run_sweep(&rows, 2, &Silent));
 }
 
-/// What `masim run --from results.csv --row N` does with the `sweep.yaml` of a report.
+/// Rows that `masim run --from results.csv --row N` runs again, from the `sweep.yaml` of a report.
 #[test]
 fn a_row_of_a_written_sweep_runs_again_alone() {
     let (rows, written) = quick();

@@ -1,4 +1,4 @@
-//! What travels between attention and experts is what the routing of the tokens says.
+//! Bytes between attention and experts are those of the routing of the tokens.
 
 use std::collections::BTreeSet;
 use std::ops::Range;

@@ -10,7 +10,7 @@ use masim_core::work::routing::RoutingPool;
 use masim_tests::{decode, only_plan};
 
 /// Strategy and further changes to `scenarios/decode.yaml` at batch 64.
-const CASES: [(&str, &[(&str, &str)]); 11] = [
+const CASES: [(&str, &[(&str, &str)]); 14] = [
     (SPLIT, &[("load", "{ kind: zipf, exponent: 0.8 }")]),
     (
         "{ kind: ma_separation, n_attention_gpus: 12, n_expert_gpus: 4, n_micro_batches: 2, forward: node, attention: { heads: 1, sequences: 1, replicas: 12 }, experts: { ep: 4, tp: 1, copies: 0 } }",
@@ -31,6 +31,21 @@ const CASES: [(&str, &[(&str, &str)]); 11] = [
         &[("host_overhead", "{ per_launch: 10 us, per_step: 1 ms, per_sequence: 10 us, source: test }")],
     ),
     (SPLIT, &[("workload", "{ phase: prefill, batch: 48, prompt_len: 512, chunk_len: 128 }")]),
+    (
+        "{ kind: ma_separation, n_attention_gpus: 8, n_expert_gpus: 8, n_micro_batches: 2, attention: { heads: 1, sequences: 1, replicas: 8 }, experts: { ep: 2, tp: 4, copies: 0, reduce: none } }",
+        &[("load", "{ kind: uniform }")],
+    ),
+    (
+        "{ kind: ma_separation, n_attention_gpus: 8, n_expert_gpus: 8, n_micro_batches: 2, attention: { heads: 1, sequences: 1, replicas: 8 }, experts: { ep: 2, tp: 4, copies: 0 } }",
+        &[
+            ("load", "{ kind: uniform }"),
+            ("host_overhead", "{ per_launch: 10 us, per_step: 1 ms, per_sequence: 10 us, source: test }"),
+        ],
+    ),
+    (
+        "{ kind: dp_ep, dp: 16, tp: 1, experts: { ep: 4, tp: 4 }, n_overlapped: 1 }",
+        &[("overlap", "{ kind: chunks, n_chunks: 2 }"), ("load", "{ kind: uniform }")],
+    ),
 ];
 
 const SPLIT: &str = "{ kind: ma_separation, n_attention_gpus: 12, n_expert_gpus: 4, n_micro_batches: 2, attention: { heads: 2, sequences: 2, replicas: 3 }, experts: { ep: 4, tp: 1, copies: 0 } }";

@@ -5,3 +5,4 @@ mod cases;
 mod file;
 mod interpreter;
 mod order;
+mod sizes;

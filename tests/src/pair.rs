@@ -13,9 +13,9 @@ use crate::{only_plan, routing, scenario};
 /// Attention and experts take chosen times, all other kernels and launches none.
 #[derive(Clone, Copy, Debug)]
 pub struct TwoKernels {
-    /// Of the attention half of a layer.
+    /// Time of the attention half of a layer.
     pub attention: SimDuration,
-    /// Of the expert half.
+    /// Time of the expert half.
     pub experts: SimDuration,
 }
 

@@ -11,19 +11,32 @@ use crate::Shipped;
 ///
 /// With the problem, when a path or a value is wrong.
 pub fn decode(changes: &[(&str, &str)]) -> Scenario {
+    try_decode(changes).unwrap_or_else(|problem| panic!("{changes:?}: {problem}"))
+}
+
+/// `scenarios/decode.yaml` with the value at each path replaced, for changes that may contradict each other.
+///
+/// # Errors
+///
+/// The problem, when a path or a value is wrong.
+///
+/// # Panics
+///
+/// When the shipped scenario itself cannot be read.
+pub fn try_decode(changes: &[(&str, &str)]) -> Result<Scenario, String> {
     let shipped = Shipped::default();
     let source = shipped.text("scenarios/decode.yaml").expect("the scenario is shipped");
     let patcher = Patcher::new(&shipped, &source.path);
     let tree = Tree::parse(&source).expect("the shipped scenario parses");
     let mut tree = patcher.filled(&tree, &source).expect("the shipped scenario is valid");
     for (path, value) in changes {
-        let value = Tree::parse_value(value).unwrap_or_else(|message| panic!("{path}: {message}"));
-        patcher.apply(&mut tree, path, &value).unwrap_or_else(|problem| panic!("{path}: {problem:?}"));
+        let value = Tree::parse_value(value).map_err(|message| format!("{path}: {message}"))?;
+        patcher.apply(&mut tree, path, &value).map_err(|problem| format!("{path}: {problem:?}"))?;
     }
     // No position in the shipped file is to blame for a change.
     let nowhere = SourceText { path: source.path.clone(), text: String::new() };
-    let file = scenario_file_of(&tree, &nowhere).unwrap_or_else(|error| panic!("{changes:?}: {error:?}"));
-    Loader::new(&shipped).scenario(&file, &nowhere).unwrap_or_else(|error| panic!("{changes:?}: {error:?}"))
+    let file = scenario_file_of(&tree, &nowhere).map_err(|error| format!("{error:?}"))?;
+    Loader::new(&shipped).scenario(&file, &nowhere).map_err(|error| format!("{error:?}"))
 }
 
 /// The scenario that `text` describes, as if it stood in `scenarios/`.

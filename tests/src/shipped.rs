@@ -19,7 +19,7 @@ impl Shipped {
     ///
     /// # Errors
     ///
-    /// That there is no such file.
+    /// Error: there is no such file.
     pub fn text(&self, path: &str) -> Result<SourceText, String> {
         let text = if let Some(text) = self.replaced.get(path) {
             text.clone()

@@ -40,8 +40,8 @@ pub use steps::StepCount;
 
 pub use model::{AttentionSpec, Dtypes, FfnSpec, LatentSpec, ModelSpec, MoeSpec, Norm, Position};
 pub use strategy::{
-    AttentionSplit, Choice, Dispatch, DpEp, ExpertSplit, Forward, MaSeparation, Placement, Schedule,
-    Strategy, TpPp,
+    AttentionSplit, Choice, Dispatch, DpEp, ExpertReduce, ExpertSplit, Forward, MaSeparation, Placement,
+    Schedule, Strategy, TpPp,
 };
 pub use trace::RequestTrace;
 pub use vocabulary::{EmbeddingTable, Logits, Vocabulary};

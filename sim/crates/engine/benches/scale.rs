@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use masim_engine::{
-    Engine, Flow, Graph, Hop, Limits, LinkId, PathId, Pause, Resources, ShapeBuilder, Trace, Work,
+    Engine, Flow, Graph, Hop, Limits, LinkId, PathId, Pause, Resources, ShapeBuilder, StreamId, Trace, Work,
 };
 use masim_units::{Bandwidth, Bytes, SimDuration};
 
@@ -133,6 +133,37 @@ fn at_once(n_gpus: u32, n_flows: u32) -> Load {
     load(&Fabric::new(n_gpus), pairs)
 }
 
+/// Rounds in which each of 64 GPUs computes, sends to all others, and goes on when it has heard from all: 64 tokens of 14,336
+/// bytes on each, which go to 8 GPUs at random.
+fn rounds(n_rounds: u32) -> Load {
+    let (fabric, n, mut random) = (Fabric::new(64), 64, Lcg(3));
+    let mut shape = ShapeBuilder::new();
+    let (mut works, mut paths, mut heard) = (Vec::new(), Vec::new(), vec![Vec::new(); 64]);
+    for _ in 0..n_rounds {
+        let mut next = vec![Vec::new(); 64];
+        for src in 0..n {
+            let mut tokens = [0_u64; 64];
+            for _ in 0..64 * 8 {
+                tokens[random.below(n) as usize] += 1;
+            }
+            works.push(Work::Compute { time: SimDuration::from_us(100 + u64::from(random.below(20))) });
+            let computed = shape.task(&[StreamId(src)], &heard[src as usize]);
+            for dst in (0..n).filter(|&dst| dst != src && tokens[dst as usize] > 0) {
+                let (hops, latency) = fabric.route(src, dst);
+                let path = PathId(u32::try_from(paths.len()).expect("few paths"));
+                paths.push(hops);
+                let bytes = Bytes(tokens[dst as usize] * 14_336);
+                works.push(Work::transfer(Flow { path, bytes, latency, rate_cap: None }));
+                next[dst as usize].push(shape.task(&[], &[computed]));
+            }
+        }
+        heard = next;
+    }
+    let shape = shape.build().expect("edges run forward");
+    let resources = Resources { n_streams: n, links: fabric.links() };
+    Load { resources, paths, graph: Graph { shape: shape.into(), works: works.into(), after: Vec::new() } }
+}
+
 /// A name, and what makes the load.
 type Case = (String, Box<dyn Fn() -> Load>);
 
@@ -151,6 +182,7 @@ fn cases() -> Vec<Case> {
     let by_pair =
         |src: u32, dst: u32| 500_000 + u64::from((src * 1_021 + dst).wrapping_mul(2_654_435_761) >> 12);
     cases.push(("by_pair_64".to_owned(), Box::new(move || all_to_all(64, by_pair))));
+    cases.push(("rounds_64".to_owned(), Box::new(|| rounds(2))));
     for n_flows in [100, 1_000, 10_000, 100_000] {
         cases.push((format!("at_once_{n_flows}"), Box::new(move || at_once(64, n_flows))));
     }
@@ -205,7 +237,7 @@ fn main() {
         let load = make();
         let exact = measured(&name, &load, None, None);
         // What coalescing costs in accuracy is measured where the exact answer is at hand.
-        if name.contains("pair_64") || name.contains("destination_64") {
+        if name.contains("pair_64") || name.contains("rounds") || name.contains("destination_64") {
             for us in [1, 10, 100] {
                 measured(&name, &load, Some(grain(us)), Some(&exact));
             }

@@ -138,6 +138,23 @@ impl<T: Copy> Csr<T> {
         self.starts.push(u32::try_from(self.items.len()).expect("fewer than 2^32 edges in a graph"));
     }
 
+    /// Each item of a row once, in order.
+    fn deduplicated(&self) -> Self
+    where
+        T: Ord,
+    {
+        let mut all = Self::empty();
+        let mut row = Vec::new();
+        for idx in 0..self.n_rows() {
+            row.clear();
+            row.extend_from_slice(self.row(idx));
+            row.sort_unstable();
+            row.dedup();
+            all.push_row(&row);
+        }
+        all
+    }
+
     fn row(&self, idx: u32) -> &[T] {
         let idx = idx as usize;
         &self.items[self.starts[idx] as usize..self.starts[idx + 1] as usize]
@@ -198,33 +215,37 @@ impl ShapeBuilder {
     /// When an edge names a task that was never appended.
     pub fn build(self) -> Result<Shape, ShapeError> {
         let n = self.streams.n_rows();
-        let mut edges = self.edges;
+        let Self { streams, edges } = self;
         assert!(edges.iter().all(|(a, b)| a.0 < n && b.0 < n), "an edge names a task of this graph");
-        edges.sort_unstable();
-        edges.dedup();
-        let successors = rows(n, edges.iter().copied());
-        let mut reversed: Vec<_> = edges.iter().map(|&(before, after)| (after, before)).collect();
-        reversed.sort_unstable();
-        let predecessors = rows(n, reversed.into_iter());
-        let shape = Shape { streams: self.streams, predecessors, successors };
-        shape.check_acyclic(&edges)?;
+        let predecessors = rows(n, edges.iter().map(|&(before, after)| (after, before))).deduplicated();
+        let of_row = |task| predecessors.row(task).iter().map(move |&before| (before, TaskId(task)));
+        // Made in the order of the tasks that follow, so that each row is in order too.
+        let successors = rows(n, (0..n).flat_map(of_row));
+        let shape = Shape { streams, predecessors, successors };
+        shape.check_acyclic()?;
         Ok(shape)
     }
 }
 
-/// Rows of `n` tasks from pairs sorted by their first member.
-fn rows(n: u32, pairs: impl Iterator<Item = (TaskId, TaskId)>) -> Csr<TaskId> {
-    let mut csr = Csr::empty();
-    let mut pairs = pairs.peekable();
-    let mut row = Vec::new();
-    for idx in 0..n {
-        row.clear();
-        while let Some((_, to)) = pairs.next_if(|(from, _)| from.0 == idx) {
-            row.push(to);
-        }
-        csr.push_row(&row);
+/// Rows of `n` tasks from pairs of a row and an item, which stay in their order within the row.
+fn rows(n: u32, pairs: impl Iterator<Item = (TaskId, TaskId)> + Clone) -> Csr<TaskId> {
+    let mut starts = vec![0; n as usize + 1];
+    let mut n_items = 0_u32;
+    for (row, _) in pairs.clone() {
+        starts[row.0 as usize + 1] += 1;
+        n_items = n_items.checked_add(1).expect("fewer than 2^32 edges in a graph");
     }
-    csr
+    for row in 0..n as usize {
+        starts[row + 1] += starts[row];
+    }
+    let mut next = starts.clone();
+    let mut items = vec![TaskId(0); n_items as usize];
+    for (row, item) in pairs {
+        let at = &mut next[row.0 as usize];
+        items[*at as usize] = item;
+        *at += 1;
+    }
+    Csr { starts, items }
 }
 
 impl Shape {
@@ -255,15 +276,20 @@ impl Shape {
 
     /// Edges that run forward in order of creation cannot form a cycle, and stream order always runs
     /// forward; only a backward edge makes the full check necessary.
-    fn check_acyclic(&self, edges: &[(TaskId, TaskId)]) -> Result<(), ShapeError> {
-        if edges.iter().all(|(before, after)| before < after) {
+    fn check_acyclic(&self) -> Result<(), ShapeError> {
+        let edges = || {
+            let before = |task| self.predecessors(task).iter().map(move |&before| (before, task));
+            self.tasks().flat_map(before)
+        };
+        if edges().all(|(before, after)| before < after) {
             return Ok(());
         }
-        let mut graph = DiGraph::<(), (), u32>::with_capacity(self.n_tasks() as usize, edges.len());
+        let n_edges = self.predecessors.items.len();
+        let mut graph = DiGraph::<(), (), u32>::with_capacity(self.n_tasks() as usize, n_edges);
         for _ in self.tasks() {
             graph.add_node(());
         }
-        for (before, after) in edges.iter().copied().chain(self.stream_order()) {
+        for (before, after) in edges().chain(self.stream_order()) {
             graph.add_edge(NodeIndex::new(before.0 as usize), NodeIndex::new(after.0 as usize), ());
         }
         toposort(&graph, None).map(|_| ()).map_err(|cycle| ShapeError::Cycle {

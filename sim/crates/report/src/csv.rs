@@ -76,7 +76,7 @@ mod tests {
              tpot_step_p95_us,step_time_us,closed_form_us,work_bound_us,tokens_per_sec,\
              tokens_per_sec_per_gpu,busy_share,resident_share,mfu,mbu,comm_exposed_us,wait_mean_us,\
              memory_max_gib,provenance,error,prompt_len,output_len,chunk_len,ttft_us,makespan_us,power_mean_w,\
-             energy_per_token_j,overlap,comm_us,comm_overlap,host_us,side,tuned,cluster.scale_out.bandwidth"
+             energy_per_token_j,overlap,comm_us,comm_overlap,host_us,expert_reduce,side,tuned,cluster.scale_out.bandwidth"
         );
     }
 
@@ -90,7 +90,7 @@ mod tests {
         assert!(lines[1].contains(",0.30000000000000004,"), "{}", lines[1]);
         assert!(lines[1].ends_with(','), "the axis is not set there: {}", lines[1]);
         assert!(
-            lines[2].ends_with(",\"GPU n0.g1, \"\"full\"\": 3 GiB missing\",,,,,,,,none,,,,baseline,true,1"),
+            lines[2].ends_with(",\"GPU n0.g1, \"\"full\"\": 3 GiB missing\",,,,,,,,none,,,,,baseline,true,1"),
             "{}",
             lines[2]
         );

@@ -7,8 +7,8 @@ use masim_core::judging::sweep::{
 };
 use masim_core::running::run::Steady;
 use masim_core::scenario::{
-    AttentionSplit, Choice, ContextLen, Dispatch, DpEp, ExpertLoad, ExpertSplit, Forward, Launch,
-    MaSeparation, Overlap, Placement, Schedule, Strategy, TpPp, Workload,
+    AttentionSplit, Choice, ContextLen, Dispatch, DpEp, ExpertLoad, ExpertReduce, ExpertSplit, Forward,
+    Launch, MaSeparation, Overlap, Placement, Schedule, Strategy, TpPp, Workload,
 };
 use masim_core::timing::provenance::Provenance;
 
@@ -25,7 +25,7 @@ pub(crate) fn hand_made(point: u32, name: &str, tpot_us: f64) -> Row {
         None if name.starts_with("tp_pp") => {
             Strategy::TpPp(TpPp { tp: 8, pp: 2, dp: 1, n_in_flight: Choice::Fixed(2) })
         }
-        None => Strategy::DpEp(DpEp { dp: 16, tp: 8, ep: 16, n_overlapped: 2 }),
+        None => Strategy::DpEp(DpEp { dp: 16, tp: 8, ep: 16, n_overlapped: 2, reduce: ExpertReduce::Inside }),
     };
     Row {
         row_idx: 0,
@@ -59,7 +59,12 @@ fn separation(n_attention_gpus: u32, n_expert_gpus: u32) -> Strategy {
         n_attention_gpus,
         n_expert_gpus,
         attention: AttentionSplit { heads: one, sequences: one, replicas: Choice::Fixed(n_attention_gpus) },
-        experts: ExpertSplit { ep: Choice::Fixed(n_expert_gpus), tp: one, copies: 0 },
+        experts: ExpertSplit {
+            ep: Choice::Fixed(n_expert_gpus),
+            tp: one,
+            copies: 0,
+            reduce: ExpertReduce::Inside,
+        },
         dispatch: Dispatch::M2n,
         forward: Forward::None,
         placement: Placement::Blocked,

@@ -49,7 +49,7 @@ pub trait Library {
     /// The message says what was looked for, where, and what exists there.
     fn load(&self, kind: RefKind, reference: &str, from: &str) -> Result<SourceText, String>;
 
-    /// Whether there is a file behind `reference`, readable or not: where `false`, nothing was meant by it.
+    /// True if there is a file behind `reference`, readable or not: where `false`, nothing was meant by it.
     fn has(&self, kind: RefKind, reference: &str, from: &str) -> bool;
 }
 

@@ -13,6 +13,7 @@ use crate::running::price::Pricer;
 use crate::scenario::{Jitter, JitterOrigin, Scenario};
 use crate::timing::fitted::{FamilyModel, Origin};
 use crate::timing::provenance::{Basis, Provenance};
+use crate::timing::regime::Regime;
 use crate::work::cost::{Cost, CostModel, TooLong};
 use crate::work::ops::{CacheHeads, GroupRows, Op, OpShape};
 use crate::work::routing::RoutingSource;
@@ -239,7 +240,7 @@ fn heads_of(heads: CacheHeads) -> String {
 fn models(scenario: &Scenario, bases: impl Iterator<Item = Basis>) -> Vec<ModelJson> {
     let (mut families, mut is_roofline) = (BTreeSet::<Family>::new(), false);
     for basis in bases {
-        families.extend(basis.regime.map(|regime| regime.family()));
+        families.extend(basis.regime.map(Regime::family));
         is_roofline |= basis.provenance == Provenance::Roofline;
     }
     let mut models = Vec::new();

@@ -14,11 +14,11 @@ pub fn record(scenario: &Scenario, plan: &Plan, pool: &RoutingPool, n_steps: u32
     let (source, cost) = (routing_of(scenario, pool), cost_of(scenario));
     let pricer = Pricer::new(scenario, plan, &*cost);
     let (mut sizes, mut routing) = (Vec::new(), Vec::new());
+    let mut of_step = Sizes::default();
     for step in 0..n_steps {
         let choices = source.step(step);
-        let mut of_step = Sizes::default();
         pricer.size(&choices, &mut of_step);
-        sizes.push(of_step);
+        sizes.push(of_step.clone());
         routing.push(choices.iter().map(experts).collect());
     }
     let program = pricer.program().clone();

@@ -4,7 +4,7 @@ use super::Role;
 use super::attention::AttentionLayout;
 use super::experts::ExpertLayout;
 use crate::inputs::topology::GpuIdx;
-use crate::scenario::{Dispatch, Forward, Schedule};
+use crate::scenario::{Dispatch, ExpertReduce, Forward, Schedule};
 
 /// Attention on some GPUs, experts on others or on the same ones.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub struct RoutedPlan {
     pub colocated: bool,
     /// Dispatch of tokens to their experts.
     pub dispatch: Dispatch,
+    /// Place of the sum over the GPUs that split an expert.
+    pub reduce: ExpertReduce,
     /// Forwarding inside a node of copies that travel once.
     pub forward: Forward,
     /// When a micro-batch may move on.
@@ -26,6 +28,19 @@ pub struct RoutedPlan {
 }
 
 impl RoutedPlan {
+    /// Members of an expert group that send a share of its rows each, after they have summed them; 1 where each sends all.
+    pub fn n_shares(&self) -> u32 {
+        match self.reduce {
+            ExpertReduce::Inside => self.experts.tp(),
+            ExpertReduce::None => 1,
+        }
+    }
+
+    /// Whether every member of an expert group gets a share of a broadcast, and the group gathers it.
+    pub fn gathers_inside(&self) -> bool {
+        self.dispatch == Dispatch::Broadcast && self.forward == Forward::None && self.n_shares() > 1
+    }
+
     /// The role of each GPU.
     pub(super) fn roles(&self) -> Vec<(GpuIdx, Role)> {
         let attention_role = if self.colocated { Role::Both } else { Role::Attention };

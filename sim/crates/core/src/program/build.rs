@@ -219,7 +219,26 @@ impl<'a> Builder<'a> {
         needs: &[Need],
     ) -> Need {
         let group = self.group(group);
-        let does = Does::Collective { kind, group, counts: Counts::Even(bytes), is_awaited: false };
+        let counts = Counts::Even { rows: Rows::Fixed(1), row_bytes: bytes.0 };
+        let does = Does::Collective { kind, group, counts, is_awaited: false };
+        let label = Label::new(Activity::Collective(kind), place);
+        let at = self.push(label, does, needs, Some((data, Holder::Group(group))));
+        self.written(at)
+    }
+
+    /// `kind` of rows of expert tokens by the members of a group, which all go on when it has ended.
+    fn among(
+        &mut self,
+        kind: CollectiveKind,
+        place: Place,
+        ranks: &[GpuIdx],
+        (rows, row_bytes): (Rows, u64),
+        needs: &[Need],
+    ) -> Need {
+        let group = self.group(ranks);
+        let does =
+            Does::Collective { kind, group, counts: Counts::Even { rows, row_bytes }, is_awaited: false };
+        let data = Data { what: What::ExpertOutputs, rows, row_bytes };
         let label = Label::new(Activity::Collective(kind), place);
         let at = self.push(label, does, needs, Some((data, Holder::Group(group))));
         self.written(at)
@@ -253,6 +272,13 @@ impl<'a> Builder<'a> {
     /// A point that others wait for.
     fn join(&mut self, place: Place, rank: Option<GpuIdx>, needs: &[Need]) -> Need {
         Need::After(self.push(Label::new(Activity::Barrier, place), Does::Join { rank }, needs, None))
+    }
+
+    /// The scheduling of `n_sequences` on `ranks` by the host of the first of them.
+    fn schedule(&mut self, place: Place, ranks: &[GpuIdx], n_sequences: u64, needs: &[Need]) -> Need {
+        let group = self.group(ranks);
+        let does = Does::HostStep { rank: ranks[0], group, n_sequences };
+        Need::After(self.push(Label::new(Activity::Host, place), does, needs, None))
     }
 
     /// An `in` of the program: the point at which `data` of the step before is on `rank`.

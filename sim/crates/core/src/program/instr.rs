@@ -159,10 +159,10 @@ pub enum Does {
     HostStep {
         /// The rank whose host works.
         rank: GpuIdx,
+        /// The ranks that take part in the pass; launches of their hosts follow.
+        group: GroupIdx,
         /// Sequences of the pass.
         n_sequences: u64,
-        /// Ranks that take part in the pass.
-        n_ranks: u64,
     },
     /// A point that others wait for.
     Join {
@@ -185,8 +185,13 @@ pub enum Posted {
 /// The bytes of a collective.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Counts {
-    /// A buffer of so many bytes in all, as nccl-tests count it.
-    Even(Bytes),
+    /// A buffer of so many rows in all, as nccl-tests count it.
+    Even {
+        /// Its rows.
+        rows: Rows,
+        /// Bytes of a row.
+        row_bytes: u64,
+    },
     /// Messages between pairs of members: their range in the messages of the skeleton.
     ByPair(Range<u32>),
 }

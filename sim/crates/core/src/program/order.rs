@@ -122,7 +122,7 @@ impl Skeleton {
                 let receivers = messages.iter().map(|message| message.to);
                 [*from].into_iter().chain(receivers).map(|rank| (rank, Queue::Communication)).collect()
             }
-            Does::Collective { group, counts: Counts::Even(_) | Counts::ByPair(_), .. } => {
+            Does::Collective { group, counts: Counts::Even { .. } | Counts::ByPair(_), .. } => {
                 self.group(*group).iter().map(|&rank| (rank, Queue::Communication)).collect()
             }
         }

@@ -21,6 +21,8 @@ pub(super) struct Parties {
     pub(super) experts: ExpertLayout,
     /// The pieces in which tokens travel.
     pub(super) overlap: Overlap,
+    /// Members of each group that send a share of its rows each, after they have summed them; 1 where each sends all.
+    pub(super) shares: u32,
     /// `[owner][node]`: the expert groups of other nodes to which one copy of a token travels.
     pub(super) nodes: Vec<Vec<Vec<u32>>>,
 }
@@ -50,6 +52,8 @@ pub(super) struct GroupBlock {
 pub struct Sizing {
     parties: Option<Parties>,
     traffic: Vec<TrafficBlock>,
+    /// Blocks whose sums on owners are made in the step that follows.
+    carried: Vec<TrafficIdx>,
     grouped: Vec<GroupBlock>,
 }
 
@@ -69,6 +73,8 @@ struct Dims {
     chunks: u32,
     /// Most nodes of one owner.
     nodes: u32,
+    /// Shares of the rows of a group.
+    shares: u32,
 }
 
 impl Dims {
@@ -78,7 +84,11 @@ impl Dims {
 
     fn n_rows(self) -> u32 {
         let by_owner = self.groups + 2 + self.groups * self.n_pieces() + self.nodes * self.chunks;
-        self.owners * by_owner + self.groups * (2 + self.n_pieces())
+        self.owners * (by_owner + self.groups * self.n_shares()) + self.groups * (3 + self.n_pieces())
+    }
+
+    fn n_shares(self) -> u32 {
+        if self.shares == 1 { 0 } else { self.shares }
     }
 
     fn n_grouped(self) -> u32 {
@@ -112,6 +122,21 @@ impl TrafficIdx {
         self.idx(self.groups() + self.dims.groups + group)
     }
 
+    /// Tokens with an expert in `group`.
+    pub(super) fn tokens(self, group: u32) -> Rows {
+        self.at(self.groups() + 2 * self.dims.groups + group)
+    }
+
+    /// Rows of `owner` that member `rank` of `group` sends back: its share of them, or all where each sends all.
+    pub(super) fn returned(self, owner: usize, group: u32, rank: u32) -> Rows {
+        let Dims { groups, nodes, chunks, owners, shares } = self.dims;
+        if shares == 1 {
+            return self.rows(owner, group);
+        }
+        let first = self.pieces() + groups * self.dims.n_pieces() * (owners + 1) + owners * nodes * chunks;
+        self.at(first + (count(owner) * groups + group) * shares + rank)
+    }
+
     /// Tokens of `owner` that travel to `group` with a piece of its experts.
     pub(super) fn piece_rows(self, owner: usize, group: u32, piece: u32) -> Rows {
         let at = (count(owner) * self.dims.groups + group) * self.dims.n_pieces() + piece;
@@ -126,7 +151,7 @@ impl TrafficIdx {
 
     /// Tokens of `owner` that travel to its node `node` with a chunk, each once.
     pub(super) fn node_rows(self, owner: usize, node: usize, chunk: u32) -> Rows {
-        let Dims { owners, groups, chunks, nodes } = self.dims;
+        let Dims { owners, groups, chunks, nodes, .. } = self.dims;
         let first = self.pieces() + groups * self.dims.n_pieces() * (owners + 1);
         self.at(first + (count(owner) * nodes + count(node)) * chunks + chunk)
     }
@@ -147,7 +172,7 @@ impl TrafficIdx {
     }
 
     fn pieces(self) -> u32 {
-        self.groups() + 2 * self.dims.groups
+        self.groups() + 3 * self.dims.groups
     }
 
     fn idx(self, offset: u32) -> RowsIdx {
@@ -167,10 +192,19 @@ impl Sizing {
 
     /// Adds the traffic of one layer and micro-batch.
     pub(super) fn add_traffic(&mut self, block: TrafficBlock) -> TrafficIdx {
+        assert!(self.carried.is_empty(), "sums that are carried stand behind all traffic");
         let dims = self.dims();
         let at = count(self.traffic.len());
         self.traffic.push(block);
         TrafficIdx { first: at * dims.n_rows(), first_grouped: at * dims.n_grouped(), dims }
+    }
+
+    /// Adds the sums of a block that are made in the step that follows: `[owner]`, as [`TrafficIdx::summed`] in the step before.
+    pub(super) fn add_carried(&mut self, block: TrafficIdx) -> Vec<RowsIdx> {
+        let first =
+            count(self.traffic.len()) * block.dims.n_rows() + count(self.carried.len()) * block.dims.owners;
+        self.carried.push(block);
+        (0..block.dims.owners).map(|owner| RowsIdx(first + owner)).collect()
     }
 
     /// Adds the rows of all experts of one layer for some tokens.
@@ -180,8 +214,13 @@ impl Sizing {
         GroupedIdx(count(self.grouped.len() - 1))
     }
 
-    /// Fills `sizes` with those of a step in which tokens choose experts as `routing` says.
+    /// Fills `sizes`, which are those of the step before, with those of a step in which tokens choose experts as `routing`
+    /// says.
+    ///
+    /// Outputs of experts that arrived in the step before are summed in this one, as many as they were; where `sizes` are
+    /// empty, as many as arrive in this one.
     pub fn fill(&self, routing: &StepRouting, sizes: &mut Sizes) {
+        let before = (!sizes.rows.is_empty()).then(|| self.carried_sums(sizes));
         sizes.rows.clear();
         sizes.grouped.clear();
         for block in &self.grouped {
@@ -193,6 +232,17 @@ impl Sizing {
                 parties.fill(block, dims, &routing[block.layer as usize], sizes);
             }
         }
+        let carried = before.unwrap_or_else(|| self.carried_sums(sizes));
+        sizes.rows.extend(carried);
+    }
+
+    /// The sums that the next step makes, as `sizes` have them.
+    fn carried_sums(&self, sizes: &Sizes) -> Vec<u64> {
+        let sums = |block: &TrafficIdx| {
+            let block = *block;
+            (0..block.dims.owners as usize).map(move |owner| sizes.rows[block.summed(owner).0 as usize])
+        };
+        self.carried.iter().flat_map(sums).collect()
     }
 
     fn dims(&self) -> Dims {
@@ -202,6 +252,7 @@ impl Sizing {
             groups: parties.experts.ep(),
             chunks: parties.overlap.n_chunks(),
             nodes: parties.nodes.iter().map(|nodes| count(nodes.len())).max().unwrap_or(0),
+            shares: parties.shares,
         }
     }
 }
@@ -225,11 +276,17 @@ impl Parties {
         };
         rows.extend(owners().map(|owner| to_members(owner, &|gpu| gpu != self.owners[owner])));
         rows.extend(owners().map(|owner| {
-            let (returned, tokens) = (to_members(owner, &|_| true), n_of(&block.owners[owner]));
+            let returned = if dims.shares == 1 {
+                to_members(owner, &|_| true)
+            } else {
+                groups().map(|group| traffic.rows(owner, group)).sum()
+            };
+            let tokens = n_of(&block.owners[owner]);
             if returned > tokens { returned + tokens } else { 0 }
         }));
         rows.extend(groups().map(|group| traffic.choices(group)));
         rows.extend(groups().map(|group| traffic.choices(group) + traffic.tokens(group)));
+        rows.extend(groups().map(|group| traffic.tokens(group)));
         sizes.grouped.extend(groups().map(|group| traffic.group_rows(group)));
         if let Some(pieces) = &traffic.pieces {
             let chunks = || 0..dims.chunks;
@@ -250,6 +307,12 @@ impl Parties {
                     (Some(groups), Some(pieces)) => pieces.rows_to_any(tokens, (routing, map), groups, chunk),
                 }));
             }
+        }
+        for (owner, group) in owners().flat_map(|owner| groups().map(move |group| (owner, group))) {
+            let all = traffic.rows(owner, group);
+            let share =
+                |rank: u64| all / u64::from(dims.shares) + u64::from(rank < all % u64::from(dims.shares));
+            rows.extend((0..u64::from(dims.n_shares())).map(share));
         }
     }
 }

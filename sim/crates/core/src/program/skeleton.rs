@@ -1,6 +1,6 @@
 //! The part of a program that is equal in every step: values, instructions, and who waits for whom.
 
-use super::instr::{Instr, InstrIdx, Kernel, Message, Need};
+use super::instr::{Counts, Does, Instr, InstrIdx, Kernel, Message, Need};
 use super::size::{Fill, Rows};
 use super::value::{GroupIdx, Value};
 use crate::inputs::topology::GpuIdx;
@@ -81,7 +81,15 @@ impl Skeleton {
             Fill::Grouped(at) => (0, at.0 as usize + 1),
             Fill::Fixed => (0, 0),
         });
-        let of_data = of_values.chain(of_messages).map(|rows| (rows, 0));
+        let of_collectives = self.instrs.iter().map(|instr| match &instr.does {
+            Does::Collective { counts: Counts::Even { rows, .. }, .. } => after(*rows),
+            Does::Collective { counts: Counts::ByPair(_), .. }
+            | Does::Kernels { .. }
+            | Does::Exchange { .. }
+            | Does::HostStep { .. }
+            | Does::Join { .. } => 0,
+        });
+        let of_data = of_values.chain(of_messages).chain(of_collectives).map(|rows| (rows, 0));
         of_data.chain(of_kernels).fold((0, 0), |most, next| (most.0.max(next.0), most.1.max(next.1)))
     }
 

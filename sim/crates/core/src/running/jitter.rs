@@ -9,6 +9,7 @@ use crate::inputs::measurement::Family;
 use crate::program::Activity;
 use crate::running::price::{Part, TaskInfo};
 use crate::scenario::Scenario;
+use crate::timing::regime::Regime;
 use crate::work::ops::OpKind;
 use crate::work::routing::{Purpose, rng_for, standard_normal};
 
@@ -85,7 +86,7 @@ impl Variation {
 
     /// What a group does together is as wide as on the card among all of the cluster's that varies most.
     fn width_of_transfer(&self, info: &TaskInfo) -> f64 {
-        let family = info.basis.regime.map(|regime| regime.family());
+        let family = info.basis.regime.map(Regime::family);
         let family = family.unwrap_or_else(|| family_of_transfer(info.activity)) as usize;
         match info.gpu {
             Some(gpu) => self.widths[gpu.0 as usize][family],

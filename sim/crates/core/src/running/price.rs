@@ -16,7 +16,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use masim_engine::{ShapeBuilder, StreamId, TaskId, Work};
-use masim_units::SimDuration;
+use masim_units::{Bytes, SimDuration};
 
 use movement::Movement;
 
@@ -98,8 +98,8 @@ struct Pricing {
     makers: Vec<TaskId>,
     /// `[gpu]`: start of its first group of messages, end of the last one.
     groups: Vec<Option<(TaskId, TaskId)>>,
-    /// The scheduling that launches wait for.
-    scheduled: Option<TaskId>,
+    /// `[gpu]`: the task that launches of its host wait for.
+    scheduled: Vec<Option<TaskId>>,
 }
 
 impl Pricing {
@@ -146,7 +146,7 @@ impl<'a> Pricer<'a> {
         &self.program
     }
 
-    /// Fills `sizes` with those of a step in which tokens choose experts as `routing` says.
+    /// Fills `sizes`, those of the step before, with those of a step in which tokens choose experts as `routing` says.
     pub fn size(&self, routing: &StepRouting, sizes: &mut Sizes) {
         self.sizing.fill(routing, sizes);
     }
@@ -187,6 +187,7 @@ impl<'a> Pricer<'a> {
             step: Step { shape: Some(ShapeBuilder::new()), ..Step::default() },
             groups: vec![None; program.n_ranks as usize],
             makers: vec![TaskId(0); program.skeleton.values.len()],
+            scheduled: vec![None; program.n_ranks as usize],
             ..Pricing::default()
         };
         let mut spans = Vec::with_capacity(program.skeleton.instrs.len());
@@ -216,7 +217,8 @@ impl<'a> Pricer<'a> {
             parts: Vec::with_capacity(first.parts.len()),
             ..Step::default()
         };
-        let mut pricing = Pricing { step, ..Pricing::default() };
+        let scheduled = vec![None; program.n_ranks as usize];
+        let mut pricing = Pricing { step, scheduled, ..Pricing::default() };
         for ((idx, instr), (tasks, parts)) in program.skeleton.indexed().zip(&first.spans) {
             if is_sized(program, instr) {
                 self.instr(program, &mut pricing, (idx, instr))?;
@@ -244,18 +246,22 @@ impl<'a> Pricer<'a> {
                 let messages = &program.skeleton.messages[messages.start as usize..messages.end as usize];
                 Ok(self.exchange(pricing, (program, idx, instr), (*from, *posted), messages))
             }
-            Does::Collective { kind, group, counts: Counts::Even(bytes), is_awaited } => {
+            Does::Collective { kind, group, counts: Counts::Even { rows, row_bytes }, is_awaited } => {
                 let group = program.skeleton.group(*group);
-                let what = (*kind, *bytes, *is_awaited);
-                Ok(self.collective(pricing, (program, idx, instr), group, what))
+                let (bytes, at) = (Bytes(rows.of(&self.sizes) * row_bytes), (program, idx, instr));
+                Ok(match rows {
+                    Rows::Fixed(_) => self.collective(pricing, at, group, (*kind, bytes, *is_awaited)),
+                    Rows::At(_) => self.sized_collective(pricing, at, group, (*kind, bytes)),
+                })
             }
             Does::Collective { group, counts: Counts::ByPair(messages), .. } => {
                 let group = program.skeleton.group(*group);
                 let messages = &program.skeleton.messages[messages.start as usize..messages.end as usize];
                 Ok(self.by_pair(pricing, (program, idx, instr), group, messages))
             }
-            Does::HostStep { rank, n_sequences, n_ranks } => {
-                self.host_step(pricing, (idx, instr), *rank, (*n_sequences, *n_ranks))
+            Does::HostStep { rank, group, n_sequences } => {
+                let group = program.skeleton.group(*group);
+                self.host_step(pricing, (program, idx, instr), (*rank, group), *n_sequences)
             }
             Does::Join { rank } => {
                 let after = pricing.after(program, instr);
@@ -308,7 +314,8 @@ fn is_sized(program: &Program, instr: &Instr) -> bool {
             let messages = &program.skeleton.messages[messages.start as usize..messages.end as usize];
             messages.iter().any(|message| matches!(message.rows, Rows::At(_)))
         }
-        Does::Collective { counts: Counts::Even(_), .. } | Does::HostStep { .. } | Does::Join { .. } => false,
+        Does::Collective { counts: Counts::Even { rows, .. }, .. } => matches!(rows, Rows::At(_)),
+        Does::HostStep { .. } | Does::Join { .. } => false,
     }
 }
 

@@ -17,8 +17,8 @@ use super::file::{LaunchFile, ScenarioFile};
 use super::overlap_file::OverlapFile;
 use super::steps_file::StepsFile;
 use super::{
-    CollectiveRules, Compression, EmbeddingTable, HostOverhead, Launch, ModelSpec, Overlap, Profiles,
-    RequestTrace, Scenario, StepCount, Strategy, Vocabulary,
+    CollectiveRules, Compression, EmbeddingTable, Launch, ModelSpec, Overlap, Profiles, RequestTrace,
+    Scenario, StepCount, Strategy, Vocabulary,
 };
 use crate::inputs::text::Problem;
 use crate::inputs::topology::Cluster;
@@ -62,7 +62,7 @@ pub(super) fn scenario_of(file: &ScenarioFile, named: Named) -> Result<Scenario,
     check_chunks(overlap, collectives, &mut findings);
     let jitter = jitter::jitter_of(&file.jitter, profiles, &mut findings);
     let vocabulary = Vocabulary::from(file.vocabulary);
-    check_modelled((host_overhead.as_ref(), vocabulary), &strategy, &mut findings);
+    check_modelled(vocabulary, &strategy, &mut findings);
     if !file.faults.is_empty() {
         findings.add("faults", "faults are not modelled yet; expected `[]`");
     }
@@ -144,22 +144,12 @@ fn check_chunks(overlap: Overlap, collectives: CollectiveRules, findings: &mut F
     }
 }
 
-/// Hosts and split embedding tables are modelled for pipelines; what is not must not be ignored.
-fn check_modelled(
-    (host_overhead, vocabulary): (Option<&HostOverhead>, Vocabulary),
-    strategy: &Strategy,
-    findings: &mut Findings,
-) {
+/// Split embedding tables are modelled for pipelines; a key that is not modelled must not be ignored.
+fn check_modelled(vocabulary: Vocabulary, strategy: &Strategy, findings: &mut Findings) {
     let kind = match strategy {
         Strategy::TpPp(_) => return,
         Strategy::MaSeparation(_) | Strategy::DpEp(_) => strategy.kind(),
     };
-    if host_overhead.is_some() {
-        findings.add(
-            "host_overhead",
-            format_args!("is not modelled yet for `{kind}`; expected none, or the strategy `tp_pp`"),
-        );
-    }
     if vocabulary.embedding == EmbeddingTable::Sharded {
         findings.add(
             "vocabulary.embedding",

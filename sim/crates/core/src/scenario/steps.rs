@@ -1,4 +1,4 @@
-//! How many steps are measured.
+//! The number of measured steps.
 
 /// The number of measured steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -91,6 +91,28 @@ pub struct ExpertSplit {
     pub tp: Choice,
     /// Extra instances of the most popular experts, per layer, in total.
     pub copies: u32,
+    /// Sum of the partial outputs of the GPUs that split an expert.
+    pub reduce: ExpertReduce,
+}
+
+/// Place of the sum over the GPUs that split the hidden width of an expert.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExpertReduce {
+    /// Among those GPUs: each then sends a share of the rows, and of a broadcast gets a share.
+    #[default]
+    Inside,
+    /// On the attention GPU, to which each sends all its partial rows.
+    None,
+}
+
+impl ExpertReduce {
+    /// The name in files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Inside => "inside",
+            Self::None => "none",
+        }
+    }
 }
 
 /// Dispatch of tokens to their experts.
@@ -158,6 +180,8 @@ pub struct DpEp {
     pub tp: u32,
     /// Groups among which whole experts are spread; each of `dp x tp / ep` GPUs.
     pub ep: u32,
+    /// Sum of the partial outputs of the GPUs that split an expert.
+    pub reduce: ExpertReduce,
     /// Shares of the batch whose communication hides behind each other's computation.
     pub n_overlapped: u32,
 }

@@ -97,6 +97,9 @@ pub struct ExpertSplitFile {
     /// Extra instances of the most popular experts, per layer, in total.
     #[serde(default)]
     pub copies: u32,
+    /// Sum of the partial outputs of the GPUs that split an expert.
+    #[serde(default)]
+    pub reduce: ExpertReduceFile,
 }
 
 /// Every layer split `tp` ways, layers in `pp` stages, `dp` copies; `tp x pp x dp` is the cluster.
@@ -120,13 +123,32 @@ pub struct TpPpFile {
 pub struct DpEpFile {
     /// Groups with sequences of their own.
     pub dp: u32,
-    /// Groups among which whole experts are spread.
-    pub ep: u32,
+    /// Groups among which whole experts are spread; short for `experts.ep`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ep: Option<u32>,
     /// GPUs among which the heads of each group are split.
     pub tp: u32,
+    /// Split of the experts over all GPUs.
+    #[serde(default)]
+    pub experts: ColocatedExpertsFile,
     /// Shares of the batch whose communication hides behind each other's computation.
     #[serde(default = "one")]
     pub n_overlapped: u32,
+}
+
+/// Experts of `dp_ep`: `ep x tp` is the cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, DeriveDeserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ColocatedExpertsFile {
+    /// Groups among which whole experts are spread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ep: Option<u32>,
+    /// GPUs among which each expert is split; the GPUs over `ep` if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tp: Option<u32>,
+    /// Sum of the partial outputs of the GPUs that split an expert.
+    #[serde(default)]
+    pub reduce: ExpertReduceFile,
 }
 
 const fn one() -> u32 {
@@ -175,6 +197,18 @@ pub enum ScheduleFile {
     Lockstep,
 }
 
+/// Place of the sum over the GPUs that split the hidden width of an expert.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ExpertReduceFile {
+    /// Among those GPUs, each of which then sends a share of the rows.
+    #[default]
+    Inside,
+    /// On the attention GPU, to which each sends all its partial rows.
+    None,
+}
+
+deserialize_names!(ExpertReduceFile { "inside" => Self::Inside, "none" => Self::None } planned []);
 deserialize_names!(ReplicaModeFile { "data" => Self::Data } planned ["mirror_kv", "mirror"]);
 deserialize_names!(DispatchFile { "m2n" => Self::M2n, "broadcast" => Self::Broadcast } planned ["all_to_all"]);
 deserialize_names!(ForwardFile { "none" => Self::None, "node" => Self::Node } planned []);

@@ -1,7 +1,13 @@
 //! Warnings to check before trusting the results of a scenario.
 
 use super::resolve::long_run;
-use super::{Compression, EmbeddingTable, Launch, Logits, Scenario, Strategy, Vocabulary, Workload};
+use super::{
+    Choice, Compression, EmbeddingTable, ExpertReduce, Launch, Logits, ProtocolRule, Scenario, Strategy,
+    Vocabulary, Workload,
+};
+use crate::inputs::measurement::Family;
+use crate::inputs::topology::VertexKind;
+use crate::timing::fitted::Origin;
 
 impl Scenario {
     /// Warnings of profiles, of families that do not vary though they should, of keys that change nothing here, and of runs
@@ -33,7 +39,29 @@ impl Scenario {
         let Vocabulary { embedding, logits } = self.vocabulary;
         let chooses = embedding == EmbeddingTable::Sharded || logits == Logits::Gathered;
         let fills_graphs = self.host_overhead.is_some_and(|host| host.graph_batch.is_some());
+        let has_protocols = self.profiles.cards.values().any(|models| {
+            let fitted = models.family(Family::Collective).map(|family| &family.origin);
+            matches!(fitted, Some(Origin::Profile { .. }))
+        });
+        let is_nic = |kind: VertexKind| matches!(kind, VertexKind::Nic { .. });
+        let has_nics = self.cluster.vertices().any(|(_, vertex)| is_nic(vertex.kind));
+        let sums_nothing = match &self.strategy {
+            Strategy::MaSeparation(spec) => {
+                spec.experts.reduce == ExpertReduce::None && spec.experts.tp == Choice::Fixed(1)
+            }
+            Strategy::DpEp(spec) => spec.reduce == ExpertReduce::None && spec.dp * spec.tp == spec.ep,
+            Strategy::TpPp(_) => false,
+        };
         let idle = [
+            (sums_nothing, "`strategy.experts.reduce`: no expert is split, so there is no sum to place"),
+            (
+                self.collectives.protocol != ProtocolRule::Auto && !has_protocols,
+                "`collectives.protocol`: without a profile of collectives there are no protocols",
+            ),
+            (
+                self.cluster.n_nodes() == 1 && has_nics,
+                "`cluster.host` and `cluster.scale_out`: of a single machine nothing leaves by a NIC",
+            ),
             (is_compressed && tp == 1, "`collectives.compressed`: there is no all-reduce to compress"),
             (chooses && self.model.vocab.is_none(), "`vocabulary`: the model has none"),
             (

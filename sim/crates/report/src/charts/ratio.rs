@@ -75,7 +75,7 @@ fn figure(space: &Space<'_>, points: &[&Point<'_>], name: &str) -> Figure {
     let (mut scene, corners) = multiples(&title, &keys(space, &curves), &y, points.len());
     for ((curves, point), corners) in curves.iter().zip(points).zip(corners) {
         let context = format!("context {} tokens", space.dims[0].values[point.at[0]]);
-        panel(&mut scene, space, Frame { corners, x: splits_axis(curves), y: y.clone() }, &context, curves);
+        panel(&mut scene, space, &Frame { corners, x: splits_axis(curves), y: y.clone() }, &context, curves);
     }
     Figure { name: format!("tpot-by-ratio-{}", slug(name)), label: title, scene }
 }
@@ -117,7 +117,7 @@ fn splits_axis(curves: &Curves) -> Axis {
     Axis::positions(curves.splits.iter().map(|(a, e)| format!("{a}:{e}")))
 }
 
-fn panel(scene: &mut Scene, space: &Space<'_>, frame: Frame, title: &str, curves: &Curves) {
+fn panel(scene: &mut Scene, space: &Space<'_>, frame: &Frame, title: &str, curves: &Curves) {
     let splits: Vec<_> = curves.splits.iter().copied().collect();
     let corners = frame.corners;
     frame.draw(scene, title, "attention : expert GPUs", space.answer.title());

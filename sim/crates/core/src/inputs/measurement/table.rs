@@ -56,7 +56,7 @@ impl Family {
         Self::ALL.into_iter().find(|family| family.name() == name)
     }
 
-    /// Whether its times are of transfers, not of kernels.
+    /// True if its times are of transfers, not of kernels.
     pub const fn is_communication(self) -> bool {
         match self {
             Self::Collective | Self::P2p => true,

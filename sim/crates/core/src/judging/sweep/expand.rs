@@ -12,7 +12,7 @@ use crate::scenario::{Loader, Patcher, Scenario, scenario_file_of};
 const N_ROWS_MAX: usize = 1_000_000;
 
 /// Axes whose values a column of `results.csv` already holds.
-const OWN_COLUMN: [&str; 34] = [
+const OWN_COLUMN: [&str; 35] = [
     "cluster",
     "model",
     "profile",
@@ -38,6 +38,7 @@ const OWN_COLUMN: [&str; 34] = [
     "strategy.experts.ep",
     "strategy.experts.tp",
     "strategy.experts.copies",
+    "strategy.experts.reduce",
     "strategy.tp",
     "strategy.pp",
     "strategy.dp",

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::row::{GpuJson, Side};
 use crate::plan::Plan;
 use crate::running::run::Steady;
-use crate::scenario::{Choice, ContextLen, ExpertLoad, Launch, Overlap, Strategy, Workload};
+use crate::scenario::{Choice, ContextLen, ExpertLoad, ExpertReduce, Launch, Overlap, Strategy, Workload};
 use crate::timing::provenance::Provenance;
 use crate::timing::uncertainty::RegimeTime;
 
@@ -91,6 +91,8 @@ pub struct Chosen {
     pub ep: Option<u32>,
     /// GPUs among which each expert is split.
     pub expert_tp: Option<u32>,
+    /// Place of the sum over the GPUs that split an expert; none where none does, and until a plan is found.
+    pub expert_reduce: Option<ExpertReduce>,
     /// Extra instances of popular experts.
     pub copies: Option<u32>,
     /// Tensor-parallel GPUs.
@@ -147,8 +149,12 @@ impl Chosen {
     pub fn found(self, plan: &Plan) -> Self {
         match plan {
             Plan::Routed(plan) => {
-                let experts =
-                    Self { ep: Some(plan.experts.ep()), expert_tp: Some(plan.experts.tp()), ..self };
+                let experts = Self {
+                    ep: Some(plan.experts.ep()),
+                    expert_tp: Some(plan.experts.tp()),
+                    expert_reduce: (plan.experts.tp() > 1).then_some(plan.reduce),
+                    ..self
+                };
                 if plan.colocated {
                     return experts;
                 }

@@ -1,4 +1,5 @@
-//! One row of results as it is written: what `results.csv` and `results.json` hold, in the order of their columns.
+//! One row of results as it is written: what `results.csv` and `results.json` hold, in the order of their
+//! columns.
 //!
 //! Times are microseconds, shares are fractions. `None` is an empty cell: it does not apply, or the
 //! point does not fit into memory.
@@ -157,6 +158,9 @@ pub struct RowJson {
     /// Time in which the host was waited for, mean over GPUs; part of the busy time of accounts, not of
     /// `busy_share`. Empty without `host_overhead`.
     pub host_us: Option<f64>,
+    /// `inside` or `none`: place of the sum over the GPUs that split an expert; empty where none does.
+    #[serde(default)]
+    pub expert_reduce: Option<String>,
     /// The side of the verdict on which the row stands.
     #[serde(default)]
     pub side: Side,

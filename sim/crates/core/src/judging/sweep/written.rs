@@ -22,6 +22,7 @@ impl From<&Row> for RowJson {
             replicas: chosen.replicas,
             ep: chosen.ep,
             expert_tp: chosen.expert_tp,
+            expert_reduce: chosen.expert_reduce.map(|place| place.name().to_owned()),
             copies: chosen.copies,
             tp: chosen.tp,
             pp: chosen.pp,

@@ -1,7 +1,5 @@
 //! The counts of rows that hosts must know before they can launch sends of the right sizes.
 
-use masim_units::Bytes;
-
 use super::routed::RoutedStep;
 use crate::inputs::topology::GpuIdx;
 use crate::program::instr::{Activity, Counts, Does, Label, Need, Place};
@@ -33,7 +31,8 @@ impl RoutedStep<'_, '_> {
         let row_bytes = self.plan.experts.groups.len() as u64 * COUNT_BYTES;
         let n_ranks = group.len() as u64;
         let data = Data { what: What::Counts, rows: Rows::Fixed(n_ranks), row_bytes };
-        let (kind, counts) = (CollectiveKind::AllGather, Counts::Even(Bytes(n_ranks * row_bytes)));
+        let kind = CollectiveKind::AllGather;
+        let counts = Counts::Even { rows: Rows::Fixed(n_ranks), row_bytes };
         let group = self.builder.group(&group);
         let does = Does::Collective { kind, group, counts, is_awaited: true };
         let label = Label::new(Activity::Collective(kind), place);

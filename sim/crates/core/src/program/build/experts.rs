@@ -8,6 +8,7 @@ use crate::program::instr::{Activity, Kernel, Label, Need, Place, Posted};
 use crate::program::size::{Fill, Rows};
 use crate::program::value::{Data, What};
 use crate::scenario::Dispatch;
+use crate::work::collectives::CollectiveKind;
 
 impl RoutedStep<'_, '_> {
     /// Sends the tokens of every owner to the ranks of their experts, after `posts[owner]`.
@@ -26,6 +27,11 @@ impl RoutedStep<'_, '_> {
                 self.dispatch_chunk(&Load { place, owner, chunk }, known, arrivals);
             }
         }
+        if self.plan.gathers_inside() {
+            for arrivals in &mut arrivals {
+                self.gather_inside(place, arrivals);
+            }
+        }
         arrivals
     }
 
@@ -38,7 +44,9 @@ impl RoutedStep<'_, '_> {
             (0..self.members.len()).filter(|at| self.members[*at].1 != src && !forwarded(at)).collect();
         let to_member = |&at: &usize| {
             let (group, to) = self.members[at];
-            self.sent(to, self.rows(load, group))
+            let rows =
+                if self.plan.gathers_inside() { self.share_of(load, at) } else { self.rows(load, group) };
+            self.sent(to, rows)
         };
         let mut messages: Vec<Sent> = direct.iter().map(to_member).collect();
         let local = self.builder.scenario.cluster.gpu(src).local_idx as usize;
@@ -95,6 +103,14 @@ impl RoutedStep<'_, '_> {
         }
     }
 
+    /// The share of its tokens that an owner sends to member `at` of the expert pool.
+    fn share_of(&self, load: &Load, at: usize) -> Rows {
+        let tokens = self.owned_tokens(load.place.micro_batch as usize, load.owner);
+        let rank = at % self.plan.n_shares() as usize;
+        let share = share::split(&tokens, self.plan.n_shares()).nth(rank);
+        Rows::Fixed(n_of(&share.expect("the rank is below the number of shares")))
+    }
+
     fn all_rows(&self, load: &Load) -> Rows {
         Rows::Fixed(n_of(&self.owned_tokens(load.place.micro_batch as usize, load.owner)))
     }
@@ -112,7 +128,12 @@ impl RoutedStep<'_, '_> {
             self.expert_outputs.push(chunks[chunks.len() - 1]);
             done.push(chunks);
         }
-        for (&(group, src), chunks) in members.iter().zip(&done) {
+        if self.plan.n_shares() > 1 {
+            self.sum_inside(place, &mut done);
+        }
+        for (rank, (&(group, src), chunks)) in
+            (0..self.plan.n_shares()).cycle().zip(members.iter().zip(&done))
+        {
             let mut remote = Vec::new();
             for (owner, needs) in returned.iter_mut().enumerate() {
                 if self.owners[owner] == src {
@@ -124,7 +145,7 @@ impl RoutedStep<'_, '_> {
             for (chunk, &outputs) in (0..).zip(chunks) {
                 let row_bytes = self.combine_bytes(chunk);
                 let message = |&owner: &usize| {
-                    let rows = self.traffic_at(place).rows(owner, group);
+                    let rows = self.traffic_at(place).returned(owner, group, rank);
                     Sent { to: self.owners[owner], rows, row_bytes }
                 };
                 let messages: Vec<Sent> = remote.iter().map(message).collect();
@@ -138,6 +159,40 @@ impl RoutedStep<'_, '_> {
             }
         }
         returned
+    }
+
+    /// The members of every group sum their partial outputs among them; each goes on with a share of the rows.
+    fn sum_inside(&mut self, place: Place, done: &mut [Vec<Need>]) {
+        let n_shares = self.plan.n_shares() as usize;
+        for (idx, of_group) in done.chunks_mut(n_shares).enumerate() {
+            let (group, _) = self.members[idx * n_shares];
+            let ranks: Vec<GpuIdx> =
+                self.members[idx * n_shares..][..n_shares].iter().map(|(_, gpu)| *gpu).collect();
+            for chunk in 0..of_group[0].len() {
+                let needs: Vec<Need> = of_group.iter().map(|chunks| chunks[chunk]).collect();
+                let row_bytes = self.combine_bytes(u32::try_from(chunk).expect("few chunks"));
+                let rows = self.traffic_at(place).tokens(group);
+                let kind = CollectiveKind::ReduceScatter;
+                let summed = self.builder.among(kind, place, &ranks, (rows, row_bytes), &needs);
+                for chunks in of_group.iter_mut() {
+                    chunks[chunk] = summed;
+                }
+            }
+        }
+    }
+
+    /// The members of every group gather the tokens of which each got a share.
+    fn gather_inside(&mut self, place: Place, arrivals: &mut Arrivals) {
+        let n_shares = self.plan.n_shares() as usize;
+        let all = n_of(&self.waves[place.micro_batch as usize].batch.tokens);
+        for (idx, of_group) in arrivals.chunks_mut(n_shares).enumerate() {
+            let ranks: Vec<GpuIdx> =
+                self.members[idx * n_shares..][..n_shares].iter().map(|(_, gpu)| *gpu).collect();
+            let row_bytes = self.sent(ranks[0], Rows::Fixed(all)).row_bytes;
+            let (kind, rows) = (CollectiveKind::AllGather, Rows::Fixed(all));
+            let gathered = self.builder.among(kind, place, &ranks, (rows, row_bytes), &of_group.concat());
+            of_group.fill(vec![gathered]);
+        }
     }
 
     /// Bytes of a chunk of one row of expert outputs: its share of their columns.

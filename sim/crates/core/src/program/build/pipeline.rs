@@ -7,7 +7,7 @@ use super::pass::{Pass, Tokens};
 use super::{Builder, Pending, Sent, fixed};
 use crate::inputs::topology::GpuIdx;
 use crate::plan::{PipelineCopy, PipelinePlan, Stage, share};
-use crate::program::instr::{Activity, Does, Kernel, Label, Need, Place, Posted};
+use crate::program::instr::{Activity, Kernel, Label, Need, Place, Posted};
 use crate::program::size::{Fill, Rows};
 use crate::program::sizing::GroupBlock;
 use crate::program::skeleton::Port;
@@ -111,9 +111,8 @@ impl Passage<'_, '_> {
             return gpus.iter().map(begin).collect();
         }
         // One host schedules for all ranks.
-        let n_ranks = copy.stages.iter().map(|stage| stage.gpus.len() as u64).sum();
-        let does = Does::HostStep { rank: gpus[0], n_sequences: self.pass.n_sequences(), n_ranks };
-        let scheduled = Need::After(self.builder.push(Label::new(Activity::Host, place), does, &[], None));
+        let all: Vec<GpuIdx> = copy.stages.iter().flat_map(|stage| stage.gpus.iter().copied()).collect();
+        let scheduled = self.builder.schedule(place, &all, self.pass.n_sequences(), &[]);
         let others = gpus[1..].iter().map(|&rank| self.builder.join(place, Some(rank), &[scheduled]));
         let starts: Vec<Need> = [scheduled].into_iter().chain(others).collect();
         if follows {

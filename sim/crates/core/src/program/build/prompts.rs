@@ -34,8 +34,13 @@ impl RoutedStep<'_, '_> {
         for &rank in &self.owners {
             inputs.push(vec![self.builder.join(place, Some(rank), &[])]);
         }
-        let inputs = inputs.into_iter().enumerate();
-        let inputs = inputs.map(|(owner, needs)| (self.embedded(place, owner), needs)).collect();
+        let scheduled = self.scheduled(place, &[]);
+        let inputs = inputs.into_iter().zip(scheduled).enumerate();
+        let inputs = inputs.map(|(owner, (mut needs, scheduled))| {
+            needs.extend(scheduled);
+            (self.embedded(place, owner), needs)
+        });
+        let inputs = inputs.collect();
         self.inputs.push(inputs);
     }
 

@@ -11,7 +11,7 @@ use super::{Builder, Pending, n_of};
 use crate::inputs::topology::GpuIdx;
 use crate::plan::RoutedPlan;
 use crate::program::instr::{Kernel, Need, Place};
-use crate::program::size::{Fill, Rows};
+use crate::program::size::{Fill, Rows, RowsIdx};
 use crate::program::sizing::{Parties, TrafficBlock, TrafficIdx};
 use crate::program::skeleton::Port;
 use crate::program::value::What;
@@ -95,6 +95,7 @@ impl RoutedStep<'_, '_> {
             members: self.members.clone(),
             experts: self.plan.experts.clone(),
             overlap: self.dispatch_overlap(),
+            shares: self.plan.n_shares(),
             nodes,
         });
         for layer in 0..self.builder.scenario.model.n_layers {
@@ -124,9 +125,7 @@ impl RoutedStep<'_, '_> {
         self.finish();
     }
 
-    /// A starting point for each micro-batch and owner: the last layer of the step before.
-    ///
-    /// Rows that were sent in the step before are taken to be as many as in this step.
+    /// A starting point for each micro-batch and owner: the last layer of the step before, whose outputs are summed here.
     fn begin(&mut self) {
         let layer = self.builder.scenario.model.n_layers - 1;
         for micro_batch in 0..self.plan.n_micro_batches {
@@ -138,7 +137,8 @@ impl RoutedStep<'_, '_> {
                 let port = (self.replica_of(owner), self.owners[owner]);
                 arrived.push(vec![self.builder.arrive(place, port, outputs)]);
             }
-            let inputs = self.sums(place, arrived);
+            let summed = self.builder.sizing.add_carried(self.traffic_at(place));
+            let inputs = self.sums(place, arrived, &summed);
             self.inputs.push(inputs);
         }
     }
@@ -173,18 +173,19 @@ impl RoutedStep<'_, '_> {
                 }
             }
             let returned = self.experts_and_combine(place, &arrivals);
-            self.inputs[place.micro_batch as usize] = self.sums(place, returned);
+            let traffic = self.traffic_at(place);
+            let summed: Vec<RowsIdx> = (0..self.owners.len()).map(|owner| traffic.summed(owner)).collect();
+            self.inputs[place.micro_batch as usize] = self.sums(place, returned, &summed);
         }
     }
 
-    /// The kernels that follow the expert half on every owner: sum by token, residual stream, norm.
-    fn sums(&self, place: Place, arrived: Arrivals) -> Vec<Pending> {
+    /// The kernels that follow the expert half on every owner: sum by token of `summed[owner]` rows, residual stream, norm.
+    fn sums(&self, place: Place, arrived: Arrivals, summed: &[RowsIdx]) -> Vec<Pending> {
         let (ops, model) = (self.builder.ops, &self.builder.scenario.model);
         let no_head = place.layer + 1 == model.n_layers && model.vocab.is_none();
-        let traffic = self.traffic_at(place);
         let inputs = arrived.into_iter().enumerate().map(|(owner, needs)| {
             let tokens = n_of(&self.owned_tokens(place.micro_batch as usize, owner));
-            let sum = Kernel { op: ops.combine_sum(0, 0), fill: Fill::Rows(traffic.summed(owner)) };
+            let sum = Kernel { op: ops.combine_sum(0, 0), fill: Fill::Rows(summed[owner]) };
             let next = if no_head { ops.residual(tokens) } else { ops.residual_norm(tokens) };
             (vec![sum, next.into()], needs)
         });
@@ -238,9 +239,29 @@ impl RoutedStep<'_, '_> {
     fn head(&mut self, micro_batch: u32) {
         let place = Place { layer: 0, micro_batch };
         let known = self.next_tokens(place);
-        let next = known.into_iter().enumerate();
-        let next = next.map(|(owner, need)| (self.embedded(place, owner), vec![need])).collect();
-        self.inputs[micro_batch as usize] = next;
+        let scheduled = self.scheduled(place, &known);
+        let inputs = known.into_iter().zip(scheduled).enumerate();
+        let inputs = inputs.map(|(owner, (need, scheduled))| {
+            (self.embedded(place, owner), [need].into_iter().chain(scheduled).collect())
+        });
+        self.inputs[micro_batch as usize] = inputs.collect();
+    }
+
+    /// The host of each replica schedules its sequences of a wave, after the `known` tokens of its owners; the result is by
+    /// owner, none where hosts take no time.
+    pub(super) fn scheduled(&mut self, place: Place, known: &[Need]) -> Vec<Option<Need>> {
+        if self.builder.scenario.host_overhead.is_none() {
+            return vec![None; self.owners.len()];
+        }
+        let per_replica = (self.plan.attention.heads * self.plan.attention.sequences) as usize;
+        let mut all = Vec::with_capacity(self.owners.len());
+        for (idx, ranks) in self.owners.clone().chunks(per_replica).enumerate() {
+            let sequences = self.waves[place.micro_batch as usize].sequences[idx].clone();
+            let known = known.get(idx * per_replica..(idx + 1) * per_replica).unwrap_or_default();
+            let scheduled = self.builder.schedule(place, ranks, n_of(&sequences), known);
+            all.extend(vec![Some(scheduled); per_replica]);
+        }
+        all
     }
 
     /// The kernels with which tokens enter the layers on their owner.

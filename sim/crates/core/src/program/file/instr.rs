@@ -1,6 +1,5 @@
 //! Instructions in a program file, each with the values that it makes.
 
-use masim_units::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::kernel::KernelJson;
@@ -43,7 +42,7 @@ enum DoesJson {
     Kernels { rank: u32, kernels: Vec<KernelJson> },
     Exchange { from: u32, posted: PostedJson, messages: Vec<MessageJson> },
     Collective { kind: String, group: u32, counts: CountsJson, is_awaited: bool },
-    HostStep { rank: u32, n_sequences: u64, n_ranks: u64 },
+    HostStep { rank: u32, group: u32, n_sequences: u64 },
     Join { rank: Option<u32> },
 }
 
@@ -58,8 +57,11 @@ enum PostedJson {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum CountsJson {
-    /// Bytes of the whole buffer.
-    Even(u64),
+    /// The whole buffer.
+    Even {
+        rows: RowsJson,
+        row_bytes: u64,
+    },
     ByPair(Vec<MessageJson>),
 }
 
@@ -189,14 +191,16 @@ impl InstrJson {
             }
             Does::Collective { kind, group, counts, is_awaited } => {
                 let counts = match counts {
-                    Counts::Even(bytes) => CountsJson::Even(bytes.0),
+                    Counts::Even { rows, row_bytes } => {
+                        CountsJson::Even { rows: RowsJson::of(*rows), row_bytes: *row_bytes }
+                    }
                     Counts::ByPair(at) => CountsJson::ByPair(messages(at)),
                 };
                 let (kind, group) = (kind.name().to_owned(), group.0);
                 DoesJson::Collective { kind, group, counts, is_awaited: *is_awaited }
             }
-            Does::HostStep { rank, n_sequences, n_ranks } => {
-                DoesJson::HostStep { rank: rank.0, n_sequences: *n_sequences, n_ranks: *n_ranks }
+            Does::HostStep { rank, group, n_sequences } => {
+                DoesJson::HostStep { rank: rank.0, group: group.0, n_sequences: *n_sequences }
             }
             Does::Join { rank } => DoesJson::Join { rank: rank.map(|rank| rank.0) },
         };
@@ -227,9 +231,16 @@ impl InstrJson {
                 let (kind, counts) = (kind.clone(), CountsJson::ByPair(messages(all)));
                 DoesJson::Collective { kind, group: *group, counts, is_awaited: *is_awaited }
             }
-            other @ (DoesJson::Collective { .. } | DoesJson::HostStep { .. } | DoesJson::Join { .. }) => {
-                other.clone()
+            DoesJson::Collective {
+                kind,
+                group,
+                counts: CountsJson::Even { rows, row_bytes },
+                is_awaited,
+            } => {
+                let counts = CountsJson::Even { rows: rows.shifted(shift), row_bytes: *row_bytes };
+                DoesJson::Collective { kind: kind.clone(), group: *group, counts, is_awaited: *is_awaited }
             }
+            other @ (DoesJson::HostStep { .. } | DoesJson::Join { .. }) => other.clone(),
         };
         let writes = self.writes.as_ref().map(|value| value.shifted(shift));
         Self { layer: self.layer.saturating_add(shift.layers), does, writes, ..self.clone() }
@@ -252,7 +263,8 @@ impl InstrJson {
             | DoesJson::Collective { counts: CountsJson::ByPair(messages), .. } => {
                 (messages.iter().find_map(|it| of_rows(it.rows)), None)
             }
-            DoesJson::Collective { .. } | DoesJson::HostStep { .. } | DoesJson::Join { .. } => (None, None),
+            DoesJson::Collective { counts: CountsJson::Even { rows, .. }, .. } => (of_rows(*rows), None),
+            DoesJson::HostStep { .. } | DoesJson::Join { .. } => (None, None),
         }
     }
 
@@ -279,18 +291,22 @@ impl InstrJson {
                 let found = CollectiveKind::ALL.into_iter().find(|it| it.name() == kind);
                 let unknown = || format_error("does.kind", format!("unknown collective `{kind}`"));
                 let counts = match counts {
-                    CountsJson::Even(bytes) => Counts::Even(Bytes(*bytes)),
+                    CountsJson::Even { rows, row_bytes } => {
+                        Counts::Even { rows: rows.meaning(), row_bytes: *row_bytes }
+                    }
                     CountsJson::ByPair(messages) => Counts::ByPair(append_messages(messages, skeleton)?),
                 };
                 let kind = found.ok_or_else(unknown)?;
-                if *group as usize >= skeleton.groups.len() {
-                    let found = format!("group {group} of {}", skeleton.groups.len());
-                    return Err(format_error("does.group", found));
+                Does::Collective {
+                    kind,
+                    group: known_group(*group, skeleton)?,
+                    counts,
+                    is_awaited: *is_awaited,
                 }
-                Does::Collective { kind, group: GroupIdx(*group), counts, is_awaited: *is_awaited }
             }
-            DoesJson::HostStep { rank, n_sequences, n_ranks } => {
-                Does::HostStep { rank: GpuIdx(*rank), n_sequences: *n_sequences, n_ranks: *n_ranks }
+            DoesJson::HostStep { rank, group, n_sequences } => {
+                let group = known_group(*group, skeleton)?;
+                Does::HostStep { rank: GpuIdx(*rank), group, n_sequences: *n_sequences }
             }
             DoesJson::Join { rank } => Does::Join { rank: rank.map(GpuIdx) },
         };
@@ -304,6 +320,11 @@ impl InstrJson {
         skeleton.instrs.push(Instr { label, does, needs, writes });
         Ok(())
     }
+}
+
+fn known_group(group: u32, skeleton: &Skeleton) -> Result<GroupIdx, ProgramError> {
+    let found = || format_error("does.group", format!("group {group} of {}", skeleton.groups.len()));
+    ((group as usize) < skeleton.groups.len()).then_some(GroupIdx(group)).ok_or_else(found)
 }
 
 fn append_value(value: &ValueJson, skeleton: &mut Skeleton) -> Result<ValueIdx, ProgramError> {

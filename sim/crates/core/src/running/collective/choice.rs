@@ -43,12 +43,27 @@ impl Collectives {
         if let Some(known) = self.known.get(&key) {
             return Arc::clone(known);
         }
+        let chosen = Arc::new(self.fresh(kind, group, bytes, fabric));
+        self.known.insert(key, Arc::clone(&chosen));
+        chosen
+    }
+
+    /// As [`Collectives::choose`], worked out anew and not kept.
+    ///
+    /// # Panics
+    ///
+    /// For a group of fewer than two GPUs.
+    pub fn fresh(
+        &self,
+        kind: CollectiveKind,
+        group: &[GpuIdx],
+        bytes: Bytes,
+        fabric: &mut Fabric,
+    ) -> Collective {
         let forced = forced_algorithm(self.rules.algorithm);
         let chosen = forced.and_then(|algorithm| self.by(kind, Some(algorithm), group, bytes, fabric));
         let chosen = chosen.or_else(|| self.by(kind, None, group, bytes, fabric));
-        let chosen = Arc::new(chosen.expect("every group has a way to do everything"));
-        self.known.insert(key, Arc::clone(&chosen));
-        chosen
+        chosen.expect("every group has a way to do everything")
     }
 
     /// `algorithm`, or where none is given the one that is chosen; `None` where the group has not the shape for it.

@@ -56,6 +56,9 @@ impl Pricer<'_> {
         let at = (idx, Label::new(Activity::Barrier, instr.label.place));
         let last = pricing.groups.get(src.0 as usize).copied().flatten();
         after.extend(last.map(|(_, end)| end));
+        if !messages.is_empty() {
+            after.extend(self.host_launch(pricing, (idx, instr.label.place), src, 1));
+        }
         let start = pricing.step.push(&[], &after, Work::Barrier, TaskInfo::new(at, Some(src)));
         let sized: Vec<Sized> = messages.iter().map(|message| self.sized(message)).collect();
         let movements = self.grouped(src, &sized);
@@ -92,7 +95,9 @@ impl Pricer<'_> {
         }
         let movement = Movement::joined(sent);
         let streams: Vec<_> = group.iter().map(|&gpu| collective_stream(gpu)).collect();
-        let after = pricing.after(program, instr);
+        let mut after = pricing.after(program, instr);
+        let at = (idx, instr.label.place);
+        after.extend(group.iter().filter_map(|&gpu| self.host_launch(pricing, at, gpu, 1)));
         self.transfer(pricing, &streams, &after, (movement, TaskInfo::new((idx, instr.label), None)))
     }
 

@@ -6,25 +6,26 @@ use masim_units::SimDuration;
 use super::step::TaskInfo;
 use super::{Pricer, Pricing, host_stream};
 use crate::inputs::topology::GpuIdx;
-use crate::program::{Activity, Instr, InstrIdx, Label, Place};
+use crate::program::{Activity, Instr, InstrIdx, Label, Place, Program};
 use crate::scenario::Launch;
 use crate::timing::provenance::{Basis, Provenance};
 use crate::work::cost::TooLong;
 
 impl Pricer<'_> {
-    /// Scheduling of `n_sequences` on `n_ranks` by the host of `gpu`; the launches that follow wait for it.
+    /// Scheduling of `n_sequences` on `group` by the host of `gpu`; the launches that follow there wait for it.
     pub(super) fn host_step(
         &mut self,
         pricing: &mut Pricing,
-        (idx, instr): (InstrIdx, &Instr),
-        gpu: GpuIdx,
-        (n_sequences, n_ranks): (u64, u64),
+        (program, idx, instr): (&Program, InstrIdx, &Instr),
+        (gpu, group): (GpuIdx, &[GpuIdx]),
+        n_sequences: u64,
     ) -> Result<TaskId, TooLong> {
         let host = self.scenario.host_overhead.expect("a program has host steps where the host takes time");
-        let time = host.scheduling(self.scenario.launch, n_sequences, n_ranks);
+        let time = host.scheduling(self.scenario.launch, n_sequences, group.len() as u64);
         let time = time.ok_or(TooLong { op: "scheduling" })?;
-        let scheduled = on_host(pricing, (idx, instr.label.place), gpu, time, &[]);
-        pricing.scheduled = Some(scheduled);
+        let after = pricing.after(program, instr);
+        let scheduled = on_host(pricing, (idx, instr.label.place), gpu, time, &after);
+        pricing.hosts_wait(group, scheduled);
         Ok(scheduled)
     }
 
@@ -37,12 +38,21 @@ impl Pricer<'_> {
         n_kernels: u32,
     ) -> Option<TaskId> {
         let host = self.scenario.host_overhead?;
-        if self.scenario.launch == Launch::Graph || n_kernels == 0 {
+        if self.scenario.launch == Launch::Graph {
             return None;
         }
-        let after: Vec<TaskId> = pricing.scheduled.into_iter().collect();
+        let after: Vec<TaskId> = pricing.scheduled[gpu.0 as usize].into_iter().collect();
         let time = host.per_launch.saturating_mul(u64::from(n_kernels));
         Some(on_host(pricing, at, gpu, time, &after))
+    }
+}
+
+impl Pricing {
+    /// Launches of the hosts of `group` that follow wait for `task`.
+    pub(super) fn hosts_wait(&mut self, group: &[GpuIdx], task: TaskId) {
+        for gpu in group {
+            self.scheduled[gpu.0 as usize] = Some(task);
+        }
     }
 }
 

@@ -33,7 +33,9 @@ impl Pricer<'_> {
         }
         let parts = first..pricing.step.n_parts();
         let mut after = pricing.after(program, instr);
-        after.extend(self.host_launch(pricing, (idx, instr.label.place), gpu, n_launches));
+        if !kernels.is_empty() {
+            after.extend(self.host_launch(pricing, (idx, instr.label.place), gpu, n_launches));
+        }
         let info = TaskInfo { parts, ..TaskInfo::new((idx, instr.label), Some(gpu)) };
         Ok(pricing.step.push(&[compute_stream(gpu)], &after, Work::Compute { time }, info))
     }

@@ -127,10 +127,12 @@ impl Detector {
 
     /// A step that the window closes with at the earliest, if its beginning is known.
     pub(super) fn last_known(&self) -> Option<u32> {
-        if self.exactly {
-            return Some(self.n_warm_up + self.max_steps);
-        }
-        (!self.is_constant).then_some(self.n_seen)
+        self.end_known().or_else(|| (!self.is_constant).then_some(self.n_seen))
+    }
+
+    /// The step at whose end the window closes, if it is known before.
+    pub(super) fn end_known(&self) -> Option<u32> {
+        self.exactly.then(|| self.n_warm_up + self.max_steps)
     }
 
     /// Takes the next step of each copy; the verdict once the run has been watched for long enough.

@@ -348,7 +348,8 @@ impl<'a, F: Fold + Clone> Watch<'a, F> {
     /// Notes that `graph` has ended, and takes steps in that need not be kept.
     fn end(&mut self, graph: GraphId, trace: Trace) -> Result<(), RunError> {
         let (copy, step) = self.graphs.remove(&graph).expect("it was submitted");
-        let last = self.detector.last_known().map(|last| last + N_BEHIND);
+        // A copy that is ahead of others goes on, beside them.
+        let last = self.detector.end_known().map(|last| last + N_BEHIND);
         let mut changes = Vec::new();
         let under_way = &mut self.copies[copy];
         let trace = under_way.in_steps(step, trace);

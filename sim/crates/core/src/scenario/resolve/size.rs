@@ -45,7 +45,7 @@ const NS_PER_MESSAGE_AND_PAIR: u128 = 17;
 /// Time to draw and count a choice.
 const NS_PER_CHOICE: u128 = 30;
 
-/// Steps that a run takes at least where their number is left open.
+/// Steps that a run takes at least where it may end before it has so many.
 const N_STEPS_AUTO: u32 = 8;
 
 /// The most micro-batches that are tried where their number is left open.
@@ -151,7 +151,8 @@ impl<'a> Size<'a> {
             Workload::Prefill { .. } => 1,
             Workload::Decode { .. } | Workload::Inference { .. } => match self.n_steps {
                 StepCount::Auto => N_STEPS_AUTO.into(),
-                StepCount::AtMost(n) | StepCount::Exactly(n) => n.into(),
+                StepCount::AtMost(n) => n.min(N_STEPS_AUTO).into(),
+                StepCount::Exactly(n) => n.into(),
             },
         }
     }

@@ -4,12 +4,13 @@ use super::Findings;
 use crate::inputs::topology::{Cluster, GpuIdx};
 use crate::scenario::count_file::CountFile;
 use crate::scenario::strategy_file::{
-    AttentionSplitFile, DispatchFile, DpEpFile, ExpertSplitFile, ForwardFile, GpuRefFile, MaSeparationFile,
-    PlacementFile, PoolsFile, ScheduleFile, StrategyFile, TpPpFile,
+    AttentionSplitFile, ColocatedExpertsFile, DispatchFile, DpEpFile, ExpertReduceFile, ExpertSplitFile,
+    ForwardFile, GpuRefFile, MaSeparationFile, PlacementFile, PoolsFile, ScheduleFile, StrategyFile,
+    TpPpFile,
 };
 use crate::scenario::{
-    AttentionSplit, Dispatch, DpEp, ExpertSplit, Forward, MaSeparation, ModelSpec, Placement, Schedule,
-    Strategy, TpPp, Workload,
+    AttentionSplit, Dispatch, DpEp, ExpertReduce, ExpertSplit, Forward, MaSeparation, ModelSpec, Placement,
+    Schedule, Strategy, TpPp, Workload,
 };
 
 /// Cluster, model and workload that a strategy has to fit.
@@ -106,6 +107,7 @@ impl Frame<'_> {
             ep: findings.choice("strategy.experts.ep", file.ep, instances),
             tp: findings.choice("strategy.experts.tp", file.tp, moe.expert_hidden),
             copies: file.copies,
+            reduce: reduce_of(file.reduce),
         };
         check_product("strategy.experts", &[("ep", file.ep), ("tp", file.tp)], n_gpus, "expert", findings);
         split
@@ -205,8 +207,9 @@ impl Frame<'_> {
     }
 
     fn dp_ep(&self, file: DpEpFile, findings: &mut Findings) -> DpEp {
-        let DpEpFile { dp, ep, tp, n_overlapped } = file;
+        let DpEpFile { dp, tp, experts, n_overlapped, .. } = file;
         self.check_cluster(&[("dp", dp), ("tp", tp)], findings);
+        let ep = self.colocated_ep(file, findings);
         findings.count("strategy.dp", dp, self.batch);
         findings.count("strategy.tp", tp, self.model.attention.n_heads);
         findings.count("strategy.ep", ep, self.model.ffn.as_moe().n_routed_experts);
@@ -216,7 +219,34 @@ impl Frame<'_> {
         }
         let most = (self.batch / dp.max(1)).max(1).saturating_mul(self.n_chunks);
         findings.count("strategy.n_overlapped", n_overlapped, most);
-        DpEp { dp, tp, ep, n_overlapped }
+        DpEp { dp, tp, ep, reduce: reduce_of(experts.reduce), n_overlapped }
+    }
+
+    /// Expert-parallel groups of `dp_ep`, from `ep`, `experts.ep` or `experts.tp`.
+    fn colocated_ep(&self, file: DpEpFile, findings: &mut Findings) -> u32 {
+        let n_gpus = self.cluster.n_gpus();
+        let ColocatedExpertsFile { ep, tp, .. } = file.experts;
+        if let (Some(flat), Some(inner)) = (file.ep, ep)
+            && flat != inner
+        {
+            findings.add(
+                "strategy.ep",
+                format_args!("is {flat}, but `experts.ep` is {inner}; expected one of them"),
+            );
+        }
+        let by_tp = tp.filter(|&tp| tp > 0 && n_gpus.is_multiple_of(tp)).map(|tp| n_gpus / tp);
+        let Some(ep) = ep.or(file.ep).or(by_tp) else {
+            findings.add("strategy.experts.ep", "this key is required, but missing");
+            return 1;
+        };
+        if let Some(tp) = tp.filter(|&tp| u64::from(tp) * u64::from(ep) != u64::from(n_gpus)) {
+            let product = u64::from(tp) * u64::from(ep);
+            findings.add(
+                "strategy.experts",
+                format_args!("`ep x tp` is {product}, but the cluster has {n_gpus} GPUs"),
+            );
+        }
+        ep
     }
 
     /// The product of `parts` must be the number of GPUs.
@@ -231,6 +261,13 @@ impl Frame<'_> {
                 format_args!("`{names}` is {product}, but cluster `{cluster}` has {n_gpus} GPUs"),
             );
         }
+    }
+}
+
+const fn reduce_of(file: ExpertReduceFile) -> ExpertReduce {
+    match file {
+        ExpertReduceFile::Inside => ExpertReduce::Inside,
+        ExpertReduceFile::None => ExpertReduce::None,
     }
 }
 

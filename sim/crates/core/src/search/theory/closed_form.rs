@@ -142,11 +142,27 @@ impl<'a> ClosedForm<'a> {
         };
         let out = shares(plan.dispatch == Dispatch::Broadcast);
         let width = f64::from(model.hidden) * owned as f64;
-        let dispatch = self.m2n(&owners, plan, &out, width * model.dtype.dispatch.bytes() as f64, Leg::Out);
-        let combine =
-            self.m2n(&owners, plan, &shares(false), width * model.dtype.combine.bytes() as f64, Leg::Back);
+        let (dispatch_bytes, combine_bytes) = (model.dtype.dispatch.bytes(), model.dtype.combine.bytes());
+        let n_shares = plan.n_shares();
+        let out_shares = if plan.gathers_inside() { n_shares } else { 1 };
+        let sent = width * dispatch_bytes as f64 / f64::from(out_shares);
+        let dispatch = self.m2n(&owners, plan, &out, sent, Leg::Out);
+        let returned = width * combine_bytes as f64 / f64::from(n_shares);
+        let combine = self.m2n(&owners, plan, &shares(false), returned, Leg::Back);
+        let rows = f64::from(micro_batch) * f64::from(model.hidden);
+        let most = traffic.iter().copied().fold(0.0, f64::max);
+        let mut inside = |kind, n_shares: u32, bytes: f64| match n_shares {
+            1 => SimDuration::ZERO,
+            _ => self.collective(kind, &plan.experts.groups[0], Bytes(rounded(bytes))),
+        };
+        let gathered = inside(CollectiveKind::AllGather, out_shares, rows * dispatch_bytes as f64);
+        let summed = inside(CollectiveKind::ReduceScatter, n_shares, rows * most * combine_bytes as f64);
+        let (dispatch, combine) = (sum([dispatch, gathered]), sum([combine, summed]));
         let n_next = u64::from(replica.div_ceil(sequences));
         let head = self.head((n_next, true), heads, plan.attention.replicas[0].head_group(0, heads))?;
+        // A host schedules its micro-batches one after the other, as its GPUs compute their heads.
+        let scheduling = self.scheduling(u64::from(replica), u64::from(heads * sequences));
+        let head = sum([head, scheduling]);
         Ok(BlockTimes { attention, attention_collectives, dispatch, experts, combine, head })
     }
 
