@@ -1,4 +1,4 @@
-//! What the fuzz targets share: bytes as a file, and shipped files for its references.
+//! Parts that the fuzz targets share: bytes as a file, and shipped files for its references.
 #![forbid(unsafe_code)]
 
 use masim_core::inputs::text::{Library, RefKind, SourceText};

@@ -58,7 +58,7 @@ fn a_scenario_written_back_has_every_default_and_means_the_same() {
         written,
         "cluster: a100-4x4\nprofile: none\nmodel: paper-4l\nworkload:\n  phase: decode\n  batch: 64\n  context_len: 512\n\
          strategy:\n  kind: ma_separation\n  n_attention_gpus: 8\n  n_expert_gpus: 8\n  attention:\n    heads: auto\n    \
-         sequences: auto\n    replicas: auto\n    replica_mode: data\n  experts:\n    ep: auto\n    tp: auto\n    copies: 0\n  \
+         sequences: auto\n    replicas: auto\n    replica_mode: data\n  experts:\n    ep: auto\n    tp: auto\n    copies: 0\n    reduce: inside\n  \
          dispatch: m2n\n  forward: none\n  placement: blocked\n  schedule: dataflow\n  n_micro_batches: auto\nload:\n  \
          kind: balanced\nlaunch: graph\ncollectives:\n  algorithm: auto\n  protocol: auto\n  compressed: none\nvocabulary:\n  embedding: replicated\n  logits: local\noverlap:\n  kind: none\njitter: none\nseed: 1\nfaults: []\nn_steps: auto\n"
     );

@@ -277,7 +277,7 @@ fn conditions_and_baselines_are_checked() {
     );
     check(
         "base: decode.yaml\nbaselines: [{ name: b, best_of: tpot_us, strategy: [{ kind: dp_ep, dp: 1 }] }]\n",
-        "2:53: `baselines[0].strategy[0].ep`: this key is required, but missing",
+        "2:53: `baselines[0].strategy[0].tp`: this key is required, but missing",
     );
 }
 

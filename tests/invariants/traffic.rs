@@ -31,17 +31,32 @@ pub(crate) fn assert_bytes_are_those_of_the_routing(
                 step.infos.iter().filter(of_layer).map(|info| info.bytes.0).sum::<u64>()
             };
             let (mut n_out, mut n_back) = (0, 0);
+            let n_shares = u64::from(plan.n_shares());
+            let map = plan.experts.map(layer);
             for (owner, tokens) in owners(scenario, plan) {
+                let mut rows = vec![0_u64; plan.experts.groups.len()];
                 for token in tokens {
-                    let map = plan.experts.map(layer);
                     let experts = routing[layer as usize].experts_of(token);
                     let groups: BTreeSet<u32> =
                         experts.iter().map(|&expert| map.group(expert, token)).collect();
+                    for &group in &groups {
+                        rows[group as usize] += 1;
+                    }
                     for (group, _) in plan.experts.members().filter(|(_, gpu)| *gpu != owner) {
-                        n_back += u64::from(groups.contains(&group));
                         n_out += u64::from(groups.contains(&group) || plan.dispatch == Dispatch::Broadcast);
                     }
                 }
+                // Each member sends its share of the rows, all of them where they are not summed inside.
+                let ranks = (0..n_shares).cycle();
+                for (rank, (group, _)) in
+                    ranks.zip(plan.experts.members()).filter(|(_, (_, gpu))| *gpu != owner)
+                {
+                    let all = rows[group as usize];
+                    n_back += all / n_shares + u64::from(rank < all % n_shares);
+                }
+            }
+            if plan.gathers_inside() {
+                n_out /= n_shares;
             }
             let row = u64::from(scenario.model.hidden) * 2;
             assert_eq!(bytes(Activity::Combine), n_back * row, "layer {layer}: {what}");

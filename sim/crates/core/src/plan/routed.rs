@@ -36,7 +36,7 @@ impl RoutedPlan {
         }
     }
 
-    /// Whether every member of an expert group gets a share of a broadcast, and the group gathers it.
+    /// True if every member of an expert group gets a share of a broadcast, and the group gathers it.
     pub fn gathers_inside(&self) -> bool {
         self.dispatch == Dispatch::Broadcast && self.forward == Forward::None && self.n_shares() > 1
     }

@@ -6,7 +6,7 @@ use masim_units::Bytes;
 use super::step::TaskInfo;
 use super::{Pricer, Pricing, collective_stream};
 use crate::inputs::topology::GpuIdx;
-use crate::program::{Instr, InstrIdx, Program};
+use crate::program::{Activity, Instr, InstrIdx, Label, Program};
 use crate::work::collectives::CollectiveKind;
 
 /// Tasks of a collective whose size follows from routing: its phases may be fewer.
@@ -67,11 +67,14 @@ impl Pricer<'_> {
         assert!(phases.len() <= N_PHASES, "{} has {} phases", kind.name(), phases.len());
         let mut phases = phases.into_iter();
         for _ in 0..N_PHASES {
-            let info = TaskInfo::new((idx, instr.label), None);
-            last = vec![match phases.next() {
-                Some(movement) => self.transfer(pricing, &streams, &last, (movement, info)),
-                None => pricing.step.push(&streams, &last, Work::Barrier, info),
-            }];
+            let task = if let Some(movement) = phases.next() {
+                let info = TaskInfo::new((idx, instr.label), None);
+                self.transfer(pricing, &streams, &last, (movement, info))
+            } else {
+                let label = Label::new(Activity::Barrier, instr.label.place);
+                pricing.step.push(&streams, &last, Work::Barrier, TaskInfo::new((idx, label), None))
+            };
+            last = vec![task];
         }
         last[0]
     }

@@ -304,7 +304,11 @@ mod tests {
             assert!(verdicts[..44].iter().all(Option::is_none));
             let found = verdicts[44].unwrap();
             assert_eq!(found.window, Window { first: 4, last: 44 });
-            assert_eq!(found.steady, Steady::Settled { half_width: 0.0 });
+            // Equal steps: the sum of their squares rounds.
+            assert!(
+                matches!(found.steady, Steady::Settled { half_width } if half_width < 1e-12),
+                "{found:?}"
+            );
         }
     }
 
