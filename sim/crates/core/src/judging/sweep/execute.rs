@@ -138,7 +138,76 @@ fn figure(row: &Row, column: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::result::{Chosen, Failure, Figures};
+    use super::super::row::Side;
     use super::*;
+    use crate::running::run::Steady;
+    use crate::timing::provenance::Provenance;
+
+    fn row(outcome: Result<Figures, Failure>) -> Row {
+        Row {
+            row_idx: 0,
+            point_idx: 0,
+            name: String::new(),
+            side: Side::Split,
+            tuned: true,
+            axes: BTreeMap::new(),
+            asked: None,
+            chosen: Chosen::default(),
+            outcome,
+            warnings: Vec::new(),
+        }
+    }
+
+    fn ran(tpot_us: Option<f64>, ttft_us: Option<f64>) -> Row {
+        row(Ok(Figures {
+            n_steps: 1,
+            tpot_us,
+            tpot_interval_us: None,
+            tpot_step_us: None,
+            step_time_us: 1.0,
+            ttft_us,
+            makespan_us: None,
+            closed_form_us: 1.0,
+            work_bound_us: 1.0,
+            tokens_per_sec: 1.0,
+            tokens_per_sec_per_gpu: 1.0,
+            busy_share: 1.0,
+            resident_share: 1.0,
+            mfu: 1.0,
+            mbu: 1.0,
+            comm_exposed_us: 1.0,
+            comm_us: 1.0,
+            comm_overlap: None,
+            host_us: None,
+            wait_mean_us: 1.0,
+            power_mean_w: 1.0,
+            energy_per_token_j: 1.0,
+            memory_max_gib: None,
+            provenance: Provenance::Roofline,
+            provenance_shares: BTreeMap::new(),
+            steady: Steady::Once,
+            critical_path: Vec::new(),
+            regimes: Vec::new(),
+            gpus: Vec::new(),
+        }))
+    }
+
+    fn beats(a: &Row, b: &Row) -> bool {
+        is_better(figure(a, "tpot_us"), figure(b, "tpot_us"))
+    }
+
+    #[test]
+    fn prompts_are_compared_by_their_first_tokens() {
+        let prompts = |ttft_us| ran(None, Some(ttft_us));
+        assert!(beats(&prompts(1.0), &prompts(2.0)));
+        assert!(!beats(&prompts(2.0), &prompts(1.0)));
+        assert!(beats(&prompts(2.0), &row(Err(Failure { fits: false, error: String::new() }))));
+        // Whole requests have both, and are compared by the time per token.
+        assert!(beats(&ran(Some(1.0), Some(9.0)), &ran(Some(2.0), Some(8.0))));
+    }
 
     #[test]
     fn the_first_of_equals_stays_and_any_figure_beats_none() {
