@@ -2,7 +2,7 @@
 
 use masim_core::inputs::topology::GpuCard;
 use masim_core::judging::metrics::measure;
-use masim_core::judging::sweep::{SweepRow, simulate_row};
+use masim_core::judging::sweep::{RowJson, SweepRow, simulate_row};
 use masim_core::running::run::run_plan;
 use masim_core::timing::provenance::{Basis, Provenance};
 use masim_core::work::cost::{Cost, CostModel, TooLong};
@@ -62,7 +62,7 @@ fn the_critical_path_is_as_long_as_the_steps_of_copies_that_drift_apart() {
         ("n_steps", "100"),
     ]);
     let row = SweepRow::alone(scenario);
-    let (row, _) = simulate_row(&row, &RoutingPool::default());
+    let row = RowJson::from(&simulate_row(&row, &RoutingPool::default()).0);
     let path: f64 = row.critical_path.iter().map(|part| part.time_us).sum();
     let tpot = row.tpot_us.unwrap();
     assert!((path / tpot - 1.0).abs() < 1e-9, "{path} of {tpot} us");

@@ -2,7 +2,7 @@
 
 use masim_core::inputs::topology::GpuCard;
 use masim_core::judging::metrics::measure;
-use masim_core::judging::sweep::{SweepRow, simulate_row};
+use masim_core::judging::sweep::{RowJson, SweepRow, simulate_row};
 use masim_core::running::run::{Run, run_once, run_plan};
 use masim_core::scenario::Scenario;
 use masim_core::timing::provenance::{Basis, Provenance};
@@ -183,7 +183,7 @@ fn prompts_are_not_replayed_from_graphs() {
             "workload: {{ phase: inference, batch: 4, prompt_len: 16, output_len: 8 }}\nlaunch: {launch}\n\
              host_overhead: {{ per_launch: 20 us, per_step: 10 us, per_sequence: 2 us, source: made up }}"
         );
-        simulate_row(&SweepRow::alone(row_of(1, 1, &more)), &RoutingPool::default()).0
+        RowJson::from(&simulate_row(&SweepRow::alone(row_of(1, 1, &more)), &RoutingPool::default()).0)
     };
     let (graph, eager) = (of("graph"), of("eager"));
     assert!(

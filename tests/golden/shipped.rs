@@ -37,7 +37,7 @@ fn assert_by_hand(what: &str, found_us: f64, by_hand_us: f64, margin: f64) {
 /// 27 us more, for the head between the last layer and the first: 0.5 %.
 #[test]
 fn decode_scenario() {
-    let row = simulate_row(&SweepRow::alone(decode(&[])), &RoutingPool::default()).0;
+    let row = RowJson::from(&simulate_row(&SweepRow::alone(decode(&[])), &RoutingPool::default()).0);
     assert_eq!(row.n_micro_batches, Some(2));
     assert_times(&row, ["5578.869", "6273.234", "2792.739"]);
     let product = 4.0 * 4096.0 * 16384.0 * 2.0 + 256.0 * 20480.0 * 2.0;
@@ -85,7 +85,8 @@ fn quick_sweep() {
     let sweep = load_sweep(&shipped.text("scenarios/quick.yaml").unwrap(), &shipped).unwrap();
     let rows = sweep.expand(&shipped).unwrap().rows;
     assert_eq!(rows.len(), expected.len());
-    let rows: Vec<RowJson> = rows.iter().map(|row| simulate_row(row, &RoutingPool::default()).0).collect();
+    let rows: Vec<RowJson> =
+        rows.iter().map(|row| RowJson::from(&simulate_row(row, &RoutingPool::default()).0)).collect();
     for (row, expected) in rows.iter().zip(expected) {
         assert_times(row, expected);
     }
@@ -117,7 +118,7 @@ fn work_bound_of_a_large_batch_is_memory() {
     let projections = (3.0 + 1.0) * 2048.0 * 4096.0 * 2.0;
     let head = 4096.0 * 32000.0 * 2.0;
     let weights_us = (4.0 * (cache + experts + projections) + head) / (16.0 * 2039e9) * 1e6;
-    let row = simulate_row(&SweepRow::alone(decode(&[])), &RoutingPool::default()).0;
+    let row = RowJson::from(&simulate_row(&SweepRow::alone(decode(&[])), &RoutingPool::default()).0);
     let bound = row.work_bound_us.unwrap();
     assert!(bound > weights_us && bound < 1.06 * weights_us, "{bound} {weights_us}");
 }
@@ -138,7 +139,7 @@ fn inference_of_bloom() {
     let shipped = Shipped::default();
     let source = shipped.text("scenarios/inference-bloom.yaml").unwrap();
     let scenario = masim_core::scenario::load_scenario(&source, &shipped).unwrap();
-    let row = simulate_row(&SweepRow::alone(scenario), &RoutingPool::default()).0;
+    let row = RowJson::from(&simulate_row(&SweepRow::alone(scenario), &RoutingPool::default()).0);
     assert_times(&row, ["37915.108", "37915.108", "22779.799"]);
     let whole = [row.ttft_us, row.makespan_us].map(|us| format!("{:.3}", us.unwrap()));
     assert_eq!(whole, ["921142.638", "5736361.353"]);
@@ -176,7 +177,7 @@ fn inference_of_bloom() {
 fn prefill_scenario() {
     let shipped = Shipped::default();
     let scenario = load_scenario(&shipped.text("scenarios/prefill.yaml").unwrap(), &shipped).unwrap();
-    let row = simulate_row(&SweepRow::alone(scenario), &RoutingPool::default()).0;
+    let row = RowJson::from(&simulate_row(&SweepRow::alone(scenario), &RoutingPool::default()).0);
     assert_eq!((row.n_micro_batches, row.tpot_us), (Some(4), None));
     let found = [row.ttft_us, row.work_bound_us].map(|us| format!("{:.3}", us.unwrap()));
     assert_eq!(found, ["161768.510", "67681.762"]);

@@ -1,7 +1,7 @@
 //! Invariants of prompts and whole requests, for every split.
 
 use masim_core::judging::metrics::measure;
-use masim_core::judging::sweep::{SweepRow, simulate, simulate_plan, simulate_row};
+use masim_core::judging::sweep::{RowJson, SweepRow, simulate, simulate_plan, simulate_row};
 use masim_core::plan::Role;
 use masim_core::program::Activity;
 use masim_core::program::memory::{GpuMemory, memory};
@@ -197,6 +197,7 @@ fn requests_must_fit_at_their_longest() {
     let workload = "{ phase: inference, batch: 4000, prompt_len: 100, output_len: 30000 }";
     let scenario = split("llama-3.1-8b", workload, SPLITS[1]);
     let (row, _) = simulate_row(&SweepRow::alone(scenario), &RoutingPool::default());
+    let row = RowJson::from(&row);
     assert!(!row.fits && row.error.unwrap().contains("lacks"));
     assert_eq!((row.prompt_len, row.output_len, row.ttft_us), (Some(100), Some(30000), None));
 }

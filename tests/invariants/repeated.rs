@@ -2,7 +2,7 @@
 
 use masim_core::inputs::text::SourceText;
 use masim_core::judging::progress::Silent;
-use masim_core::judging::sweep::{RowJson, SweepRow, load_sweep, run_sweep, simulate_row};
+use masim_core::judging::sweep::{Row, SweepRow, load_sweep, run_sweep, simulate_row};
 use masim_core::running::run::{Run, run_plan};
 use masim_core::work::cost::RooflineCost;
 use masim_core::work::routing::RoutingPool;
@@ -48,7 +48,7 @@ fn quick() -> (Vec<SweepRow>, String) {
     (rows, sweep.resolved_yaml())
 }
 
-fn assert_equal(a: &[RowJson], b: &[RowJson]) {
+fn assert_equal(a: &[Row], b: &[Row]) {
     assert_eq!(a, b);
     assert_eq!(csv::csv(a), csv::csv(b));
     assert_eq!(json::json(a), json::json(b));
@@ -58,7 +58,7 @@ fn assert_equal(a: &[RowJson], b: &[RowJson]) {
 fn a_sweep_does_not_depend_on_threads() {
     let rows = quick().0;
     let one = run_sweep(&rows, 1, &Silent);
-    assert!(one.iter().all(|row| row.error.is_none() && row.tpot_us.is_some()));
+    assert!(one.iter().all(|row| row.figures().is_some_and(|figures| figures.tpot_us.is_some())));
     assert_equal(&one, &run_sweep(&rows, 2, &Silent));
 }
 

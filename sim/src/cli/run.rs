@@ -9,7 +9,7 @@ use super::library::Folders;
 use super::set::{self, Setting};
 use super::{files, progress, terminal};
 use masim_core::judging::resimulate::resimulate;
-use masim_core::judging::sweep::{RowJson, SweepRow, load_sweep, network_of, simulate_row};
+use masim_core::judging::sweep::{Failure, Row, SweepRow, load_sweep, network_of, simulate_row};
 use masim_core::scenario::{Loader, Scenario, scenario_file_of};
 use masim_core::search::Found;
 use masim_core::work::routing::RoutingPool;
@@ -111,8 +111,8 @@ impl RunArgs {
             Some(path) => files::write(path, text.as_bytes())?,
             None => terminal::print(&text)?,
         }
-        match row.error {
-            Some(error) if row.fits => {
+        match row.outcome {
+            Err(Failure { fits: true, error }) => {
                 Err(CliError::usage(format!("failed to run the scenario: {error}"), None))
             }
             _ => Ok(()),
@@ -151,7 +151,7 @@ impl RunArgs {
         })
     }
 
-    fn text(&self, row: &RowJson) -> String {
+    fn text(&self, row: &Row) -> String {
         if self.json {
             masim_report::json::json(std::slice::from_ref(row))
         } else {
@@ -161,13 +161,14 @@ impl RunArgs {
 }
 
 /// The interval of TPOT under `n` draws, simulated and by the account of the critical path.
-fn resimulated(n: u64, scenario: &Scenario, found: &Found, row: &RowJson) -> Result<String, CliError> {
-    let Some(tpot_us) = row.tpot_us.filter(|_| !row.regimes.is_empty()) else {
+fn resimulated(n: u64, scenario: &Scenario, found: &Found, row: &Row) -> Result<String, CliError> {
+    let figures = row.figures().filter(|figures| !figures.regimes.is_empty());
+    let Some((tpot_us, figures)) = figures.and_then(|figures| Some((figures.tpot_us?, figures))) else {
         let message = "`--resimulate` needs the errors of models, and this scenario has none";
         return Err(CliError::usage(message, Some("choose a profile: --set profile=NAME")));
     };
     let listener = progress::listener("draws", false);
-    let again = resimulate(scenario, &found.plan, (tpot_us, &row.regimes), n, &*listener)
+    let again = resimulate(scenario, &found.plan, (tpot_us, &figures.regimes), n, &*listener)
         .map_err(|error| CliError::usage(error.to_string(), None))?;
     let ms = |(low, high): (f64, f64)| format!("{:.4} to {:.4} ms", low / 1e3, high / 1e3);
     let (simulated, by_account) = (ms(again.simulated_us), ms(again.by_account_us));
@@ -178,16 +179,15 @@ fn resimulated(n: u64, scenario: &Scenario, found: &Found, row: &RowJson) -> Res
 
 /// Use of the network while `found` was measured.
 pub(super) fn shown_network<'a>(
-    row: &RowJson,
+    row: &Row,
     scenario: &'a Scenario,
     found: &Found,
     pool: &RoutingPool,
 ) -> NetworkShown<'a> {
-    let split = row.n_attention_gpus.zip(row.n_expert_gpus);
-    let split = split.map_or(String::new(), |(a, f)| format!(" {a}:{f}"));
+    let split = row.pools().map_or(String::new(), |(a, f)| format!(" {a}:{f}"));
     let (name, cluster) = (&row.name, &*scenario.cluster);
-    let what =
-        format!("{name}{split}, batch {}, context {}, load {}", row.batch, row.context_len, row.expert_load);
+    let (batch, context, load) = (row.batch(), row.context_len(), &scenario.load);
+    let what = format!("{name}{split}, batch {batch}, context {context}, load {load}");
     NetworkShown { row_idx: row.row_idx, what, cluster, used: network_of(scenario, found, pool) }
 }
 

@@ -16,7 +16,7 @@ use super::folder::{Folder, MetaJson};
 use super::library::Folders;
 use super::set::{self, Setting};
 use super::{clock, files, progress, run, terminal, version};
-use masim_core::judging::sweep::{Expanded, RowJson, Sweep, load_sweep, run_sweep, simulate_row};
+use masim_core::judging::sweep::{Expanded, Row, Sweep, load_sweep, run_sweep, simulate_row};
 use masim_core::work::routing::RoutingPool;
 use masim_report::network::NetworkShown;
 
@@ -75,11 +75,11 @@ impl SweepArgs {
         if !self.quiet {
             terminal::talk(&format!("report: {}", path.join("report.html").display()));
         }
-        let n_failed = rows.iter().filter(|row| row.error.is_some() && row.fits).count();
+        let n_failed = rows.iter().filter(|row| row.failure().is_some_and(|failure| failure.fits)).count();
         if n_failed == 0 { Ok(()) } else { Err(CliError::RowsFailed { n_failed, n_rows: rows.len() }) }
     }
 
-    fn simulate(&self, expanded: &Expanded) -> Vec<RowJson> {
+    fn simulate(&self, expanded: &Expanded) -> Vec<Row> {
         let all = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let n_threads = self.threads.map_or_else(all, usize::from);
         if !self.quiet {
@@ -101,7 +101,7 @@ fn contents(
     title: &str,
     sweep: &Sweep,
     expanded: &Expanded,
-    rows: &[RowJson],
+    rows: &[Row],
 ) -> Result<BTreeMap<String, Vec<u8>>, CliError> {
     let memory_gib = subject::memory_gib(&expanded.rows);
     let assumptions = subject::assumptions(&expanded.rows);
@@ -125,7 +125,7 @@ fn contents(
 }
 
 /// The network of the row that shows most; it is run once more for that.
-fn shown_network<'a>(expanded: &'a Expanded, rows: &[RowJson]) -> Option<NetworkShown<'a>> {
+fn shown_network<'a>(expanded: &'a Expanded, rows: &[Row]) -> Option<NetworkShown<'a>> {
     let row = masim_report::network_row(rows)?;
     let place = expanded.rows.iter().find(|place| place.row_idx == row.row_idx)?;
     let pool = RoutingPool::default();
@@ -134,7 +134,7 @@ fn shown_network<'a>(expanded: &'a Expanded, rows: &[RowJson]) -> Option<Network
     Some(run::shown_network(row, scenario, &found, &pool))
 }
 
-fn meta(rows: &[RowJson], began: Instant) -> MetaJson {
+fn meta(rows: &[Row], began: Instant) -> MetaJson {
     MetaJson {
         tool: "masim".to_owned(),
         version: version::line(),

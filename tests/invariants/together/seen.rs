@@ -34,7 +34,7 @@ impl Seen {
         let scenario = try_decode(&changes)?;
         let pool = RoutingPool::default();
         let outcome = simulate(&scenario, &pool);
-        let row = results::row(&SweepRow::alone(scenario.clone()), &scenario, &outcome);
+        let row = RowJson::from(&results::row(&SweepRow::alone(scenario.clone()), &scenario, &outcome));
         let (found, metrics) = match outcome {
             Ok(both) => both,
             Err(SearchError::NoPlan(_) | SearchError::DoesNotFit(_)) => return Ok(None),

@@ -14,7 +14,7 @@ use super::scene::{
 use super::space::{Baseline, Point, Space, fastest};
 use super::verdict::Verdict;
 use super::{Artifact, Subject};
-use masim_core::judging::sweep::RowJson;
+use masim_core::judging::sweep::Row;
 
 pub use super::scene::DrawError;
 
@@ -114,7 +114,7 @@ fn micro_batch_look(idx: usize) -> (Color, Dash, Mark) {
 }
 
 /// The best split of a point and the best row of each baseline, as far as they run.
-pub(crate) fn contenders<'a>(space: &Space<'a>, point: &Point<'a>) -> Vec<&'a RowJson> {
+pub(crate) fn contenders<'a>(space: &Space<'a>, point: &Point<'a>) -> Vec<&'a Row> {
     let best = fastest(point.rows.iter().copied().filter(|row| is_split(row)));
     best.into_iter().chain(space.baselines.iter().filter_map(|it| point.best_of(it.name))).collect()
 }
@@ -137,10 +137,11 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::fixture::{CAPACITY_GIB, hand_made, not_fitting, sweep_rows};
+    use crate::fixture::{CAPACITY_GIB, asked, hand_made, not_fitting, set_batch, sweep_rows};
     use crate::scene::tests::check_texts;
+    use masim_core::scenario::ExpertLoad;
 
-    fn check(rows: &[RowJson]) {
+    fn check(rows: &[Row]) {
         let memory_gib = BTreeMap::from([("a100-4x4".to_owned(), CAPACITY_GIB)]);
         let subject = Subject {
             title: "t",
@@ -175,10 +176,14 @@ mod tests {
         check(&[]);
         let mut wide = sweep_rows();
         for row in &mut wide {
-            row.batch *= 1_000_000;
-            row.tpot_us = row.tpot_us.map(|tpot| tpot * 1e5);
-            row.expert_load =
-                format!("{} after a very long description of what was observed", row.expert_load);
+            let batch = row.batch() * 1_000_000;
+            set_batch(row, batch);
+            if let Ok(figures) = &mut row.outcome {
+                figures.tpot_us = figures.tpot_us.map(|tpot| tpot * 1e5);
+            }
+            // A name of as many letters as a long description has.
+            let first = u64::from(asked(row).load != ExpertLoad::Balanced);
+            asked(row).load = ExpertLoad::Histogram { tokens: (first..12).map(|n| 100 + n).collect() };
         }
         check(&wide);
     }

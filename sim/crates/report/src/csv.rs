@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use masim_core::judging::sweep::RowJson;
+use masim_core::judging::sweep::{Row, RowJson};
 
 /// The last column before those of the axes; what follows it in a row stands in `results.json` alone.
 const LAST_FIXED: &str = "tuned";
@@ -12,7 +12,7 @@ const LAST_FIXED: &str = "tuned";
 /// The rows as CSV: the columns of [`RowJson`] up to the last fixed one, then one for each axis without a column of
 /// its own, by path. `None` is an empty cell; floats are the shortest text that reads back to the same
 /// value.
-pub fn csv(rows: &[RowJson]) -> String {
+pub fn csv(rows: &[Row]) -> String {
     let axes: BTreeSet<&str> = rows.iter().flat_map(|row| row.axes.keys().map(String::as_str)).collect();
     let mut writer =
         ::csv::WriterBuilder::new().terminator(::csv::Terminator::Any(b'\n')).from_writer(vec![]);
@@ -20,7 +20,7 @@ pub fn csv(rows: &[RowJson]) -> String {
     let fixed = fixed_columns();
     write(&fixed.iter().cloned().chain(axes.iter().map(|&path| path.to_owned())).collect::<Vec<_>>());
     for row in rows {
-        let object = object(row);
+        let object = object(&RowJson::from(row));
         let values = fixed.iter().map(|column| cell(&object[column]));
         let extra = axes.iter().map(|&path| row.axes.get(path).cloned().unwrap_or_default());
         write(&values.chain(extra).collect::<Vec<_>>());
@@ -31,7 +31,7 @@ pub fn csv(rows: &[RowJson]) -> String {
 
 /// The names of the columns up to [`LAST_FIXED`], taken from the type so that they cannot differ from it.
 fn fixed_columns() -> Vec<String> {
-    let object = object(&blank());
+    let object = object(&RowJson::default());
     let until_last = object.keys().position(|key| key == LAST_FIXED).expect("a row has this column");
     object.keys().take(until_last + 1).cloned().collect()
 }
@@ -56,18 +56,11 @@ fn cell(value: &Value) -> String {
     }
 }
 
-/// A row without values: the only way to learn the names of its fields.
-pub(super) fn blank() -> RowJson {
-    let fields = r#"{"row_idx":0,"point_idx":0,"strategy":"","name":"","model":"","cluster":"","profile":"",
-        "phase":"","batch":0,"context_len":0,"context_len_kind":"","expert_load":"","n_gpus":0,"launch":"",
-        "seed":0,"fits":false,"overlap":"","warnings":[],"critical_path":[],"provenance_shares":{},"regimes":[],"gpus":[]}"#;
-    serde_json::from_str(fields).expect("a row whose optional fields are left out")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fixture::{hand_made, not_fitting};
+    use masim_core::judging::sweep::Failure;
 
     #[test]
     fn the_header_is_exactly_the_documented_one() {
@@ -90,7 +83,7 @@ mod tests {
     #[test]
     fn cells_are_quoted_where_they_must_be_and_empty_where_nothing_applies() {
         let mut row = not_fitting(0, "tp_pp");
-        row.error = Some("GPU n0.g1, \"full\": 3 GiB missing".to_owned());
+        row.outcome = Err(Failure { fits: false, error: "GPU n0.g1, \"full\": 3 GiB missing".to_owned() });
         row.axes.insert("a".to_owned(), "1".to_owned());
         let text = csv(&[hand_made(0, "12:4", 0.1 + 0.2), row]);
         let lines: Vec<_> = text.lines().collect();

@@ -14,6 +14,8 @@ use super::network::NetworkShown;
 use super::number::{count, signed_pct};
 use super::space::{Answer, Space};
 use super::verdict::Verdict;
+use masim_core::judging::sweep::{Asked, Row};
+use masim_core::timing::provenance::Provenance;
 
 const CSS: &str = include_str!("../templates/report.css");
 const JS: &str = include_str!("../templates/report.js");
@@ -196,8 +198,9 @@ pub fn html(subject: &Subject<'_>) -> Result<String, DrawError> {
 /// Remarks under the verdict: points at which no split wins, and the compared rows.
 fn remarks(subject: &Subject<'_>, space: &Space<'_>, verdict: &Verdict<'_>) -> Vec<String> {
     let mut remarks: Vec<String> = verdict.never(space).into_iter().collect();
-    let distinct = |of: fn(&masim_core::judging::sweep::RowJson) -> &str| {
-        let all: std::collections::BTreeSet<_> = subject.rows.iter().map(of).collect();
+    let distinct = |of: fn(&Asked) -> &str| {
+        let asked = subject.rows.iter().filter_map(|row| row.asked.as_ref());
+        let all: std::collections::BTreeSet<_> = asked.map(of).collect();
         all.into_iter().collect::<Vec<_>>().join(", ")
     };
     remarks.push(format!(
@@ -205,10 +208,10 @@ fn remarks(subject: &Subject<'_>, space: &Space<'_>, verdict: &Verdict<'_>) -> V
          batch, context, load and number of GPUs, in steady state.",
         count(subject.rows.len(), "row"),
         count(space.points.len(), "point"),
-        distinct(|row| &row.model),
-        distinct(|row| &row.cluster),
+        distinct(|asked| &asked.model),
+        distinct(|asked| &asked.cluster),
         n_gpus(subject.rows),
-        distinct(|row| &row.profile)
+        distinct(|asked| &asked.profile)
     ));
     let of_prompts = match space.answer {
         Answer::PerToken => None,
@@ -225,22 +228,24 @@ fn remarks(subject: &Subject<'_>, space: &Space<'_>, verdict: &Verdict<'_>) -> V
     remarks
 }
 
-fn n_gpus(rows: &[masim_core::judging::sweep::RowJson]) -> String {
-    let all: std::collections::BTreeSet<_> = rows.iter().map(|row| row.n_gpus).collect();
+fn n_gpus(rows: &[Row]) -> String {
+    let asked = rows.iter().filter_map(|row| row.asked.as_ref());
+    let all: std::collections::BTreeSet<_> = asked.map(|asked| asked.n_gpus).collect();
     all.into_iter().map(|n| n.to_string()).collect::<Vec<_>>().join(" or ")
 }
 
 /// Sentence on the provenance of the times.
 fn caveat(notes: &Notes<'_>) -> String {
-    let words: Vec<_> = notes.words.keys().copied().collect();
-    match words.as_slice() {
+    let levels: Vec<_> = notes.weakest.keys().copied().collect();
+    match levels.as_slice() {
         [] => String::new(),
-        ["Roofline"] => "Nothing here was measured. Every time is computed from datasheet peaks, assumed \
+        [Provenance::Roofline] => "Nothing here was measured. Every time is computed from datasheet peaks, assumed \
                          efficiencies and link rates (provenance Roofline), so that the order of strategies is \
                          more certain than small differences between them."
             .to_owned(),
         _ => {
-            let words: Vec<_> = notes.words.iter().map(|(word, n)| format!("{word} in {n}")).collect();
+            let words = notes.weakest.iter().map(|(level, n)| format!("{} in {n}", level.name()));
+            let words: Vec<_> = words.collect();
             format!("Weakest provenance that carries at least 5 % of a row's critical path: {} rows.", words.join(", "))
         }
     }
@@ -318,9 +323,8 @@ mod tests {
 
     use super::*;
     use crate::fixture::{hand_made, not_fitting, sweep_rows};
-    use masim_core::judging::sweep::RowJson;
 
-    fn page(rows: &[RowJson]) -> String {
+    fn page(rows: &[Row]) -> String {
         let memory_gib = BTreeMap::from([("a100-4x4".to_owned(), 80.0)]);
         let subject = Subject {
             title: "a <b>",

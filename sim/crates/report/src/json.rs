@@ -2,20 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use masim_core::judging::sweep::RowJson;
+use masim_core::judging::sweep::{Row, RowJson};
 
 /// The version that this program writes; it reads this one and the one before.
 pub const SCHEMA: u32 = 1;
 
 /// The whole file.
-#[derive(Serialize)]
-struct ResultsOut<'a> {
-    schema: u32,
-    rows: &'a [RowJson],
-}
-
-/// The whole file.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct ResultsJson {
     schema: u32,
     rows: Vec<RowJson>,
@@ -36,15 +29,15 @@ pub enum ResultsError {
 }
 
 /// The rows as JSON, one row a line.
-pub fn json(rows: &[RowJson]) -> String {
-    let whole = ResultsOut { schema: SCHEMA, rows };
+pub fn json(rows: &[Row]) -> String {
+    let whole = ResultsJson { schema: SCHEMA, rows: rows.iter().map(RowJson::from).collect() };
     let mut text = serde_json::to_string(&whole).expect("a row has text keys and finite numbers");
     text = text.replace("{\"row_idx\":", "\n{\"row_idx\":");
     text.push('\n');
     text
 }
 
-/// The rows of a file that [`json`] wrote.
+/// The columns of the rows of a file that [`json`] wrote.
 ///
 /// # Errors
 ///
@@ -65,9 +58,10 @@ mod tests {
     #[test]
     fn rows_read_back_as_they_were() {
         let mut rows = sweep_rows();
-        rows[3].tpot_us = Some(0.1 + 0.2);
+        rows[3].outcome.as_mut().unwrap().tpot_us = Some(0.1 + 0.2);
         rows[3].axes.insert("cluster.scale_out.bandwidth".to_owned(), "x1.1".to_owned());
-        assert_eq!(rows_from_json(&json(&rows)).unwrap(), rows);
+        let written: Vec<_> = rows.iter().map(RowJson::from).collect();
+        assert_eq!(rows_from_json(&json(&rows)).unwrap(), written);
     }
 
     #[test]

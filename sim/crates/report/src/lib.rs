@@ -24,7 +24,7 @@ mod fixture;
 
 use std::collections::BTreeMap;
 
-use masim_core::judging::sweep::RowJson;
+use masim_core::judging::sweep::Row;
 
 /// A file that is not written yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub struct Subject<'a> {
     /// The command that makes the report again.
     pub command: &'a str,
     /// One for each point and strategy.
-    pub rows: &'a [RowJson],
+    pub rows: &'a [Row],
     /// Memory of the smallest GPU of each cluster that the rows name.
     pub memory_gib: &'a BTreeMap<String, f64>,
     /// Inputs that no source states, to be shown beside the results.
@@ -65,7 +65,7 @@ pub struct Assumption {
 
 /// The row whose network is shown: the best split at the point where it does best against the best fair baseline, or
 /// else the fastest row.
-pub fn network_row(rows: &[RowJson]) -> Option<&RowJson> {
+pub fn network_row(rows: &[Row]) -> Option<&Row> {
     let space = space::Space::new(rows);
     let verdict = verdict::Verdict::new(&space);
     let best = verdict.duels.iter().filter_map(|duel| Some((duel.margin?, duel.split?)));

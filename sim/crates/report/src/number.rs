@@ -1,6 +1,6 @@
 //! Numbers as people read them: few digits, a true minus sign, thousands apart.
 
-use masim_core::judging::sweep::{RowJson, Side};
+use masim_core::judging::sweep::{Row, Side};
 
 /// `value` with three significant digits and no exponent; thousands are grouped.
 pub fn sig(value: f64) -> String {
@@ -78,21 +78,19 @@ pub fn count(n: usize, singular: &str) -> String {
 }
 
 /// True if a row stands on the side of the splits in the verdict.
-pub(crate) fn is_split(row: &RowJson) -> bool {
+pub(crate) fn is_split(row: &Row) -> bool {
     row.side == Side::Split
 }
 
 /// `12:4` for a split.
-pub fn ratio(row: &RowJson) -> Option<String> {
-    if !is_split(row) {
-        return None;
-    }
-    Some(format!("{}:{}", row.n_attention_gpus?, row.n_expert_gpus?))
+pub fn ratio(row: &Row) -> Option<String> {
+    let (attention, expert) = row.pools().filter(|_| is_split(row))?;
+    Some(format!("{attention}:{expert}"))
 }
 
 /// Name of a row in tables and pictures: `12:4 x2` for a split in two micro-batches, else its name.
-pub fn label(row: &RowJson) -> String {
-    match (ratio(row), row.n_micro_batches) {
+pub fn label(row: &Row) -> String {
+    match (ratio(row), row.chosen.n_micro_batches) {
         (Some(ratio), Some(n)) => format!("{ratio} \u{d7}{n}"),
         (Some(ratio), None) => ratio,
         (None, _) => row.name.clone(),

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::number::{is_split, sig};
-use masim_core::judging::sweep::RowJson;
+use masim_core::judging::sweep::{Asked, Row};
+use masim_core::scenario::Workload;
 
 /// Something that differs between points.
 #[derive(Clone, Debug)]
@@ -24,7 +25,7 @@ pub(crate) struct Point<'a> {
     /// Position of its value in each dimension.
     pub(crate) at: Vec<usize>,
     /// Its rows in file order.
-    pub(crate) rows: Vec<&'a RowJson>,
+    pub(crate) rows: Vec<&'a Row>,
 }
 
 /// All points. Dimension 0 is the context length and 1 the batch, even where they have one value.
@@ -51,7 +52,7 @@ pub(crate) struct Baseline<'a> {
 
 impl<'a> Point<'a> {
     /// The fastest row of the baseline called `name`.
-    pub(crate) fn best_of(&self, name: &str) -> Option<&'a RowJson> {
+    pub(crate) fn best_of(&self, name: &str) -> Option<&'a Row> {
         fastest(self.rows.iter().copied().filter(|row| !is_split(row) && row.name == name))
     }
 }
@@ -94,26 +95,29 @@ struct Coordinate {
     number: Option<f64>,
 }
 
-fn coordinates(row: &RowJson) -> Vec<Coordinate> {
+fn coordinates(row: &Row) -> Vec<Coordinate> {
     let number = |key: &str, value: f64| Coordinate {
         key: key.to_owned(),
         text: if value.fract() == 0.0 { format!("{value}") } else { sig(value) },
         number: Some(value),
     };
-    let text =
-        |key: &str, value: &str| Coordinate { key: key.to_owned(), text: value.to_owned(), number: None };
+    let text = |key: &str, of: fn(&Asked) -> String| Coordinate {
+        key: key.to_owned(),
+        text: row.asked.as_ref().map(of).unwrap_or_default(),
+        number: None,
+    };
     let mut all = vec![
-        number("context_len", row.context_len),
-        number("batch", f64::from(row.batch)),
-        text("expert_load", &row.expert_load),
-        text("model", &row.model),
-        text("cluster", &row.cluster),
-        text("profile", &row.profile),
-        text("phase", &row.phase),
-        text("context_len_kind", &row.context_len_kind),
-        text("launch", &row.launch),
-        text("overlap", &row.overlap),
-        text("seed", &row.seed.to_string()),
+        number("context_len", row.context_len()),
+        number("batch", f64::from(row.batch())),
+        text("expert_load", |asked| asked.load.to_string()),
+        text("model", |asked| asked.model.clone()),
+        text("cluster", |asked| asked.cluster.clone()),
+        text("profile", |asked| asked.profile.clone()),
+        text("phase", |asked| asked.workload.phase().to_owned()),
+        text("context_len_kind", |asked| asked.context_len_kind().to_owned()),
+        text("launch", |asked| asked.launch.name().to_owned()),
+        text("overlap", |asked| asked.overlap.to_string()),
+        text("seed", |asked| asked.seed.to_string()),
     ];
     let axes = row.axes.iter().filter(|(path, _)| !path.starts_with("strategy"));
     all.extend(axes.map(|(path, value)| Coordinate {
@@ -134,7 +138,7 @@ fn title(key: &str) -> String {
 }
 
 /// All keys with the values that they take, in order.
-fn dims(rows: &[&RowJson]) -> Vec<Dim> {
+fn dims(rows: &[&Row]) -> Vec<Dim> {
     // The first two exist even without rows.
     let mut seen: Vec<(String, Vec<Coordinate>)> =
         vec![("context_len".to_owned(), Vec::new()), ("batch".to_owned(), Vec::new())];
@@ -163,18 +167,18 @@ fn dims(rows: &[&RowJson]) -> Vec<Dim> {
 
 impl<'a> Space<'a> {
     /// The points that `rows` belong to.
-    pub(crate) fn new(rows: &'a [RowJson]) -> Self {
-        let mut by_point = BTreeMap::<u32, Vec<&'a RowJson>>::new();
+    pub(crate) fn new(rows: &'a [Row]) -> Self {
+        let mut by_point = BTreeMap::<u32, Vec<&'a Row>>::new();
         for row in rows {
             by_point.entry(row.point_idx).or_default().push(row);
         }
-        let firsts: Vec<&RowJson> = by_point.values().map(|rows| rows[0]).collect();
+        let firsts: Vec<&Row> = by_point.values().map(|rows| first(rows)).collect();
         let dims = dims(&firsts);
         let points = by_point
             .into_iter()
-            .map(|(idx, rows)| Point { idx, at: position(&dims, rows[0]), rows })
+            .map(|(idx, rows)| Point { idx, at: position(&dims, first(&rows)), rows })
             .collect();
-        let n_of_prompts = firsts.iter().filter(|row| row.phase == "prefill").count();
+        let n_of_prompts = firsts.iter().filter(|row| is_of_prompts(row)).count();
         let answer = match n_of_prompts {
             0 => Answer::PerToken,
             n if n == firsts.len() => Answer::FirstToken,
@@ -217,7 +221,16 @@ impl<'a> Space<'a> {
     }
 }
 
-fn position(dims: &[Dim], row: &RowJson) -> Vec<usize> {
+/// The row that says where the point of `rows` lies: the first whose scenario makes sense.
+fn first<'a>(rows: &[&'a Row]) -> &'a Row {
+    rows.iter().find(|row| row.asked.is_some()).unwrap_or(&rows[0])
+}
+
+fn is_of_prompts(row: &Row) -> bool {
+    row.asked.as_ref().is_some_and(|asked| matches!(asked.workload, Workload::Prefill { .. }))
+}
+
+fn position(dims: &[Dim], row: &Row) -> Vec<usize> {
     let all = coordinates(row);
     let find = |dim: &Dim| {
         let own = all.iter().find(|coordinate| coordinate.key == dim.key);
@@ -226,7 +239,7 @@ fn position(dims: &[Dim], row: &RowJson) -> Vec<usize> {
     dims.iter().map(find).collect()
 }
 
-fn baselines(rows: &[RowJson]) -> Vec<Baseline<'_>> {
+fn baselines(rows: &[Row]) -> Vec<Baseline<'_>> {
     let mut all: Vec<Baseline<'_>> = Vec::new();
     for row in rows.iter().filter(|row| !is_split(row)) {
         if all.iter().all(|known| known.name != row.name) {
@@ -237,7 +250,7 @@ fn baselines(rows: &[RowJson]) -> Vec<Baseline<'_>> {
 }
 
 /// The row with the smallest TPOT, or of prompts TTFT; among equals the first.
-pub(crate) fn fastest<'a>(rows: impl IntoIterator<Item = &'a RowJson>) -> Option<&'a RowJson> {
+pub(crate) fn fastest<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Option<&'a Row> {
     rows.into_iter()
         .filter_map(|row| Some((row.answer_us()?, row)))
         .min_by(|(a, _), (b, _)| a.total_cmp(b))

@@ -6,8 +6,8 @@ use super::digest::{accounts, contrasts, memories};
 use super::number::{NONE, is_split, label, ms, or_dash, pct, sig, signed_pct};
 use super::space::{Baseline, Space};
 use super::verdict::{Duel, Outcome, Verdict, is_fair_baseline};
-use masim_core::judging::sweep::RowJson;
-use masim_core::scenario::PAPER_OVERLAP;
+use masim_core::judging::sweep::{Failure, Figures, Row, steady_in_words};
+use masim_core::scenario::{PAPER_OVERLAP, Workload};
 
 /// Style of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Dress {
 }
 
 /// The verdict, then one line for each point: best split, best fair baseline, margin.
-pub fn sweep(rows: &[RowJson], dress: Dress) -> String {
+pub fn sweep(rows: &[Row], dress: Dress) -> String {
     let space = Space::new(rows);
     let verdict = Verdict::new(&space);
     let titles: Vec<&str> = space.dims.iter().map(|dim| dim.title.as_str()).collect();
@@ -86,8 +86,8 @@ fn against_each(space: &Space<'_>) -> String {
 }
 
 fn duel_cells(duel: &Duel<'_>) -> [String; 6] {
-    let name = |row: Option<&RowJson>| row.map_or_else(|| NONE.to_owned(), label);
-    let time = |row: Option<&RowJson>| or_dash(row.and_then(RowJson::answer_us), ms);
+    let name = |row: Option<&Row>| row.map_or_else(|| NONE.to_owned(), label);
+    let time = |row: Option<&Row>| or_dash(row.and_then(Row::answer_us), ms);
     let winner = match duel.outcome {
         Outcome::Split => "split".to_owned(),
         Outcome::Tie => "tie".to_owned(),
@@ -101,24 +101,25 @@ fn duel_cells(duel: &Duel<'_>) -> [String; 6] {
 }
 
 /// The figures of one row, then the account and the memory of each role.
-pub fn run(row: &RowJson, dress: Dress) -> String {
-    if let Some(error) = &row.error {
-        return dress.text(&format!("{}: {error}\n", label(row)));
-    }
+pub fn run(row: &Row, dress: Dress) -> String {
+    let figures = match &row.outcome {
+        Ok(figures) => figures,
+        Err(Failure { error, .. }) => return dress.text(&format!("{}: {error}\n", label(row))),
+    };
     let mut table = dress.table(&["quantity", "value", "unit"]);
-    for (what, value, unit) in figures(row) {
+    for (what, value, unit) in lines(row, figures) {
         if let Some(value) = value {
             table.add_row([what.to_owned(), value, unit.to_owned()]);
         }
     }
     let mut parts = vec![dress.text(&title(row)), dress.finish(table, 1)];
-    if !row.gpus.is_empty() {
+    if !figures.gpus.is_empty() {
         parts.push(account_table(row, dress));
     }
-    if !row.critical_path.is_empty() {
+    if !figures.critical_path.is_empty() {
         let mut table = dress.table(&["critical path", "time, us"]);
-        for step in &row.critical_path {
-            table.add_row([step.work.clone(), sig(step.time_us)]);
+        for (work, time_us) in &figures.critical_path {
+            table.add_row([work.clone(), sig(*time_us)]);
         }
         parts.push(dress.finish(table, 1));
     }
@@ -126,61 +127,65 @@ pub fn run(row: &RowJson, dress: Dress) -> String {
     parts.join("\n\n") + "\n"
 }
 
-fn title(row: &RowJson) -> String {
-    let kind = if is_split(row) || !is_fair_baseline(row) { row.strategy.as_str() } else { "baseline" };
+fn title(row: &Row) -> String {
+    let Some(asked) = &row.asked else { return label(row) };
+    let kind = if is_split(row) || !is_fair_baseline(row) { asked.strategy.kind() } else { "baseline" };
     format!(
         "{} ({kind}): {}, {} on {}, batch {}, context {}, expert load {}",
         label(row),
-        row.phase,
-        row.model,
-        row.cluster,
-        row.batch,
-        sig(row.context_len),
-        row.expert_load
+        asked.workload.phase(),
+        asked.model,
+        asked.cluster,
+        asked.workload.batch(),
+        sig(asked.context_len),
+        asked.load
     )
 }
 
-fn figures(row: &RowJson) -> Vec<(&'static str, Option<String>, &'static str)> {
-    let us = |value: Option<f64>| value.map(ms);
-    let share = |value: Option<f64>| value.map(pct);
-    let plain = |value: Option<f64>| value.map(sig);
-    let interval = row.tpot_p05_us.zip(row.tpot_p95_us);
+fn lines(row: &Row, figures: &Figures) -> Vec<(&'static str, Option<String>, &'static str)> {
+    let us = |value: f64| Some(ms(value));
+    let share = |value: f64| Some(pct(value));
+    let plain = |value: f64| Some(sig(value));
+    let between = |(low, high): (f64, f64), of: fn(f64) -> String| format!("{} to {}", of(low), of(high));
     // The longer a step, the fewer tokens.
-    let rates = interval.zip(row.tokens_per_sec.zip(row.tpot_us));
-    let rates = rates.map(|((low, high), (rate, tpot))| (rate * tpot / high, rate * tpot / low));
-    let (form, bound) = match row.tpot_us {
+    let rates = figures.tpot_interval_us.zip(figures.tpot_us);
+    let rate = figures.tokens_per_sec;
+    let rates = rates.map(|((low, high), tpot)| (rate * tpot / high, rate * tpot / low));
+    let (form, bound) = match figures.tpot_us {
         Some(_) => ("closed form of TPOT", "work bound of TPOT"),
         None => ("closed form", "work bound"),
     };
-    let steps = row.tpot_step_p05_us.zip(row.tpot_step_p95_us).filter(|(low, high)| low < high);
-    let tpot = if row.output_len.is_some() { "TPOT at the mean context" } else { "TPOT (steady)" };
+    let steps = figures.tpot_step_us.filter(|(low, high)| low < high);
+    let is_whole =
+        row.asked.as_ref().is_some_and(|asked| matches!(asked.workload, Workload::Inference { .. }));
+    let tpot = if is_whole { "TPOT at the mean context" } else { "TPOT (steady)" };
     vec![
-        ("prompts (TTFT)", us(row.ttft_us), "ms"),
-        (tpot, us(row.tpot_us), "ms"),
-        ("  90 % between", interval.map(|(low, high)| format!("{} to {}", ms(low), ms(high))), "ms"),
-        ("  90 % of steps in", steps.map(|(low, high)| format!("{} to {}", ms(low), ms(high))), "ms"),
-        ("whole requests", us(row.makespan_us.filter(|_| row.output_len.is_some())), "ms"),
-        ("step time (cold)", us(row.step_time_us), "ms"),
-        (form, us(row.closed_form_us), "ms"),
-        (bound, us(row.work_bound_us), "ms"),
-        ("throughput", plain(row.tokens_per_sec), "tokens/s"),
-        ("  90 % between", rates.map(|(low, high)| format!("{} to {}", sig(low), sig(high))), "tokens/s"),
-        ("throughput per GPU", plain(row.tokens_per_sec_per_gpu), "tokens/s"),
-        ("busy", share(row.busy_share), "of time"),
-        ("waiting for hosts", us(row.host_us.filter(|us| *us > 0.0)), "ms per step"),
-        ("resident", share(row.resident_share), "of time"),
-        ("MFU", share(row.mfu), "of peak"),
-        ("MBU", share(row.mbu), "of memory bandwidth"),
-        ("communication", us(row.comm_us), "ms per step"),
-        ("  beside computation", row.comm_overlap.map(overlap), "of it"),
-        ("exposed communication", us(row.comm_exposed_us), "ms per step"),
-        ("idle, mean over GPUs", us(row.wait_mean_us), "ms per step"),
-        ("power, mean over GPUs", plain(row.power_mean_w), "W"),
-        ("energy per output token", plain(row.energy_per_token_j), "J"),
-        ("fullest GPU", plain(row.memory_max_gib), "GiB"),
-        ("measured steps", row.n_steps.map(|n| n.to_string()), ""),
-        ("provenance", row.provenance.clone(), ""),
-        ("steady state", row.steady.clone(), ""),
+        ("prompts (TTFT)", figures.ttft_us.and_then(us), "ms"),
+        (tpot, figures.tpot_us.and_then(us), "ms"),
+        ("  90 % between", figures.tpot_interval_us.map(|ends| between(ends, ms)), "ms"),
+        ("  90 % of steps in", steps.map(|ends| between(ends, ms)), "ms"),
+        ("whole requests", figures.makespan_us.filter(|_| is_whole).and_then(us), "ms"),
+        ("step time (cold)", us(figures.step_time_us), "ms"),
+        (form, us(figures.closed_form_us), "ms"),
+        (bound, us(figures.work_bound_us), "ms"),
+        ("throughput", plain(rate), "tokens/s"),
+        ("  90 % between", rates.map(|ends| between(ends, sig)), "tokens/s"),
+        ("throughput per GPU", plain(figures.tokens_per_sec_per_gpu), "tokens/s"),
+        ("busy", share(figures.busy_share), "of time"),
+        ("waiting for hosts", figures.host_us.filter(|us| *us > 0.0).and_then(us), "ms per step"),
+        ("resident", share(figures.resident_share), "of time"),
+        ("MFU", share(figures.mfu), "of peak"),
+        ("MBU", share(figures.mbu), "of memory bandwidth"),
+        ("communication", us(figures.comm_us), "ms per step"),
+        ("  beside computation", figures.comm_overlap.map(overlap), "of it"),
+        ("exposed communication", us(figures.comm_exposed_us), "ms per step"),
+        ("idle, mean over GPUs", us(figures.wait_mean_us), "ms per step"),
+        ("power, mean over GPUs", plain(figures.power_mean_w), "W"),
+        ("energy per output token", plain(figures.energy_per_token_j), "J"),
+        ("fullest GPU", figures.memory_max_gib.and_then(plain), "GiB"),
+        ("measured steps", Some(figures.n_steps.to_string()), ""),
+        ("provenance", Some(figures.provenance.name().to_owned()), ""),
+        ("steady state", Some(steady_in_words(figures.steady, figures.n_steps)), ""),
     ]
 }
 
@@ -189,7 +194,7 @@ fn overlap(share: f64) -> String {
     format!("{} (the paper assumes {})", pct(share), pct(PAPER_OVERLAP))
 }
 
-fn account_table(row: &RowJson, dress: Dress) -> String {
+fn account_table(row: &Row, dress: Dress) -> String {
     let head = [
         "role (steady step, mean)",
         "GPUs",
@@ -212,7 +217,7 @@ fn account_table(row: &RowJson, dress: Dress) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{hand_made, not_fitting, sweep_rows};
+    use crate::fixture::{hand_made, not_fitting, prompts, sweep_rows};
 
     #[test]
     fn a_sweep_prints_a_line_for_each_point_and_the_verdict_last() {
@@ -237,12 +242,7 @@ mod tests {
 
     #[test]
     fn prompts_are_compared_by_the_time_to_their_first_tokens() {
-        let of_prompts = |name, us| RowJson {
-            phase: "prefill".to_owned(),
-            tpot_us: None,
-            ttft_us: Some(us),
-            ..hand_made(0, name, us)
-        };
+        let of_prompts = |name, us| prompts(hand_made(0, name, us));
         let text = sweep(&[of_prompts("12:4", 900.0), of_prompts("tp_pp", 1000.0)], Dress::Plain);
         assert!(text.contains("TTFT, ms") && !text.contains("TPOT"), "{text}");
         assert!(text.contains("(median 10.0 % less time to the first tokens"), "{text}");
@@ -250,12 +250,7 @@ mod tests {
 
     #[test]
     fn a_sweep_over_phases_says_that_its_times_are_of_two_kinds() {
-        let prompts = RowJson {
-            phase: "prefill".to_owned(),
-            tpot_us: None,
-            ttft_us: Some(9.0),
-            ..hand_made(1, "12:4", 9.0)
-        };
+        let prompts = prompts(hand_made(1, "12:4", 9.0));
         let text = sweep(&[hand_made(0, "12:4", 900.0), prompts], Dress::Plain);
         assert!(text.contains("TPOT or TTFT, ms"), "{text}");
     }
@@ -266,7 +261,9 @@ mod tests {
         let text = run(row, Dress::Lines);
         assert!(text.contains("TPOT (steady)") && text.contains("attention"), "{text}");
         assert!(!text.contains("90 % of steps"), "all steps are alike: {text}");
-        let varied = RowJson { tpot_step_p95_us: row.tpot_us.map(|us| us * 1.1), ..row.clone() };
+        let mut varied = row.clone();
+        let figures = varied.outcome.as_mut().unwrap();
+        figures.tpot_step_us = figures.tpot_us.map(|us| (us, us * 1.1));
         assert!(run(&varied, Dress::Lines).contains("90 % of steps in"));
         assert_eq!(
             run(&not_fitting(0, "12:4"), Dress::Plain),

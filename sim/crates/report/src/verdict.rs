@@ -2,7 +2,7 @@
 
 use super::number::{count, is_split, median, pct};
 use super::space::{Answer, Point, Space, fastest};
-use masim_core::judging::sweep::RowJson;
+use masim_core::judging::sweep::Row;
 use masim_core::timing::uncertainty::chance_shorter;
 
 /// Two times that differ by no more than 1 % are a tie; the rest is room for rounding.
@@ -31,9 +31,9 @@ pub(crate) struct Duel<'a> {
     /// Positions of the point in the dimensions of its space.
     pub(crate) at: Vec<usize>,
     /// The fastest split.
-    pub(crate) split: Option<&'a RowJson>,
+    pub(crate) split: Option<&'a Row>,
     /// The fastest fair baseline on as many GPUs.
-    pub(crate) baseline: Option<&'a RowJson>,
+    pub(crate) baseline: Option<&'a Row>,
     /// Who is faster.
     pub(crate) outcome: Outcome,
     /// TPOT of the split over that of the baseline, minus 1: negative where the split is faster.
@@ -46,14 +46,16 @@ pub(crate) struct Duel<'a> {
 const SURE: f64 = 0.95;
 
 /// Whether the errors of the models leave open which of two rows is faster; a tie is one whatever they are.
-fn is_doubtful(split: &RowJson, baseline: &RowJson) -> bool {
+fn is_doubtful(split: &Row, baseline: &Row) -> bool {
     let (Some(a), Some(b)) = (split.answer_us(), baseline.answer_us()) else { return false };
-    let chance = chance_shorter(split.seed, (a, &split.regimes), (b, &baseline.regimes));
+    let (Some(one), Some(other)) = (split.figures(), baseline.figures()) else { return false };
+    let seed = split.asked.as_ref().map_or(0, |asked| asked.seed);
+    let chance = chance_shorter(seed, (a, &one.regimes), (b, &other.regimes));
     chance.is_some_and(|chance| 1.0 - SURE < chance && chance < SURE)
 }
 
 /// Whether a row is a baseline that is tuned as the splits are: beating another decides nothing.
-pub(crate) fn is_fair_baseline(row: &RowJson) -> bool {
+pub(crate) fn is_fair_baseline(row: &Row) -> bool {
     !is_split(row) && row.tuned
 }
 
@@ -70,10 +72,10 @@ impl<'a> Duel<'a> {
     /// The duel at `point`.
     pub(crate) fn new(point: &Point<'a>) -> Self {
         let split = fastest(point.rows.iter().copied().filter(|row| is_split(row)));
-        let same_size = |row: &&RowJson| split.is_none_or(|split| split.n_gpus == row.n_gpus);
+        let same_size = |row: &&Row| split.is_none_or(|split| split.n_gpus() == row.n_gpus());
         let fair = point.rows.iter().copied().filter(|row| is_fair_baseline(row)).filter(same_size);
         let baseline = fastest(fair);
-        let time = |row: Option<&RowJson>| row.and_then(RowJson::answer_us);
+        let time = |row: Option<&Row>| row.and_then(Row::answer_us);
         let margin = time(split).zip(time(baseline)).map(|(split, baseline)| split / baseline - 1.0);
         let outcome = match (split, baseline, margin) {
             (_, _, Some(margin)) => outcome_of(margin),
@@ -88,7 +90,7 @@ impl<'a> Duel<'a> {
     }
 
     /// The row that wins, a tie going to the faster.
-    pub(crate) fn winner(&self) -> Option<&'a RowJson> {
+    pub(crate) fn winner(&self) -> Option<&'a Row> {
         fastest(self.split.into_iter().chain(self.baseline))
     }
 }
@@ -254,16 +256,16 @@ fn short(title: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{hand_made, not_fitting, not_tuned, sweep_rows};
+    use crate::fixture::{asked, hand_made, not_fitting, not_tuned, set_batch, sweep_rows};
     use masim_core::judging::sweep::Side;
     use masim_core::timing::regime::Regime;
     use masim_core::timing::uncertainty::{RegimeTime, Spread};
 
-    fn outcome(rows: &[RowJson]) -> Outcome {
+    fn outcome(rows: &[Row]) -> Outcome {
         Duel::new(&Space::new(rows).points[0]).outcome
     }
 
-    fn sentence(rows: &[RowJson]) -> String {
+    fn sentence(rows: &[Row]) -> String {
         Verdict::new(&Space::new(rows)).sentence()
     }
 
@@ -293,8 +295,9 @@ mod tests {
     fn what_errors_could_turn_is_in_doubt() {
         let spread = Spread { q05: -0.2, q25: -0.1, q50: 0.0, q75: 0.1, q95: 0.2 };
         let with = |regime, name, time_us| {
-            let regimes = vec![RegimeTime { regime, time_us, spread }];
-            RowJson { regimes, ..hand_made(0, name, time_us) }
+            let mut row = hand_made(0, name, time_us);
+            row.outcome.as_mut().unwrap().regimes = vec![RegimeTime { regime, time_us, spread }];
+            row
         };
         let rows = [with(Regime::LongGemm, "12:4", 950.0), with(Regime::LongGemm, "dp_ep", 1000.0)];
         assert!(!sentence(&rows).contains("told apart"), "{}", sentence(&rows));
@@ -327,7 +330,7 @@ mod tests {
                     "tp_pp_literal" => "fair",
                     own => own,
                 };
-                RowJson { name: name.to_owned(), ..row.clone() }
+                Row { name: name.to_owned(), ..row.clone() }
             })
             .collect();
         let outcomes = |rows| {
@@ -341,7 +344,7 @@ mod tests {
     /// A baseline may split too: it is what the splits are compared with, however it is laid out.
     #[test]
     fn a_split_among_the_baselines_is_a_baseline() {
-        let baseline = RowJson { side: Side::Baseline, ..hand_made(0, "8:8", 800.0) };
+        let baseline = Row { side: Side::Baseline, ..hand_made(0, "8:8", 800.0) };
         let rows = [hand_made(0, "12:4", 900.0), baseline];
         assert_eq!(outcome(&rows), Outcome::Baseline);
     }
@@ -349,7 +352,7 @@ mod tests {
     #[test]
     fn a_baseline_on_more_gpus_is_no_opponent() {
         let mut bigger = hand_made(0, "dp_ep", 100.0);
-        bigger.n_gpus = 32;
+        asked(&mut bigger).n_gpus = 32;
         let rows = [hand_made(0, "12:4", 900.0), hand_made(0, "tp_pp", 1000.0), bigger];
         assert_eq!(outcome(&rows), Outcome::Split);
     }
@@ -391,8 +394,8 @@ mod tests {
             hand_made(1, "12:4", 1200.0),
             hand_made(1, "dp_ep", 1000.0),
         ];
-        rows[2].batch = 64;
-        rows[3].batch = 64;
+        set_batch(&mut rows[2], 64);
+        set_batch(&mut rows[3], 64);
         let space = Space::new(&rows);
         assert_eq!(Verdict::new(&space).never(&space).unwrap(), "No split wins at batch 64.");
     }

@@ -1,5 +1,7 @@
 //! Overlap of communication with computation.
 
+use std::fmt;
+
 use masim_units::{Bandwidth, SimDuration};
 
 /// Overlap of communication with the computation before and after it.
@@ -18,6 +20,17 @@ pub enum Overlap {
         /// The share that takes time, more than 0 and at most 1.
         exposed: f64,
     },
+}
+
+/// As results name it, such as `chunks(4)`.
+impl fmt::Display for Overlap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Chunks { n } => write!(f, "chunks({n})"),
+            Self::Literal { exposed } => write!(f, "literal({exposed})"),
+        }
+    }
 }
 
 /// Share of communication that is hidden, as the MA Separation paper (manuscript, 3.6) states it: 75 %.

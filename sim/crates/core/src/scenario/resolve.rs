@@ -1,23 +1,23 @@
 //! From what a scenario's file says to what it means, with everything that is wrong with it.
 
+mod findings;
 mod model;
 mod workload;
 mod jitter;
 mod size;
 mod strategy;
 
-use std::fmt::Display;
 use std::sync::Arc;
 
+use findings::Findings;
 pub(super) use model::model_of;
 use size::Size;
 
-use super::count_file::CountFile;
 use super::file::{LaunchFile, ScenarioFile};
 use super::overlap_file::OverlapFile;
 use super::steps_file::StepsFile;
 use super::{
-    Choice, CollectiveRules, Compression, EmbeddingTable, Launch, ModelSpec, Overlap, Profiles, RequestTrace,
+    CollectiveRules, Compression, EmbeddingTable, Launch, ModelSpec, Overlap, Profiles, RequestTrace,
     Scenario, StepCount, Strategy, Vocabulary,
 };
 use crate::inputs::text::Problem;
@@ -33,53 +33,6 @@ const N_STEPS_EXACTLY_MAX: u32 = 1_000_000;
 const N_CHUNKS_MAX: u32 = 64;
 /// Links of a thousand times their bandwidth are as good as free.
 const EXPOSED_MIN: f64 = 0.001;
-
-/// Everything that is wrong with a file, in the order of its keys.
-#[derive(Debug, Default)]
-pub(super) struct Findings {
-    problems: Vec<Problem>,
-}
-
-impl Findings {
-    /// Notes that the value under `key` is wrong.
-    fn add(&mut self, key: &str, message: impl Display) {
-        self.problems.push(Problem::new(key, message));
-    }
-
-    /// Notes that the value under `key` is wrong, and what to do.
-    fn add_with_hint(&mut self, key: &str, message: impl Display, hint: impl Display) {
-        self.problems.push(Problem { hint: Some(hint.to_string()), ..Problem::new(key, message) });
-    }
-
-    /// Notes a count that is not between 1 and `max`.
-    fn count(&mut self, key: &str, n: u32, max: u32) {
-        if n < 1 || max < n {
-            self.add(key, format_args!("{n} is out of range; expected 1 to {max}"));
-        }
-    }
-
-    /// Notes a format that this version does not read.
-    fn schema(&mut self, schema: Option<u32>) {
-        if let Some(found) = schema.filter(|found| *found != 1) {
-            self.add("schema", format_args!("this version reads schema 1, found {found}"));
-        }
-    }
-
-    fn choice(&mut self, key: &str, count: CountFile, max: u32) -> Choice {
-        match count {
-            CountFile::Auto => Choice::Auto,
-            CountFile::Fixed(n) => {
-                self.count(key, n, max);
-                Choice::Fixed(n)
-            }
-        }
-    }
-
-    /// `value`, unless something was found.
-    pub(super) fn into_result<T>(self, value: T) -> Result<T, Vec<Problem>> {
-        if self.problems.is_empty() { Ok(value) } else { Err(self.problems) }
-    }
-}
 
 /// Files that a scenario names.
 pub(super) struct Named {
@@ -115,7 +68,7 @@ pub(super) fn scenario_of(file: &ScenarioFile, named: Named) -> Result<Scenario,
     }
     let n_steps = step_count_of(file.n_steps, &mut findings);
     // A product of counts that are wrong on their own says nothing.
-    if findings.problems.is_empty() {
+    if findings.is_empty() {
         let (workload, strategy, load) = (&workload, &strategy, &load);
         let size = Size { cluster, model, workload, strategy, load, overlap, n_steps };
         size.check(&mut findings);

@@ -1,6 +1,7 @@
 //! Phase, sequences and their lengths.
 
 use std::cmp::Ordering;
+use std::fmt;
 use std::sync::Arc;
 
 use masim_units::SimDuration;
@@ -134,6 +135,19 @@ pub enum ContextLen {
     Trace(Arc<RequestTrace>),
 }
 
+impl ContextLen {
+    /// The name of its kind in files; `fixed` for a number.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Fixed(_) => "fixed",
+            Self::Uniform { .. } => "uniform",
+            Self::Lognormal { .. } => "lognormal",
+            Self::List(_) => "list",
+            Self::Trace(_) => "trace",
+        }
+    }
+}
+
 /// Distribution of tokens over the experts of a layer.
 #[derive(Clone, Debug)]
 pub enum ExpertLoad {
@@ -171,6 +185,22 @@ impl ExpertLoad {
     }
 }
 
+/// As results name it, such as `zipf(0.8)`.
+impl fmt::Display for ExpertLoad {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Balanced => f.write_str("balanced"),
+            Self::Uniform => f.write_str("uniform"),
+            Self::Zipf { exponent } => write!(f, "zipf({exponent})"),
+            Self::PowerLaw { exponent } => write!(f, "power_law({exponent})"),
+            Self::Histogram { tokens } => {
+                let counts: Vec<String> = tokens.iter().map(u64::to_string).collect();
+                write!(f, "histogram({})", counts.join(" "))
+            }
+        }
+    }
+}
+
 impl Ord for ExpertLoad {
     fn cmp(&self, other: &Self) -> Ordering {
         let ((kind, skew, counts), (other_kind, other_skew, other_counts)) = (self.rank(), other.rank());
@@ -199,6 +229,16 @@ pub enum Launch {
     Eager,
     /// Replayed from a captured graph.
     Graph,
+}
+
+impl Launch {
+    /// The name in files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Eager => "eager",
+            Self::Graph => "graph",
+        }
+    }
 }
 
 /// Time that the host of a serving stack spends beside the GPUs.

@@ -18,6 +18,10 @@ pub enum Provenance {
 }
 
 impl Provenance {
+    /// All of them, strong to weak.
+    pub const ALL: [Self; 5] =
+        [Self::Measured, Self::Fitted, Self::Extrapolated, Self::Roofline, Self::Assumed];
+
     /// The name in files.
     pub const fn name(self) -> &'static str {
         match self {

@@ -10,7 +10,7 @@ use crate::scene::{
 };
 use crate::space::{Point, Space};
 use crate::verdict::Verdict;
-use masim_core::judging::sweep::{GpuAccountJson, RowJson};
+use masim_core::judging::sweep::{GpuAccountJson, Row};
 
 /// The five parts of an account in their order.
 const PARTS: [(&str, Color); 5] = [
@@ -43,7 +43,7 @@ pub(super) fn breakdowns(space: &Space<'_>, verdict: &Verdict<'_>) -> Vec<Figure
     figures
 }
 
-fn role_name(row: &RowJson, account: &Account) -> String {
+fn role_name(row: &Row, account: &Account) -> String {
     format!("{}, {} ({} GPUs)", label(row), role_words(&account.role), account.n_gpus)
 }
 
@@ -84,8 +84,8 @@ fn breakdown(space: &Space<'_>, point: &Point<'_>, which: &str) -> Option<Figure
 
 /// Content of the memory of each role at the point with the largest cache at which anything runs.
 pub(super) fn memory(subject: &Subject<'_>, space: &Space<'_>) -> Option<Figure> {
-    let size = |point: &&Point<'_>| point.rows[0].context_len * f64::from(point.rows[0].batch);
-    let runs = |point: &&Point<'_>| contenders(space, point).iter().any(|row| !row.gpus.is_empty());
+    let size = |point: &&Point<'_>| point.rows[0].context_len() * f64::from(point.rows[0].batch());
+    let runs = |point: &&Point<'_>| contenders(space, point).iter().any(|row| !row.gpus().is_empty());
     let point = space.points.iter().filter(runs).max_by(|a, b| size(a).total_cmp(&size(b)))?;
     let rows = contenders(space, point);
     let mut names = Vec::new();
@@ -96,7 +96,7 @@ pub(super) fn memory(subject: &Subject<'_>, space: &Space<'_>) -> Option<Figure>
             stacks.push(memory.holds.parts().to_vec());
         }
     }
-    let limit = rows.first().and_then(|row| subject.memory_gib.get(&row.cluster)).copied();
+    let limit = rows.first().and_then(|row| subject.memory_gib.get(&row.asked.as_ref()?.cluster)).copied();
     let title = format!("Memory of the fullest GPU of each role: {}", space.point_name(&point.at));
     let panels = [Panel { title: "", stacks, limit }];
     let scene = scene(&title, &names, &CONTENTS, &panels, "memory, GiB");

@@ -39,7 +39,8 @@ fn curves<'a>(
     let batches = 0..space.dims[1].values.len();
     for point in batches.filter_map(|batch| space.point(panel, context, batch)) {
         for row in contenders(space, point) {
-            let (Some(tpot), Some(rate)) = (row.answer_us(), row.tokens_per_sec_per_gpu) else { continue };
+            let rate = row.figure(|figures| figures.tokens_per_sec_per_gpu);
+            let (Some(tpot), Some(rate)) = (row.answer_us(), rate) else { continue };
             let who = (!is_split(row)).then_some(row.name.as_str());
             if !order.contains(&who) {
                 order.push(who);

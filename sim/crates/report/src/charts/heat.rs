@@ -6,7 +6,7 @@ use crate::number::{NONE, label, ms, signed_pct};
 use crate::scene::{Anchor, BLUE, Color, HEAD, ON_LIGHT, ORANGE, Scene, TEXT, text_width};
 use crate::space::Space;
 use crate::verdict::{Duel, Outcome, Verdict, outcome_of};
-use masim_core::judging::sweep::RowJson;
+use masim_core::judging::sweep::Row;
 
 /// A margin of this factor has the full color; beyond it nothing changes.
 const FULL: f64 = 1.5;
@@ -92,7 +92,7 @@ fn lines(duel: &Duel<'_>) -> [String; 4] {
         (Outcome::NoBaseline, None) => "no baseline".to_owned(),
         (_, None) => none(),
     };
-    let time = duel.split.and_then(RowJson::answer_us).map_or_else(none, |us| format!("{} ms", ms(us)));
+    let time = duel.split.and_then(Row::answer_us).map_or_else(none, |us| format!("{} ms", ms(us)));
     let wait = duel.split.and_then(waits);
     let wait =
         wait.map_or_else(none, |waits| format!("{} {:.0} %", waits.cause.short(), waits.share * 100.0));

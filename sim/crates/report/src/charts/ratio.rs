@@ -39,10 +39,11 @@ fn curves(space: &Space<'_>, point: &Point<'_>) -> Curves {
     let mut times = BTreeMap::<(u32, Split), f64>::new();
     let mut splits = BTreeSet::new();
     for row in point.rows.iter().filter(|row| is_split(row)) {
-        let (Some(a), Some(e)) = (row.n_attention_gpus, row.n_expert_gpus) else { continue };
+        let Some((a, e)) = row.pools() else { continue };
         splits.insert((a, e));
         if let Some(tpot) = row.answer_us() {
-            let best = times.entry((row.n_micro_batches.unwrap_or(1), (a, e))).or_insert(f64::INFINITY);
+            let best =
+                times.entry((row.chosen.n_micro_batches.unwrap_or(1), (a, e))).or_insert(f64::INFINITY);
             *best = best.min(tpot / 1e3);
         }
     }

@@ -1,6 +1,6 @@
 //! Time and memory of each role.
 
-use masim_core::judging::sweep::{GpuAccountJson, GpuJson, GpuMemoryJson, RowJson};
+use masim_core::judging::sweep::{GpuAccountJson, GpuJson, GpuMemoryJson, Row};
 
 /// Mean account of the GPUs of one role.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,9 +26,9 @@ pub(crate) struct Memory {
     pub(crate) holds: GpuMemoryJson,
 }
 
-fn roles(row: &RowJson) -> Vec<(&str, Vec<&GpuJson>)> {
+fn roles(row: &Row) -> Vec<(&str, Vec<&GpuJson>)> {
     let mut roles: Vec<(&str, Vec<&GpuJson>)> = Vec::new();
-    for gpu in &row.gpus {
+    for gpu in row.gpus() {
         match roles.iter_mut().find(|(role, _)| *role == gpu.role) {
             Some((_, gpus)) => gpus.push(gpu),
             None => roles.push((&gpu.role, vec![gpu])),
@@ -38,7 +38,7 @@ fn roles(row: &RowJson) -> Vec<(&str, Vec<&GpuJson>)> {
 }
 
 /// One account for each role of `row`, in order of its GPUs.
-pub(crate) fn accounts(row: &RowJson) -> Vec<Account> {
+pub(crate) fn accounts(row: &Row) -> Vec<Account> {
     let mean = |gpus: &[&GpuJson], of: fn(&GpuJson) -> GpuAccountJson| {
         let mut sum = [0.0; 5];
         for gpu in gpus {
@@ -60,7 +60,7 @@ pub(crate) fn accounts(row: &RowJson) -> Vec<Account> {
 }
 
 /// The fullest GPU of each role of `row`.
-pub(crate) fn memories(row: &RowJson) -> Vec<Memory> {
+pub(crate) fn memories(row: &Row) -> Vec<Memory> {
     let fullest = |gpus: &[&GpuJson]| {
         let all = gpus.iter().map(|gpu| (gpu.memory_gib.total(), *gpu));
         all.reduce(|best, next| if next.0 > best.0 { next } else { best })

@@ -3,7 +3,7 @@
 use crate::number::{is_split, median};
 use crate::space::{Point, Space, fastest};
 use crate::verdict::{Outcome, outcome_of};
-use masim_core::judging::sweep::RowJson;
+use masim_core::judging::sweep::Row;
 
 /// One kind of split against one baseline.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -76,22 +76,19 @@ pub(crate) fn contrasts(space: &Space<'_>) -> Vec<ContrastRow> {
 /// of the best split in that ratio.
 pub(crate) fn margin_against(point: &Point<'_>, ratio: Option<(u32, u32)>, name: &str) -> Option<f64> {
     let split = best_split(point, ratio)?;
-    let same = |row: &&RowJson| row.name == name && !is_split(row) && row.n_gpus == split.n_gpus;
+    let same = |row: &&Row| row.name == name && !is_split(row) && row.n_gpus() == split.n_gpus();
     let baseline = fastest(point.rows.iter().copied().filter(same))?;
     Some(split.answer_us()? / baseline.answer_us()? - 1.0)
 }
 
 /// The fastest split at `point`, of those in `ratio` if there is one.
-pub(crate) fn best_split<'a>(point: &Point<'a>, ratio: Option<(u32, u32)>) -> Option<&'a RowJson> {
+pub(crate) fn best_split<'a>(point: &Point<'a>, ratio: Option<(u32, u32)>) -> Option<&'a Row> {
     let splits = point.rows.iter().copied().filter(|row| is_split(row));
     fastest(splits.filter(|row| ratio.is_none_or(|ratio| is_in(row, ratio))))
 }
 
-fn is_in(row: &RowJson, (attention, expert): (u32, u32)) -> bool {
-    match (row.n_attention_gpus, row.n_expert_gpus) {
-        (Some(a), Some(e)) => a * expert == e * attention,
-        _ => false,
-    }
+fn is_in(row: &Row, (attention, expert): (u32, u32)) -> bool {
+    row.pools().is_some_and(|(a, e)| a * expert == e * attention)
 }
 
 /// Name of the splits in a ratio: `12:4` where all have 16 GPUs, else `3:1`.

@@ -51,7 +51,7 @@ pub(crate) fn spans(space: &Space<'_>, verdict: &Verdict<'_>) -> Vec<Span> {
     for (idx, dim) in space.dims.iter().enumerate().filter(|(_, dim)| dim.values.len() > 1) {
         for (at, value) in dim.values.iter().enumerate() {
             let here = verdict.duels.iter().filter(|duel| duel.at[idx] == at);
-            let counts: Vec<u32> = here.filter_map(|duel| duel.split?.n_attention_gpus).collect();
+            let counts: Vec<u32> = here.filter_map(|duel| Some(duel.split?.pools()?.0)).collect();
             if let (Some(&fewest), Some(&most)) = (counts.iter().min(), counts.iter().max()) {
                 let (dim, value) = (dim.title.clone(), value.clone());
                 spans.push(Span { dim, value, attention: (fewest, most) });
@@ -98,7 +98,7 @@ fn elsewhere(space: &Space<'_>, at: &[usize], except: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::hand_made;
+    use crate::fixture::{asked, hand_made};
 
     #[test]
     fn a_flip_names_both_neighbours_and_what_stays() {
@@ -109,7 +109,7 @@ mod tests {
             hand_made(1, "dp_ep", 1000.0),
         ];
         for row in &mut rows[2..] {
-            row.context_len = 4096.0;
+            asked(row).context_len = 4096.0;
         }
         let space = Space::new(&rows);
         let verdict = Verdict::new(&space);

@@ -1,6 +1,6 @@
 //! Why one row is slower than another: kernels that take longer, or GPUs that wait.
 
-use masim_core::judging::sweep::{GpuAccountJson, RowJson};
+use masim_core::judging::sweep::{GpuAccountJson, Row};
 
 /// Causes of waiting of a GPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,18 +53,19 @@ pub(crate) struct Gap {
     pub(crate) idle: f64,
 }
 
-fn mean(row: &RowJson) -> Option<[f64; 5]> {
+fn mean(row: &Row) -> Option<[f64; 5]> {
     let mut sum = [0.0; 5];
-    for gpu in &row.gpus {
+    for gpu in row.gpus() {
         for (sum, part) in sum.iter_mut().zip(GpuAccountJson::parts(&gpu.steady)) {
             *sum += part;
         }
     }
-    (!row.gpus.is_empty()).then(|| sum.map(|part| part / row.gpus.len() as f64))
+    let n = row.gpus().len();
+    (n > 0).then(|| sum.map(|part| part / n as f64))
 }
 
 /// Waiting of the GPUs of `row`, and its main cause.
-pub(crate) fn waits(row: &RowJson) -> Option<Waits> {
+pub(crate) fn waits(row: &Row) -> Option<Waits> {
     let (tpot, [_, imbalance, dependency, wire, _]) = (row.answer_us()?, mean(row)?);
     let causes = [(Cause::Dependency, dependency), (Cause::Wire, wire), (Cause::Imbalance, imbalance)];
     let (cause, most) = causes.into_iter().reduce(|best, next| if next.1 > best.1 { next } else { best })?;
@@ -72,17 +73,17 @@ pub(crate) fn waits(row: &RowJson) -> Option<Waits> {
 }
 
 /// Why `row` takes longer (or less) than `base`.
-pub(crate) fn gap(row: &RowJson, base: &RowJson) -> Option<Gap> {
+pub(crate) fn gap(row: &Row, base: &Row) -> Option<Gap> {
     let (own, other, tpot) = (mean(row)?, mean(base)?, base.answer_us()?);
     let busy = (own[0] - other[0]) / tpot;
     Some(Gap { busy, idle: (row.answer_us()? - tpot) / tpot - busy })
 }
 
 /// The kinds of work that take most of the critical path of `row`, with their shares of it.
-pub(crate) fn longest_work(row: &RowJson, n: usize) -> Vec<(&str, f64)> {
-    let total: f64 = row.critical_path.iter().map(|step| step.time_us).sum();
-    let mut steps: Vec<_> =
-        row.critical_path.iter().map(|step| (step.work.as_str(), step.time_us / total)).collect();
+pub(crate) fn longest_work(row: &Row, n: usize) -> Vec<(&str, f64)> {
+    let path = row.figures().map_or(&[][..], |figures| &figures.critical_path);
+    let total: f64 = path.iter().map(|(_, time_us)| time_us).sum();
+    let mut steps: Vec<_> = path.iter().map(|(work, time_us)| (work.as_str(), time_us / total)).collect();
     steps.sort_by(|a, b| b.1.total_cmp(&a.1));
     steps.truncate(n);
     steps
@@ -98,7 +99,7 @@ mod tests {
         let rows = sweep_rows();
         let (split, base) = (&rows[4], &rows[62]);
         let gap = gap(split, base).unwrap();
-        let margin = split.tpot_us.unwrap() / base.tpot_us.unwrap() - 1.0;
+        let margin = split.answer_us().unwrap() / base.answer_us().unwrap() - 1.0;
         assert!((gap.busy + gap.idle - margin).abs() < 1e-12);
         let waits = waits(split).unwrap();
         assert!(waits.share <= waits.idle && waits.idle < 1.0);

@@ -1,7 +1,7 @@
 //! Simulated times against the closed form and the work bound.
 
 use crate::number::median;
-use masim_core::judging::sweep::RowJson;
+use masim_core::judging::sweep::{Figures, Row};
 
 /// The rows of one name beside theory.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,7 +17,7 @@ pub(crate) struct Theory {
 }
 
 /// One entry for each name, in order of appearance.
-pub(crate) fn theory(rows: &[RowJson]) -> Vec<Theory> {
+pub(crate) fn theory(rows: &[Row]) -> Vec<Theory> {
     let mut names: Vec<&str> = Vec::new();
     for row in rows.iter().filter(|row| row.answer_us().is_some()) {
         if !names.contains(&row.name.as_str()) {
@@ -29,15 +29,15 @@ pub(crate) fn theory(rows: &[RowJson]) -> Vec<Theory> {
         .map(|name| {
             let own: Vec<_> =
                 rows.iter().filter(|row| row.name == name && row.answer_us().is_some()).collect();
-            let over = |of: fn(&RowJson) -> Option<f64>| {
-                let over = own.iter().filter_map(|row| Some(row.answer_us()? / of(row)? - 1.0));
+            let over = |of: fn(&Figures) -> f64| {
+                let over = own.iter().filter_map(|row| Some(row.answer_us()? / of(row.figures()?) - 1.0));
                 spread(&over.collect::<Vec<_>>())
             };
             Theory {
                 name: name.to_owned(),
                 n: own.len(),
-                closed_form: over(|row| row.closed_form_us),
-                work_bound: over(|row| row.work_bound_us),
+                closed_form: over(|figures| figures.closed_form_us),
+                work_bound: over(|figures| figures.work_bound_us),
             }
         })
         .collect()

@@ -9,7 +9,7 @@ use crate::digest::{
 use crate::number::{NONE, label, ms, or_dash, pct, sig, signed_pct};
 use crate::space::Space;
 use crate::verdict::{Duel, Outcome, Verdict};
-use masim_core::judging::sweep::RowJson;
+use masim_core::judging::sweep::Row;
 
 /// Values of all dimensions at a point.
 fn coordinates(space: &Space<'_>, at: &[usize]) -> Vec<Cell> {
@@ -20,11 +20,11 @@ fn dim_titles(space: &Space<'_>) -> impl Iterator<Item = String> {
     space.dims.iter().map(|dim| dim.title.clone())
 }
 
-fn tpot(row: Option<&RowJson>) -> Option<f64> {
-    row.and_then(RowJson::answer_us)
+fn tpot(row: Option<&Row>) -> Option<f64> {
+    row.and_then(Row::answer_us)
 }
 
-fn name(row: Option<&RowJson>) -> String {
+fn name(row: Option<&Row>) -> String {
     row.map_or_else(|| NONE.to_owned(), label)
 }
 
@@ -55,9 +55,10 @@ pub(super) fn bests(space: &Space<'_>, verdict: &Verdict<'_>) -> Vec<Table> {
 }
 
 fn best_row(space: &Space<'_>, duel: &Duel<'_>) -> Vec<Cell> {
-    let shape =
-        |row: &RowJson| Some(format!("{} \u{d7} {} \u{d7} {}", row.heads?, row.sequences?, row.replicas?));
-    let experts = |row: &RowJson| Some(format!("{} \u{d7} {}", row.ep?, row.expert_tp?));
+    let shape = |it: &Row| {
+        Some(format!("{} \u{d7} {} \u{d7} {}", it.chosen.heads?, it.chosen.sequences?, it.chosen.replicas?))
+    };
+    let experts = |row: &Row| Some(format!("{} \u{d7} {}", row.chosen.ep?, row.chosen.expert_tp?));
     let or_none = |text: Option<String>| Cell::number(text.unwrap_or_else(|| NONE.to_owned()));
     let (winner, class) = match duel.outcome {
         Outcome::Split => ("split".to_owned(), "win"),
@@ -73,7 +74,7 @@ fn best_row(space: &Space<'_>, duel: &Duel<'_>) -> Vec<Cell> {
         or_none(duel.split.and_then(shape)),
         or_none(duel.split.and_then(experts)),
         Cell::number(or_dash(tpot(duel.split), ms)),
-        Cell::number(or_dash(duel.split.and_then(|row| row.tokens_per_sec_per_gpu), sig)),
+        Cell::number(or_dash(duel.split.and_then(|row| row.figure(|it| it.tokens_per_sec_per_gpu)), sig)),
         Cell::number(name(duel.baseline)),
         Cell::number(or_dash(tpot(duel.baseline), ms)),
         Cell::number(or_dash(duel.margin, signed_pct)),
@@ -134,7 +135,7 @@ pub(super) fn account_table(space: &Space<'_>) -> Table {
     table
 }
 
-pub(super) fn theory_table(rows: &[RowJson]) -> Table {
+pub(super) fn theory_table(rows: &[Row]) -> Table {
     let head = [
         "strategy",
         "rows",

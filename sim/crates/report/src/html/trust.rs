@@ -1,30 +1,26 @@
 //! Tables of what limits the results: provenance, assumptions, warnings, rows without figures.
 
+use std::collections::BTreeMap;
+
 use super::{Cell, Table};
 use crate::Assumption;
 use crate::digest::Notes;
-use crate::number::{NONE, label, pct};
+use crate::number::{label, or_dash, pct};
 use crate::space::Space;
-use masim_core::judging::sweep::RowJson;
-
-/// Strong to weak.
-const LEVELS: [&str; 5] = ["Measured", "Fitted", "Extrapolated", "Roofline", "Assumed"];
+use masim_core::judging::sweep::{Row, steady_in_words};
+use masim_core::running::run::Steady;
+use masim_core::timing::provenance::Provenance;
 
 pub(super) fn provenance(notes: &Notes<'_>) -> Table {
     let head = ["level", "mean share of the critical path", "rows with this word"];
     let mut table = Table::new("", head, "No row states where its times come from.");
-    let known = |level: &&str| LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level));
-    let others = notes.provenance.keys().chain(notes.words.keys()).copied().filter(|level| !known(level));
-    let levels: Vec<&str> = LEVELS.into_iter().chain(others).collect();
-    for (_, level) in levels.iter().enumerate().filter(|(idx, level)| !levels[..*idx].contains(level)) {
-        let find = |key: &&&str| key.eq_ignore_ascii_case(level);
-        let share = notes.provenance.iter().find(|(key, _)| find(key)).map(|(_, share)| *share);
-        let n = notes.words.iter().find(|(key, _)| find(key)).map(|(_, n)| *n);
+    for level in Provenance::ALL {
+        let (share, n) = (notes.provenance.get(&level), notes.weakest.get(&level));
         if share.is_some() || n.is_some() {
             table.rows.push(vec![
-                Cell::text(*level),
-                Cell::number(share.map_or_else(|| NONE.to_owned(), pct)),
-                Cell::number(n.unwrap_or(0).to_string()),
+                Cell::text(level.name()),
+                Cell::number(or_dash(share.copied(), pct)),
+                Cell::number(n.copied().unwrap_or(0).to_string()),
             ]);
         }
     }
@@ -58,33 +54,31 @@ pub(super) fn warnings(notes: &Notes<'_>) -> Table {
 /// Table of steady states; means that differ in their length alone stand in one line.
 pub(super) fn steady(notes: &Notes<'_>) -> Table {
     let mut table = Table::new("", ["how TPOT was settled", "rows"], "No row says how TPOT was settled.");
-    let mut means: Vec<(u32, f64, usize)> = Vec::new();
-    for (how, n) in &notes.steady {
-        match mean_of(how) {
-            Some((n_steps, known)) => means.push((n_steps, known, *n)),
-            None => table.rows.push(vec![Cell::words(*how), Cell::number(n.to_string())]),
+    let mut others = BTreeMap::<String, usize>::new();
+    let mut means: Vec<(u32, f64)> = Vec::new();
+    for &(steady, n_steps) in &notes.steady {
+        match steady {
+            Steady::Settled { half_width } => means.push((n_steps, half_width)),
+            Steady::Repeats { .. } | Steady::Once | Steady::Unsettled { .. } => {
+                *others.entry(steady_in_words(steady, n_steps)).or_default() += 1;
+            }
         }
+    }
+    for (how, n) in others {
+        table.rows.push(vec![Cell::words(how), Cell::number(n.to_string())]);
     }
     let (fewest, most) = (means.iter().map(|mean| mean.0).min(), means.iter().map(|mean| mean.0).max());
     if let (Some(fewest), Some(most)) = (fewest, most) {
-        let worst = means.iter().map(|mean| mean.1).fold(0.0, f64::max);
+        let worst = 100.0 * means.iter().map(|mean| mean.1).fold(0.0, f64::max);
         let steps = if fewest == most { fewest.to_string() } else { format!("{fewest} to {most}") };
         let how = format!("mean of {steps} steps, known to {worst:.2} % or better (95 % confidence)");
-        let n: usize = means.iter().map(|mean| mean.2).sum();
-        table.rows.push(vec![Cell::words(how), Cell::number(n.to_string())]);
+        table.rows.push(vec![Cell::words(how), Cell::number(means.len().to_string())]);
     }
     table
 }
 
-/// Steps and percent of `mean of 10 steps, known to 0.13 % (95 % confidence)`.
-fn mean_of(how: &str) -> Option<(u32, f64)> {
-    let (n_steps, rest) = how.strip_prefix("mean of ")?.split_once(" steps, known to ")?;
-    let known = rest.strip_suffix(" % (95 % confidence)")?;
-    Some((n_steps.parse().ok()?, known.parse().ok()?))
-}
-
 /// Rows that do not fit or failed, with the reason.
-pub(super) fn without_figures(rows: &[&RowJson], space: &Space<'_>) -> Table {
+pub(super) fn without_figures(rows: &[&Row], space: &Space<'_>) -> Table {
     let mut table = Table::new("", ["row", "strategy", "point", "reason"], "Every row fits.");
     for row in rows {
         let point = space.points.iter().find(|point| point.idx == row.point_idx);
@@ -93,7 +87,7 @@ pub(super) fn without_figures(rows: &[&RowJson], space: &Space<'_>) -> Table {
             Cell::number(row.row_idx.to_string()),
             Cell::text(label(row)),
             Cell::text(point),
-            Cell::words(row.error.clone().unwrap_or_default()),
+            Cell::words(row.failure().map_or("", |failure| &failure.error)),
         ]);
     }
     table
@@ -108,8 +102,10 @@ mod tests {
     #[test]
     fn means_of_different_lengths_share_a_line() {
         let mut rows = [hand_made(0, "12:4", 1.0), hand_made(0, "10:6", 1.0), hand_made(0, "8:8", 1.0)];
-        rows[0].steady = Some("mean of 10 steps, known to 0.13 % (95 % confidence)".to_owned());
-        rows[1].steady = Some("mean of 73 steps, known to 0.50 % (95 % confidence)".to_owned());
+        for (row, (n_steps, half_width)) in rows.iter_mut().zip([(10, 0.0013), (73, 0.005)]) {
+            let figures = row.outcome.as_mut().unwrap();
+            (figures.n_steps, figures.steady) = (n_steps, Steady::Settled { half_width });
+        }
         let notes = notes(&rows);
         let table = steady(&notes);
         let lines: Vec<_> =

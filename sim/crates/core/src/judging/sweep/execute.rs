@@ -3,8 +3,8 @@
 use rayon::prelude::*;
 
 use super::expand::SweepRow;
+use super::result::Row;
 use super::results::{Outcome, failed_row, row};
-use super::row::RowJson;
 use crate::judging::metrics::network::NetworkUse;
 use crate::judging::metrics::{Ledger, Metrics, measure, measure_folded, network_use};
 use crate::judging::progress::Progress;
@@ -80,7 +80,7 @@ fn of_prompts(inference: &Scenario) -> Scenario {
 /// # Panics
 ///
 /// When the system refuses to start threads.
-pub fn run_sweep(rows: &[SweepRow], n_threads: usize, progress: &dyn Progress) -> Vec<RowJson> {
+pub fn run_sweep(rows: &[SweepRow], n_threads: usize, progress: &dyn Progress) -> Vec<Row> {
     progress.start(rows.len());
     let pool = RoutingPool::default();
     let threads = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().expect("threads start");
@@ -96,7 +96,7 @@ pub fn run_sweep(rows: &[SweepRow], n_threads: usize, progress: &dyn Progress) -
 /// Runs the alternatives of one row; one that fails loses against any that does not.
 ///
 /// The result is the best one's row, and what was found for it.
-pub fn simulate_row<'a>(place: &'a SweepRow, pool: &RoutingPool) -> (RowJson, Option<(&'a Scenario, Found)>) {
+pub fn simulate_row<'a>(place: &'a SweepRow, pool: &RoutingPool) -> (Row, Option<(&'a Scenario, Found)>) {
     let alternatives = match &place.alternatives {
         Ok(alternatives) => alternatives,
         Err(error) => return (failed_row(place, error), None),
@@ -107,47 +107,112 @@ pub fn simulate_row<'a>(place: &'a SweepRow, pool: &RoutingPool) -> (RowJson, Op
         let row = row(place, scenario, &outcome);
         (row, outcome.ok().map(|(found, _)| (scenario, found)))
     });
-    let best = runs.reduce(|best, next| if is_better(&next.0, &best.0, column) { next } else { best });
+    let beats = |a: &Row, b: &Row| is_better(figure(a, column), figure(b, column));
+    let best = runs.reduce(|best, next| if beats(&next.0, &best.0) { next } else { best });
     best.unwrap_or_else(|| (failed_row(place, "no strategy to run"), None))
 }
 
-/// Whether `a` beats `b`; equals do not, so that the first stays.
-fn is_better(a: &RowJson, b: &RowJson, column: &str) -> bool {
-    match (figure(a, column), figure(b, column)) {
+/// Whether `a` beats `b`: a figure beats none, and equals do not beat, so that the first stays.
+fn is_better(a: Option<f64>, b: Option<f64>) -> bool {
+    match (a, b) {
         (Some(a), Some(b)) => a < b,
         (a, b) => a.is_some() && b.is_none(),
     }
 }
 
 /// A column as a figure of which less is better.
-fn figure(row: &RowJson, column: &str) -> Option<f64> {
+fn figure(row: &Row, column: &str) -> Option<f64> {
+    let figures = row.figures()?;
     match column {
         // Prompts have no time per token; what they are compared by is the time to the first.
         "tpot_us" => row.answer_us(),
-        "step_time_us" => row.step_time_us,
-        "ttft_us" => row.ttft_us,
-        "makespan_us" => row.makespan_us,
-        "energy_per_token_j" => row.energy_per_token_j,
-        "tokens_per_sec" => row.tokens_per_sec.map(|rate| -rate),
-        "tokens_per_sec_per_gpu" => row.tokens_per_sec_per_gpu.map(|rate| -rate),
+        "step_time_us" => Some(figures.step_time_us),
+        "ttft_us" => figures.ttft_us,
+        "makespan_us" => figures.makespan_us,
+        "energy_per_token_j" => Some(figures.energy_per_token_j),
+        "tokens_per_sec" => Some(-figures.tokens_per_sec),
+        "tokens_per_sec_per_gpu" => Some(-figures.tokens_per_sec_per_gpu),
         _ => unreachable!("input validation admits the columns of `BEST_OF` alone"),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::BTreeMap;
 
-    fn row(tpot_us: Option<f64>, ttft_us: Option<f64>) -> RowJson {
-        RowJson { tpot_us, ttft_us, ..RowJson::default() }
+    use super::super::result::{Chosen, Failure, Figures};
+    use super::super::row::Side;
+    use super::*;
+    use crate::running::run::Steady;
+    use crate::timing::provenance::Provenance;
+
+    fn row(outcome: Result<Figures, Failure>) -> Row {
+        Row {
+            row_idx: 0,
+            point_idx: 0,
+            name: String::new(),
+            side: Side::Split,
+            tuned: true,
+            axes: BTreeMap::new(),
+            asked: None,
+            chosen: Chosen::default(),
+            outcome,
+            warnings: Vec::new(),
+        }
+    }
+
+    fn ran(tpot_us: Option<f64>, ttft_us: Option<f64>) -> Row {
+        row(Ok(Figures {
+            n_steps: 1,
+            tpot_us,
+            tpot_interval_us: None,
+            tpot_step_us: None,
+            step_time_us: 1.0,
+            ttft_us,
+            makespan_us: None,
+            closed_form_us: 1.0,
+            work_bound_us: 1.0,
+            tokens_per_sec: 1.0,
+            tokens_per_sec_per_gpu: 1.0,
+            busy_share: 1.0,
+            resident_share: 1.0,
+            mfu: 1.0,
+            mbu: 1.0,
+            comm_exposed_us: 1.0,
+            comm_us: 1.0,
+            comm_overlap: None,
+            host_us: None,
+            wait_mean_us: 1.0,
+            power_mean_w: 1.0,
+            energy_per_token_j: 1.0,
+            memory_max_gib: None,
+            provenance: Provenance::Roofline,
+            provenance_shares: BTreeMap::new(),
+            steady: Steady::Once,
+            critical_path: Vec::new(),
+            regimes: Vec::new(),
+            gpus: Vec::new(),
+        }))
+    }
+
+    fn beats(a: &Row, b: &Row) -> bool {
+        is_better(figure(a, "tpot_us"), figure(b, "tpot_us"))
     }
 
     #[test]
     fn prompts_are_compared_by_their_first_tokens() {
-        assert!(is_better(&row(None, Some(1.0)), &row(None, Some(2.0)), "tpot_us"));
-        assert!(!is_better(&row(None, Some(2.0)), &row(None, Some(1.0)), "tpot_us"));
-        assert!(is_better(&row(None, Some(2.0)), &row(None, None), "tpot_us"));
+        let prompts = |ttft_us| ran(None, Some(ttft_us));
+        assert!(beats(&prompts(1.0), &prompts(2.0)));
+        assert!(!beats(&prompts(2.0), &prompts(1.0)));
+        assert!(beats(&prompts(2.0), &row(Err(Failure { fits: false, error: String::new() }))));
         // Whole requests have both, and are compared by the time per token.
-        assert!(is_better(&row(Some(1.0), Some(9.0)), &row(Some(2.0), Some(8.0)), "tpot_us"));
+        assert!(beats(&ran(Some(1.0), Some(9.0)), &ran(Some(2.0), Some(8.0))));
+    }
+
+    #[test]
+    fn the_first_of_equals_stays_and_any_figure_beats_none() {
+        assert!(is_better(Some(1.0), Some(2.0)) && !is_better(Some(2.0), Some(1.0)));
+        assert!(!is_better(Some(1.0), Some(1.0)));
+        assert!(is_better(Some(2.0), None) && !is_better(None, Some(2.0)) && !is_better(None, None));
     }
 }

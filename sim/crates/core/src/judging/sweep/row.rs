@@ -1,4 +1,5 @@
-//! One row of results: what `results.csv` and `results.json` hold, in the order of their columns.
+//! One row of results as it is written: what `results.csv` and `results.json` hold, in the order of their
+//! columns.
 //!
 //! Times are microseconds, shares are fractions. `None` is an empty cell: it does not apply, or the
 //! point does not fit into memory.
@@ -20,7 +21,7 @@ pub enum Side {
     Baseline,
 }
 
-/// One point and one strategy.
+/// The columns of one point and one strategy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RowJson {
     /// Counts rows from 0; `masim run --from results.csv --row N` takes it.
@@ -181,13 +182,6 @@ pub struct RowJson {
     pub regimes: Vec<RegimeTime>,
     /// Account of each GPU; in `results.json` alone.
     pub gpus: Vec<GpuJson>,
-}
-
-impl RowJson {
-    /// The time by which rows are compared: that per token, or of prompts that to the first tokens.
-    pub fn answer_us(&self) -> Option<f64> {
-        self.tpot_us.or(self.ttft_us)
-    }
 }
 
 /// One kind of work on the critical path.
