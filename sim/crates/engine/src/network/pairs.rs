@@ -4,16 +4,7 @@
 use std::cmp::Reverse;
 
 use crate::network::rate::UNLIMITED;
-use crate::network::solver::{ClassHop, Filling, Solver};
-
-/// Where a member of a link takes a share of another link too.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Pair {
-    /// The other link; the link itself if there is none.
-    pub(super) other: u32,
-    /// The weight of the class there.
-    pub(super) weight: u32,
-}
+use crate::network::solver::{ClassHop, Filling, Pair, Solver};
 
 impl Solver {
     /// Whether links and what they share say it all: no class has a cap or crosses more than two links.

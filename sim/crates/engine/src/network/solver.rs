@@ -10,7 +10,6 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::graph::Hop;
-use crate::network::pairs::Pair;
 use crate::network::rate::UNLIMITED;
 
 /// The rates of flows that are equal in path and cap, and the links that they share.
@@ -44,6 +43,15 @@ pub(super) struct Solver {
     pub(super) is_stale: bool,
     /// Changes that are filled without an attempt to spread them, because the last attempts went through most of a large network.
     pub(super) n_fills_left: u32,
+}
+
+/// Share of a class of one link that it takes of another link too.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pair {
+    /// The other link; the link itself if there is none.
+    pub(super) other: u32,
+    /// The weight of the class there.
+    pub(super) weight: u32,
 }
 
 /// What is known of a link.
