@@ -10,13 +10,13 @@ use crate::scenario::{Launch, Profiles};
 use crate::timing::fitted::{CardModels, Covered, FamilyModel, Origin};
 use crate::timing::nccl_model::{NcclParams, NcclVersion, PairsParams};
 
-/// How far a rate may be from the datasheet's for a machine to count as one that was fitted.
+/// Largest distance of a rate from the datasheet's at which a machine counts as one that was fitted.
 const LIKE_FITTED: f64 = 0.01;
 
-/// How far the latency of a hop may be from that of the fitted machine, in microseconds.
+/// Largest distance of the latency of a hop from that of the fitted machine, in microseconds.
 const LATENCY_LIKE_FITTED_US: f64 = 0.001;
 
-/// What is known of communication, by the card that it starts on; empty where wires alone decide.
+/// Models of communication, by the card that it starts on; empty where wires alone decide.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CommModel {
     by_card: BTreeMap<String, Calibrated>,
@@ -41,7 +41,7 @@ impl CommModel {
     /// Wires alone decide.
     pub const IDEAL: Self = Self { by_card: BTreeMap::new() };
 
-    /// What the profiles of a scenario say; for cards without collectives in theirs, wires alone decide.
+    /// Models of the profiles of a scenario; for cards without collectives in theirs, wires alone decide.
     pub fn of_profiles(profiles: &Profiles) -> Self {
         let known = |(card, models): (&String, &std::sync::Arc<CardModels>)| {
             Some((card.clone(), Calibrated::of_card(card, models)?))
@@ -49,13 +49,13 @@ impl CommModel {
         Self { by_card: profiles.cards.iter().filter_map(known).collect() }
     }
 
-    /// What one profile says of its card.
+    /// Models of one profile.
     pub fn of_card(card: &str, models: &CardModels) -> Self {
         let known = Calibrated::of_card(card, models).map(|known| (card.to_owned(), known));
         Self { by_card: known.into_iter().collect() }
     }
 
-    /// What is known of communication that starts on `card`.
+    /// The model of communication that starts on `card`.
     pub fn of(&self, card: &str) -> Option<&Calibrated> {
         self.by_card.get(card)
     }
@@ -76,17 +76,17 @@ impl Calibrated {
         })
     }
 
-    /// Whether rows that were fitted cover a collective on such a machine.
+    /// True if rows that were fitted cover a collective on such a machine.
     pub fn covers(&self, work: &CollectiveWork, machine: &Machine) -> bool {
         self.is_fitted_machine(machine) && self.covered.contains(&Work::Collective(*work))
     }
 
-    /// Whether rows that were fitted cover sends between pairs on such a machine.
+    /// True if rows that were fitted cover sends between pairs on such a machine.
     pub fn covers_pairs(&self, work: &PairsWork, machine: &Machine) -> bool {
         self.is_fitted_machine(machine) && self.covered_pairs.contains(&Work::Pairs(*work))
     }
 
-    /// Whether a machine is of the kind that was fitted: all so far had switches that give a GPU all of its links. GPUs that reach
+    /// True if a machine is of the kind that was fitted: all so far had switches that give a GPU all of its links. GPUs that reach
     /// one another by PCIe, or over fewer or faster links, or with other latencies, are no such machine.
     fn is_fitted_machine(&self, machine: &Machine) -> bool {
         let is_alike = |nvlink: f64| (machine.nvlink / nvlink - 1.0).abs() <= LIKE_FITTED;
@@ -102,7 +102,7 @@ impl Calibrated {
     }
 }
 
-/// What of a launch stays, in microseconds, of `launch_us` that were measured with kernels launched one by one.
+/// The part of a launch that stays, in microseconds, of `launch_us` that were measured with kernels launched one by one.
 ///
 /// A replayed graph saves what the card says that it saves on any kernel; what the kernels of all GPUs need until they
 /// have found one another stays. This is an assumption: no set has both.

@@ -1,4 +1,4 @@
-//! How much longer a hop takes than on the machines that profiles were fitted on.
+//! Time of a hop beyond that on the machines that profiles were fitted on.
 //!
 //! A profile has one latency for a hop inside a node and one for a hop between nodes, protocol included. Nothing in it says which part
 //! belongs to the links. So a fitted hop is taken to have crossed links with the latencies below, and a hop on another machine takes
@@ -15,7 +15,7 @@ const PS_PER_US: f64 = 1e6;
 struct Tier {
     /// The latency of each.
     latency: SimDuration,
-    /// How many there are.
+    /// Their number.
     n_links: u64,
 }
 

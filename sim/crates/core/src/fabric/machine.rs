@@ -80,7 +80,7 @@ fn pairs(members: &[GpuIdx]) -> impl Iterator<Item = Pair> {
     members.iter().flat_map(move |&src| others(src))
 }
 
-/// Whether one link joins the two.
+/// True if one link joins the two.
 fn is_direct(cluster: &Cluster, (src, dst): Pair) -> bool {
     cluster.route(src, dst).links.len() == 1
 }

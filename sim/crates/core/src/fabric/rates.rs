@@ -1,4 +1,4 @@
-//! What every link carries; no other module reads the bandwidth of a link.
+//! Rates of all links; no other module reads the bandwidth of a link.
 
 use masim_engine::LinkId;
 use masim_units::Bandwidth;

@@ -32,10 +32,10 @@ use crate::work::batch::Batch;
 use crate::work::collectives::CollectiveKind;
 use crate::work::ops::LayerOps;
 
-/// What a program depends on beside scenario, plan and batch.
+/// Rules of a program that follow from neither plan nor batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// Whether hosts learn counts of rows from each other before they launch sends.
+    /// True if hosts learn counts of rows from each other before they launch sends.
     pub counts_are_exchanged: bool,
 }
 
@@ -144,7 +144,7 @@ impl<'a> Builder<'a> {
         self.written(at)
     }
 
-    /// As [`Builder::kernels`], cut into the chunks of the scenario: one instruction for each.
+    /// The kernels of [`Builder::kernels`], cut into the chunks of the scenario: one instruction for each.
     fn kernels_in_chunks(
         &mut self,
         label: Label,
@@ -209,7 +209,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// As [`Builder::collective`], as it is.
+    /// The collective of [`Builder::collective`], never compressed.
     fn together(
         &mut self,
         kind: CollectiveKind,

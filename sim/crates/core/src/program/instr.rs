@@ -57,7 +57,7 @@ impl Activity {
         }
     }
 
-    /// Whether data is on its way.
+    /// True if data is on its way.
     pub const fn is_communication(self) -> bool {
         match self {
             Self::Attention
@@ -152,7 +152,7 @@ pub enum Does {
         group: GroupIdx,
         /// The bytes that it moves.
         counts: Counts,
-        /// Whether the hosts of all members wait for the result, as they do for counts of rows.
+        /// True if the hosts of all members wait for the result, as they do for counts of rows.
         is_awaited: bool,
     },
     /// The host's work before the launches of a pass.
@@ -176,7 +176,7 @@ pub enum Does {
 pub enum Posted {
     /// After the sender's earlier groups have arrived, those of the step before included.
     InGroups,
-    /// As soon as its data is there, by a relay that hands it on.
+    /// At once when its data is there, by a relay that hands it on.
     Relayed,
     /// On the sender's queue of single sends, one after the other.
     InTurn,
@@ -223,7 +223,7 @@ impl Message {
 pub struct Kernel {
     /// The operation; a size that follows from routing stands at 0.
     pub op: Op,
-    /// That size.
+    /// Its size of the step.
     pub fill: Fill,
 }
 

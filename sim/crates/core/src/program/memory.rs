@@ -1,4 +1,4 @@
-//! What each GPU must hold, against what it has.
+//! Memory of each GPU: the need against the size.
 
 use masim_units::Bytes;
 
@@ -8,7 +8,7 @@ use crate::scenario::{Dispatch, EmbeddingTable, Logits, Scenario, Workload};
 use crate::work::ops::{CacheHeads, LayerOps};
 use crate::work::routing::context_lens;
 
-/// What the memory of one GPU holds.
+/// Contents of the memory of one GPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GpuMemory {
     /// Weights.
@@ -27,11 +27,11 @@ pub struct GpuMemory {
 pub struct DoesNotFit {
     /// Name of the GPU with the largest lack.
     pub gpu: String,
-    /// What it lacks.
+    /// Its lack.
     pub missing_gib: f64,
-    /// What it would hold.
+    /// Its need.
     pub needed_gib: f64,
-    /// What it has.
+    /// Its size.
     pub has_gib: f64,
 }
 
@@ -63,7 +63,7 @@ pub fn check(scenario: &Scenario, memory: &[(GpuIdx, GpuMemory)]) -> Result<(), 
     }
 }
 
-/// What every GPU of `plan` holds, in order of GPUs.
+/// Contents of every GPU of `plan`, in order of GPUs.
 pub fn memory(scenario: &Scenario, plan: &Plan) -> Vec<(GpuIdx, GpuMemory)> {
     let batch = scenario.workload.batch();
     let contexts = context_lens(&scenario.workload.final_context(), batch, scenario.seed);
@@ -235,7 +235,7 @@ impl Sizes<'_> {
         members.collect()
     }
 
-    /// What a member of a replica has of the batch.
+    /// The share of the batch of a member of a replica.
     fn held(
         &self,
         plan: &RoutedPlan,

@@ -69,7 +69,7 @@ impl Pieces {
         u64::from(self.rows[at])
     }
 
-    /// Of `tokens`, those whose first expert on any of the groups in `wanted` is in the piece.
+    /// Number of `tokens` whose first expert on any of the groups in `wanted` is in the piece.
     pub(super) fn rows_to_any(
         &self,
         tokens: &Range<u32>,

@@ -1,4 +1,4 @@
-//! How many rows travel from whom to whom in one layer of one micro-batch, and what the experts get.
+//! Rows by sender and receiver in one layer of one micro-batch, and the rows of the experts.
 
 use std::ops::Range;
 

@@ -15,7 +15,7 @@ pub struct WeightSlice {
     pub layers: [u32; 2],
     /// Query heads; none without attention.
     pub heads: Option<[u32; 2]>,
-    /// Whether it holds the gate.
+    /// True if it holds the gate.
     pub has_gate: bool,
     /// Routed experts by layer: one list for all layers, or one for each.
     pub experts: Vec<Vec<u32>>,

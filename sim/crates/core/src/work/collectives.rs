@@ -44,7 +44,7 @@ impl CollectiveKind {
         }
     }
 
-    /// As measurement sets name it; a reduction is a broadcast backwards.
+    /// Its name in measurement sets; a reduction is a broadcast backwards.
     pub const fn operation(self) -> Operation {
         match self {
             Self::AllGather => Operation::AllGather,
@@ -89,7 +89,7 @@ pub const fn quantised(n_values: u64) -> Bytes {
     Bytes(n_values + n_values.div_ceil(N_PER_SCALE) * SCALE_BYTES)
 }
 
-/// What lies where while a buffer is reduced.
+/// Buffers of a compressed sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quantised {
     /// The buffer as it is summed without compression.
@@ -107,7 +107,7 @@ impl Quantised {
         Self { wide, shard, all: Bytes(shard.0 * n) }
     }
 
-    /// What the kernels read and write: quantise the own buffer; add `n` shards in fp32 and quantise the sum; turn all
+    /// Traffic of the kernels: quantise the own buffer; add `n` shards in fp32 and quantise the sum; turn all
     /// sums into wide values.
     pub const fn traffic(self) -> [Bytes; 3] {
         let Self { wide, shard, all } = self;

@@ -1,4 +1,4 @@
-//! What passes through the layers of a pipeline at once.
+//! Sequences that pass through the layers of a pipeline together.
 
 use std::ops::Range;
 
@@ -27,7 +27,7 @@ pub(super) enum Tokens {
         q_len: u32,
         /// Tokens up to the end of the chunk.
         kv_len: u32,
-        /// Whether the prompt ends here, and its first token follows.
+        /// True if the prompt ends here, and its first token follows.
         is_last: bool,
     },
 }
@@ -62,7 +62,7 @@ impl Pass {
         self.sequences.start * per_sequence..self.sequences.end * per_sequence
     }
 
-    /// Whether every sequence gets a token at its end.
+    /// True if every sequence gets a token at its end.
     pub(super) fn makes_tokens(&self) -> bool {
         match self.tokens {
             Tokens::Newest => true,

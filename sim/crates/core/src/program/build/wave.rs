@@ -1,4 +1,4 @@
-//! What moves through the layers of a routed plan at once.
+//! Sequences that move through the layers of a routed plan together.
 
 use std::ops::Range;
 
@@ -20,7 +20,7 @@ pub(super) struct Wave {
 impl Wave {
     /// All waves of one step, in order: micro-batch after micro-batch; of prompts, chunk after chunk of all of them.
     ///
-    /// Where a batch has fewer sequences than `n_micro_batches` times the replicas, chunks of one prompt are under way together.
+    /// Chunks of one prompt are under way together where a batch has fewer sequences than `n_micro_batches` times the replicas.
     pub(super) fn all(workload: &Workload, layout: &AttentionLayout, n_micro_batches: u32) -> Vec<Self> {
         let n_groups = layout.n_groups(workload.batch(), n_micro_batches);
         let groups = layout.micro_batches(workload.batch(), n_groups);

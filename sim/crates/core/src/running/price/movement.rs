@@ -1,4 +1,4 @@
-//! What communication tasks move: flows, how long they take alone, and what they take from computation.
+//! Flows of communication tasks, their times alone, and their share of the computation beside them.
 
 use masim_engine::{Flows, Slowdown, Speed};
 use masim_units::{Bytes, SimDuration};
@@ -13,18 +13,18 @@ use crate::timing::fitted::regime_of_bytes;
 use crate::timing::provenance::{Basis, Provenance};
 use crate::work::collectives::CollectiveKind;
 
-/// What one task moves.
+/// Flows of one task.
 #[derive(Clone, Debug)]
 pub(super) struct Movement {
     pub(super) flows: Flows,
-    /// What the latencies and rates rest on.
+    /// Source of latencies and rates.
     pub(super) basis: Basis,
-    /// What its kernels take from computation.
+    /// Share of computation that its kernels take.
     pub(super) slows: Vec<Slowdown>,
 }
 
 impl Movement {
-    /// What of it takes time: where a share of communication is assumed to be hidden, latencies are shorter, rates
+    /// The exposed part: where a share of communication is assumed to be hidden, latencies are shorter, rates
     /// higher (see `Fabric::rates_in_run`) and nothing is taken from computation; bytes stay.
     pub(super) fn exposed(mut self, overlap: Overlap) -> Self {
         let Overlap::Literal { .. } = overlap else { return self };
@@ -106,7 +106,7 @@ impl Pricer<'_> {
         [src, dst].into_iter().chain(self.scenario.cluster.relay(src, dst))
     }
 
-    /// What a kernel of `blocks` blocks takes from the computation of each of `gpus` while it moves `bytes` in and
+    /// The share that a kernel of `blocks` blocks takes from the computation of each of `gpus` while it moves `bytes` in and
     /// as many out in `time`: the larger of its share of the multiprocessors and of the memory bandwidth.
     ///
     /// # Source
@@ -133,7 +133,7 @@ impl Pricer<'_> {
     }
 }
 
-/// What a time of a profile's model rests on.
+/// Source of a time of a profile's model.
 fn basis(family: Family, bytes: Bytes, is_covered: bool) -> Basis {
     let provenance = if is_covered { Provenance::Fitted } else { Provenance::Extrapolated };
     Basis { provenance, regime: Some(regime_of_bytes(family, bytes.0)) }
