@@ -107,7 +107,7 @@ fn figures(tpot_us: f64) -> Figures {
     }
 }
 
-/// What the scenario of a row says.
+/// The part of a row that its scenario states.
 pub(crate) fn asked(row: &mut Row) -> &mut Asked {
     row.asked.as_mut().unwrap()
 }

@@ -22,7 +22,7 @@ pub enum Overlap {
     },
 }
 
-/// As results name it, such as `chunks(4)`.
+/// Its name in results, such as `chunks(4)`.
 impl fmt::Display for Overlap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -185,7 +185,7 @@ impl ExpertLoad {
     }
 }
 
-/// As results name it, such as `zipf(0.8)`.
+/// Its name in results, such as `zipf(0.8)`.
 impl fmt::Display for ExpertLoad {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -15,7 +15,7 @@ pub(crate) struct Notes<'a> {
     pub(crate) provenance: BTreeMap<Provenance, f64>,
     /// Rows by the weakest level that carries their path.
     pub(crate) weakest: BTreeMap<Provenance, usize>,
-    /// How the times of rows were settled, with their measured steps.
+    /// The way in which the times of rows were settled, with their measured steps.
     pub(crate) steady: Vec<(Steady, u32)>,
     /// Rows that do not fit into memory.
     pub(crate) unfit: Vec<&'a Row>,

@@ -1,4 +1,4 @@
-//! What is wrong with a file, collected while it is read.
+//! Findings about a file, collected while it is read.
 
 use std::fmt::Display;
 
@@ -47,7 +47,7 @@ impl Findings {
         }
     }
 
-    /// Whether nothing was found.
+    /// True if nothing was found.
     pub(super) fn is_empty(&self) -> bool {
         self.problems.is_empty()
     }
