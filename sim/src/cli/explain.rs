@@ -5,13 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::exit::CliError;
-use super::library::Folders;
 use super::set::{self, Setting};
 use super::table::Plain;
-use super::{files, terminal};
+use super::terminal;
 use masim_core::judging::explain::{Explanation, JitterJson, ModelJson, explain};
 use masim_core::judging::sweep::simulate;
-use masim_core::scenario::{Loader, Scenario, scenario_file_of};
+use masim_core::scenario::Scenario;
 use masim_core::search::routing_of;
 use masim_core::work::cost::cost_of;
 use masim_core::work::routing::RoutingPool;
@@ -41,12 +40,7 @@ pub(crate) struct ExplainArgs {
 
 impl ExplainArgs {
     pub(crate) fn run(&self) -> Result<(), CliError> {
-        let source = files::read_text(&self.scenario)?;
-        let tree = set::apply(&source, &self.set)?;
-        let scenario = scenario_file_of(&tree, &source)
-            .and_then(|file| Loader::new(&Folders).scenario(&file, &source))
-            .map_err(|error| set::blame(error, &self.set))?;
-        scenario.warnings().iter().for_each(|warning| terminal::warn(warning));
+        let scenario = set::scenario(&self.scenario, &self.set)?;
         let found = explained(&scenario)?;
         let text = if self.json {
             serde_json::to_string_pretty(&found).expect("an explanation is JSON") + "\n"

@@ -5,12 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::exit::CliError;
-use super::library::Folders;
 use super::set::{self, Setting};
 use super::{files, terminal};
 use masim_core::judging::record::record;
 use masim_core::judging::sweep::simulate;
-use masim_core::scenario::{Loader, scenario_file_of};
 use masim_core::work::routing::RoutingPool;
 
 pub(super) const AFTER_HELP: &str = "\
@@ -41,12 +39,7 @@ pub(crate) struct ProgramArgs {
 
 impl ProgramArgs {
     pub(crate) fn run(&self) -> Result<(), CliError> {
-        let source = files::read_text(&self.scenario)?;
-        let tree = set::apply(&source, &self.set)?;
-        let scenario = scenario_file_of(&tree, &source)
-            .and_then(|file| Loader::new(&Folders).scenario(&file, &source))
-            .map_err(|error| set::blame(error, &self.set))?;
-        scenario.warnings().iter().for_each(|warning| terminal::warn(warning));
+        let scenario = set::scenario(&self.scenario, &self.set)?;
         let pool = RoutingPool::default();
         let (found, _) =
             simulate(&scenario, &pool).map_err(|error| CliError::usage(error.to_string(), None))?;

@@ -1,10 +1,14 @@
 //! `--set path=value`: one change of a scenario.
 
+use std::path::Path;
+
 use masim_core::inputs::text::{InputError, Problem, SourceText, Tree};
 use masim_core::judging::sweep::Sweep;
-use masim_core::scenario::Patcher;
+use masim_core::scenario::{Loader, Patcher, Scenario, scenario_file_of};
 
+use super::exit::CliError;
 use super::library::Folders;
+use super::{files, terminal};
 
 /// A path of keys and the value to stand there, in YAML; `x1.1` is a factor.
 #[derive(Clone, Debug)]
@@ -31,6 +35,17 @@ pub(crate) fn apply(source: &SourceText, settings: &[Setting]) -> Result<Tree, I
     tree = patcher.filled(&tree, source)?;
     each(source, settings, |setting| patcher.apply(&mut tree, &setting.path, &setting.value))?;
     Ok(tree)
+}
+
+/// The scenario of the file at `path` with `settings` applied, after its warnings were printed.
+pub(crate) fn scenario(path: &Path, settings: &[Setting]) -> Result<Scenario, CliError> {
+    let source = files::read_text(path)?;
+    let tree = apply(&source, settings)?;
+    let scenario = scenario_file_of(&tree, &source)
+        .and_then(|file| Loader::new(&Folders).scenario(&file, &source))
+        .map_err(|error| blame(error, settings))?;
+    scenario.warnings().iter().for_each(|warning| terminal::warn(warning));
+    Ok(scenario)
 }
 
 /// Applies `settings` to the base of `sweep`, which was read from `source`.

@@ -218,28 +218,35 @@ impl<'a> Builder<'a> {
         (bytes, data): (Bytes, Data),
         needs: &[Need],
     ) -> Need {
-        let group = self.group(group);
         let counts = Counts::Even { rows: Rows::Fixed(1), row_bytes: bytes.0 };
-        let does = Does::Collective { kind, group, counts, is_awaited: false };
-        let label = Label::new(Activity::Collective(kind), place);
-        let at = self.push(label, does, needs, Some((data, Holder::Group(group))));
-        self.written(at)
+        self.among(Label::new(Activity::Collective(kind), place), kind, group, (counts, data), needs)
     }
 
-    /// `kind` of rows of expert tokens by the members of a group, which all go on when it has ended.
-    fn among(
+    /// `kind` of rows of expert tokens by the members of a group.
+    fn of_experts(
         &mut self,
         kind: CollectiveKind,
         place: Place,
-        ranks: &[GpuIdx],
+        group: &[GpuIdx],
         (rows, row_bytes): (Rows, u64),
         needs: &[Need],
     ) -> Need {
-        let group = self.group(ranks);
-        let does =
-            Does::Collective { kind, group, counts: Counts::Even { rows, row_bytes }, is_awaited: false };
         let data = Data { what: What::ExpertOutputs, rows, row_bytes };
         let label = Label::new(Activity::Collective(kind), place);
+        self.among(label, kind, group, (Counts::Even { rows, row_bytes }, data), needs)
+    }
+
+    /// `kind` by the members of a group, which all go on when it has ended.
+    fn among(
+        &mut self,
+        label: Label,
+        kind: CollectiveKind,
+        group: &[GpuIdx],
+        (counts, data): (Counts, Data),
+        needs: &[Need],
+    ) -> Need {
+        let group = self.group(group);
+        let does = Does::Collective { kind, group, counts, is_awaited: false };
         let at = self.push(label, does, needs, Some((data, Holder::Group(group))));
         self.written(at)
     }

@@ -7,9 +7,9 @@ use super::wave::Wave;
 use super::{Builder, Pending, fixed};
 use crate::inputs::topology::GpuIdx;
 use crate::plan::{AttentionLayout, HeadShare, share};
-use crate::program::instr::{Activity, Counts, Does, Kernel, Label, Message, Need, Place};
+use crate::program::instr::{Activity, Counts, Kernel, Label, Message, Need, Place};
 use crate::program::size::Rows;
-use crate::program::value::{Data, Holder, What};
+use crate::program::value::{Data, What};
 use crate::work::collectives::CollectiveKind;
 
 /// Bytes of the log-sum-exp that travels with each head of a partial output (one fp32).
@@ -270,11 +270,7 @@ impl Builder<'_> {
         needs: &[Need],
         data: Data,
     ) -> Need {
-        let messages = self.post(messages);
-        let group = self.group(group);
-        let (kind, counts) = (CollectiveKind::AllToAll, Counts::ByPair(messages));
-        let does = Does::Collective { kind, group, counts, is_awaited: false };
-        let at = self.push(label, does, needs, Some((data, Holder::Group(group))));
-        self.written(at)
+        let counts = Counts::ByPair(self.post(messages));
+        self.among(label, CollectiveKind::AllToAll, group, (counts, data), needs)
     }
 }

@@ -173,7 +173,7 @@ impl RoutedStep<'_, '_> {
                 let row_bytes = self.combine_bytes(u32::try_from(chunk).expect("few chunks"));
                 let rows = self.traffic_at(place).tokens(group);
                 let kind = CollectiveKind::ReduceScatter;
-                let summed = self.builder.among(kind, place, &ranks, (rows, row_bytes), &needs);
+                let summed = self.builder.of_experts(kind, place, &ranks, (rows, row_bytes), &needs);
                 for chunks in of_group.iter_mut() {
                     chunks[chunk] = summed;
                 }
@@ -190,7 +190,8 @@ impl RoutedStep<'_, '_> {
                 self.members[idx * n_shares..][..n_shares].iter().map(|(_, gpu)| *gpu).collect();
             let row_bytes = self.sent(ranks[0], Rows::Fixed(all)).row_bytes;
             let (kind, rows) = (CollectiveKind::AllGather, Rows::Fixed(all));
-            let gathered = self.builder.among(kind, place, &ranks, (rows, row_bytes), &of_group.concat());
+            let gathered =
+                self.builder.of_experts(kind, place, &ranks, (rows, row_bytes), &of_group.concat());
             of_group.fill(vec![gathered]);
         }
     }
