@@ -36,7 +36,7 @@ pub(crate) struct SweepArgs {
     /// The sweep
     #[arg(value_name = "SWEEP.yaml")]
     file: PathBuf,
-    /// Folder of the report [default: reports/<name of the sweep>]
+    /// Folder of the report [default: reports/NAME, after the sweep]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Threads to run on; results do not depend on it [default: all cores]
