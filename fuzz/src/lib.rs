@@ -19,6 +19,10 @@ impl Library for Shipped {
         };
         Ok(SourceText { path: path.to_owned(), text: text.to_owned() })
     }
+
+    fn has(&self, kind: RefKind, reference: &str, from: &str) -> bool {
+        self.load(kind, reference, from).is_ok()
+    }
 }
 
 /// The bytes as a file, if they are text.
