@@ -335,3 +335,19 @@ fn compressed_sums_have_no_chunks() {
         "x.yaml:9:28: `collectives.compressed`: `int8` is not modelled in chunks yet; expected `none`, or `overlap: { kind: none }`",
     );
 }
+
+/// `ep x tp` of `dp_ep` is the cluster of 16; `ep` stands in `experts`, or for short beside it.
+#[test]
+fn experts_of_dp_ep_must_fill_the_cluster() {
+    const SPLIT: &str = "kind: ma_separation\n  n_attention_gpus: 12\n  n_expert_gpus: 4";
+    let told = |experts: &str, expected: &str| {
+        let strategy = format!("kind: dp_ep\n  dp: 16\n  tp: 1\n  {experts}");
+        let found = finding(&GOOD.replace(SPLIT, &strategy));
+        assert!(found.contains(expected), "{experts}: {found}");
+    };
+    told("n_overlapped: 1", "`strategy.experts.ep`: this key is required, but missing");
+    told("experts: { tp: 3 }", "`strategy.experts.tp`: 3 does not divide the 16 GPUs of the cluster");
+    told("experts: { ep: 4, tp: 2 }", "`strategy.experts`: `ep x tp` is 8, but the cluster has 16 GPUs");
+    told("ep: 8\n  experts: { ep: 4 }", "`strategy.ep`: is 8, but `experts.ep` is 4; expected one of them");
+    told("ep: 4\n  experts: { reduce: outside }", "found `outside`; expected one of `inside`, `none`");
+}

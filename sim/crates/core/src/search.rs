@@ -70,7 +70,7 @@ pub fn search(
     search_with(scenario, routing, cost, (Holding::ALL, |_: &Plan| ())).map(|(found, _)| found)
 }
 
-/// As [`search`]; folds made by `fold` take in the steps of each copy that need not be kept.
+/// Searches as [`search`] does; folds made by `fold` take in the steps of each copy that need not be kept.
 ///
 /// # Errors
 ///
@@ -250,7 +250,7 @@ fn separated(scenario: &Scenario, spec: &MaSeparation) -> Vec<Plan> {
     plans
 }
 
-/// Whether every replica has a token in every micro-batch; chunks of a prompt are micro-batches too.
+/// True if every replica has a token in every micro-batch; chunks of a prompt are micro-batches too.
 fn has_work(scenario: &Scenario, attention: &AttentionLayout, n_micro_batches: u32) -> bool {
     let n_groups = attention.n_groups(batch(scenario), n_micro_batches);
     n_micro_batches <= n_groups.saturating_mul(scenario.workload.n_chunks())

@@ -46,7 +46,7 @@ pub(crate) struct Space<'a> {
 pub(crate) struct Baseline<'a> {
     /// Its name, which no other baseline has.
     pub(crate) name: &'a str,
-    /// Whether it is tuned as the splits are.
+    /// True if it is tuned as the splits are.
     pub(crate) tuned: bool,
 }
 

@@ -38,14 +38,14 @@ pub(crate) struct Duel<'a> {
     pub(crate) outcome: Outcome,
     /// TPOT of the split over that of the baseline, minus 1: negative where the split is faster.
     pub(crate) margin: Option<f64>,
-    /// Whether the errors of the models, drawn alike for both, could turn the order.
+    /// True if the errors of the models, drawn alike for both, could turn the order.
     pub(crate) is_doubtful: bool,
 }
 
 /// An order that holds in fewer draws than this, and more than the rest, is in doubt.
 const SURE: f64 = 0.95;
 
-/// Whether the errors of the models leave open which of two rows is faster; a tie is one whatever they are.
+/// True if the errors of the models leave open which of two rows is faster; a tie is one whatever they are.
 fn is_doubtful(split: &Row, baseline: &Row) -> bool {
     let (Some(a), Some(b)) = (split.answer_us(), baseline.answer_us()) else { return false };
     let (Some(one), Some(other)) = (split.figures(), baseline.figures()) else { return false };
@@ -54,7 +54,7 @@ fn is_doubtful(split: &Row, baseline: &Row) -> bool {
     chance.is_some_and(|chance| 1.0 - SURE < chance && chance < SURE)
 }
 
-/// Whether a row is a baseline that is tuned as the splits are: beating another decides nothing.
+/// True if a row is a baseline that is tuned as the splits are: beating another decides nothing.
 pub(crate) fn is_fair_baseline(row: &Row) -> bool {
     !is_split(row) && row.tuned
 }

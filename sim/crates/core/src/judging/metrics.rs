@@ -1,4 +1,4 @@
-//! What a run means in numbers.
+//! Figures of a run.
 
 pub mod account;
 pub mod critical;

@@ -30,7 +30,7 @@ pub struct Question<'a> {
     pub group: &'a [GpuIdx],
     /// The buffer, as nccl-tests counts it.
     pub bytes: Bytes,
-    /// How kernels are launched.
+    /// Launch of kernels.
     pub launch: Launch,
 }
 
@@ -47,7 +47,7 @@ pub struct Answer {
     pub algbw_gb_per_sec: f64,
     /// What the busiest GPU sends by time, comparable with the rate of its links.
     pub busbw_gb_per_sec: f64,
-    /// Whether it is the one that is taken where nothing is forced.
+    /// True if it is the one that is taken where nothing is forced.
     pub is_chosen: bool,
     /// The link that is busy for longest in any phase, flags included: its name and its bytes.
     pub bottleneck: Option<(String, Bytes)>,

@@ -37,7 +37,7 @@ pub type Phase = Vec<Flow>;
 pub struct Collective {
     /// How it is done.
     pub algorithm: Algorithm,
-    /// What a profile says of it; none where wires alone decide.
+    /// Model of a profile; none where wires alone decide.
     pub nccl: Option<NcclWay>,
     /// What happens, in order.
     pub phases: Vec<Phase>,
@@ -71,7 +71,7 @@ impl Collective {
 pub struct NcclWay {
     /// The protocol, of the largest part where there are several.
     pub protocol: Protocol,
-    /// Whether fitted rows cover it.
+    /// True if fitted rows cover it.
     pub is_covered: bool,
     /// Blocks that the kernel keeps on each GPU.
     pub n_channels: u32,

@@ -303,7 +303,7 @@ impl First {
     }
 }
 
-/// Whether the work of an instruction follows from routing.
+/// True if the work of an instruction follows from routing.
 fn is_sized(program: &Program, instr: &Instr) -> bool {
     match &instr.does {
         Does::Kernels { kernels, .. } => {
@@ -319,7 +319,7 @@ fn is_sized(program: &Program, instr: &Instr) -> bool {
     }
 }
 
-/// Whether hosts exchange counts of rows: where they launch kernels one by one, and a profile knows the time of it. Where
+/// True if hosts exchange counts of rows: where they launch kernels one by one, and a profile knows the time of it. Where
 /// wires alone decide, counts are free.
 fn counts_are_exchanged(scenario: &Scenario, plan: &Plan, fabric: &Fabric) -> bool {
     match (plan, scenario.launch) {

@@ -56,11 +56,11 @@ pub struct Run {
     pub cold: StepRecord,
     /// Steps of each copy of the model that has a clock of its own.
     pub copies: Vec<CopySteps>,
-    /// Where each micro-batch has its token, in the step of the whole cluster.
+    /// Tasks at which micro-batches have their tokens, in the step of the whole cluster.
     pub done: Vec<TaskId>,
     /// The steps that were measured.
     pub window: Window,
-    /// How the measurement was settled.
+    /// Outcome of the measurement.
     pub steady: Steady,
 }
 
@@ -133,7 +133,7 @@ pub fn run_plan(
     run_plan_with(scenario, plan, routing, cost, (Holding::ALL, ())).map(|(run, _)| run)
 }
 
-/// As [`run_plan`]; copies of `fold` take in the steps of each copy that need not be kept.
+/// Runs as [`run_plan`] does; copies of `fold` take in the steps of each copy that need not be kept.
 ///
 /// # Errors
 ///
@@ -150,7 +150,7 @@ pub fn run_plan_with<F: Fold + Clone>(
     watch.finish(verdict)
 }
 
-/// As [`run_plan`]; `policy` decides between steps.
+/// Runs as [`run_plan`] does; `policy` decides between steps.
 ///
 /// # Errors
 ///

@@ -203,7 +203,7 @@ impl Op {
         Self { kind, shape: OpShape::Elementwise { tokens, width, n_read, n_written } }
     }
 
-    /// Whether there is nothing to do: no kernel is launched.
+    /// True if there is nothing to do: no kernel is launched.
     pub fn is_empty(&self) -> bool {
         match self.shape {
             OpShape::Gemm { m, n, k } => m == 0 || n == 0 || k == 0,
@@ -217,7 +217,7 @@ impl Op {
         }
     }
 
-    /// Whether it multiplies with weights, column by column.
+    /// True if it multiplies with weights, column by column.
     pub fn is_product(&self) -> bool {
         match self.shape {
             OpShape::Gemm { .. } | OpShape::GroupedGemm { .. } => true,

@@ -193,9 +193,9 @@ const N_KEPT_MIN: usize = 4;
 /// Choices that were drawn.
 #[derive(Debug, Default)]
 struct Drawn {
-    /// Of the first steps, as far as they fit.
+    /// The first steps, as far as they fit.
     first: BTreeMap<u32, Arc<StepRouting>>,
-    /// Of later ones, the last drawn first.
+    /// Later steps, the last drawn first.
     recent: VecDeque<(u32, Arc<StepRouting>)>,
 }
 
@@ -217,7 +217,7 @@ impl RoutingSource {
         Self { load, moe, n_layers, tokens, seed, kept_bytes: KEPT_BYTES, drawn: Mutex::default() }
     }
 
-    /// Whether every step has the same choices.
+    /// True if every step has the same choices.
     pub fn is_constant(&self) -> bool {
         matches!(self.load, ExpertLoad::Balanced) || self.moe.n_routed_experts == self.moe.experts_per_token
     }

@@ -35,7 +35,7 @@ impl Engine {
         self.schedule(task, Progress { left, since: self.now, speed, generation: 1 })
     }
 
-    /// Whether an end that was scheduled in `generation` still holds.
+    /// True if an end that was scheduled in `generation` still holds.
     pub(super) fn is_current(&self, task: TaskKey, generation: u32) -> bool {
         generation == self.slowed.get(&task).map_or(0, |progress| progress.generation)
     }

@@ -7,12 +7,12 @@ use crate::network::rate::UNLIMITED;
 use crate::network::solver::{ClassHop, Filling, Pair, Solver};
 
 impl Solver {
-    /// Whether links and what they share say it all: no class has a cap or crosses more than two links.
+    /// True if links and what they share say it all: no class has a cap or crosses more than two links.
     pub(super) fn is_of_pairs(&self) -> bool {
         self.n_capped == 0 && self.n_long == 0
     }
 
-    /// What `class` takes beyond `hop`, one of its two.
+    /// The share of `class` beyond `hop`, one of its two.
     pub(super) fn pair(&self, class: u32, hop: usize) -> Pair {
         let hops = self.hops_of(class);
         let other = if hop == hops.start { hops.end - 1 } else { hops.start };

@@ -39,7 +39,7 @@ pub(super) struct Solver {
     pub(super) dirty: BinaryHeap<Reverse<(u64, u32)>>,
     /// Kept to save its allocations.
     pub(super) filling: Filling,
-    /// Whether what members know of other links, and use of links, are from before the last filling.
+    /// True if what members know of other links, and use of links, are from before the last filling.
     pub(super) is_stale: bool,
     /// Changes that are filled without an attempt to spread them, because the last attempts went through most of a large network.
     pub(super) n_fills_left: u32,
@@ -64,7 +64,7 @@ pub(super) struct Link {
     pub(super) used: u128,
     pub(super) is_dirty: bool,
     pub(super) members: Vec<Member>,
-    /// What each member shares with its last link, or with its first where that is this one.
+    /// Share of each member with its last link, or with its first where that is this one.
     pub(super) pairs: Vec<Pair>,
 }
 
@@ -107,7 +107,7 @@ pub(super) struct ClassHop {
 pub(super) struct Filling {
     /// Capacity that no stopped class takes, and weight of the classes that still rise, for each link.
     pub(super) links: Vec<(u64, u64)>,
-    /// Whether a class has stopped.
+    /// True if a class has stopped.
     pub(super) stopped: Vec<bool>,
     /// Links by the level at which they are full, as known when they were put here: it only ever rises.
     pub(super) queue: BinaryHeap<Reverse<(u64, u32)>>,

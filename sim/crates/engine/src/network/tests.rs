@@ -126,7 +126,7 @@ impl State {
         sums
     }
 
-    /// Whether `link` is full but for what rounding leaves, and no class on it is faster than `rate`.
+    /// True if `link` is full but for what rounding leaves, and no class on it is faster than `rate`.
     fn is_bottleneck(&self, link: usize, rate: u64) -> bool {
         let (used, weight) = self.used(link);
         let is_full = self.net.capacities[link] - used <= weight * N_QUANTA;
@@ -160,7 +160,7 @@ proptest! {
         }
     }
 
-    /// Where every class crosses one link or two, looking at links alone gives the same rates to the last quantum.
+    /// Classes that cross one link or two: looking at links alone gives the same rates to the last quantum.
     #[test]
     fn pairs_of_links_say_what_classes_say((mut net, history) in net_and_changes()) {
         for (hops, cap) in &mut net.classes {

@@ -46,7 +46,7 @@ impl Split {
         split
     }
 
-    /// Whether `row` is kept aside.
+    /// True if `row` is kept aside.
     pub fn is_held_out(&self, row: &Row) -> bool {
         !self.held_out.is_empty() && self.held_out.contains(&self.group(row))
     }

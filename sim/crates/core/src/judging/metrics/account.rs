@@ -47,7 +47,7 @@ impl Account {
 pub struct GpuMetrics {
     /// The GPU.
     pub gpu: GpuIdx,
-    /// What it does.
+    /// Its work.
     pub role: Role,
     /// Over the measured window.
     pub window: Account,
@@ -179,7 +179,7 @@ pub(super) fn cold_accounts(run: &Run, roles: &[(GpuIdx, Role)]) -> Vec<Account>
     roles.iter().map(|(gpu, _)| accounts.close(*gpu, &stretch)).collect()
 }
 
-/// Whether a task occupies the compute stream of its GPU.
+/// True if a task occupies the compute stream of its GPU.
 pub(super) fn is_compute(info: &TaskInfo) -> bool {
     match info.activity {
         Activity::Attention

@@ -56,7 +56,7 @@ fn active_secs(part: &Part, card: &GpuCard, peak: f64, bandwidth: f64) -> f64 {
     (matrix + memory).min(part.time.as_secs())
 }
 
-/// What a GPU with an open context draws without work.
+/// Power of a GPU with an open context and no work.
 pub(crate) fn base_w(card: &GpuCard) -> f64 {
     card.power_idle.watts() + card.power_model.context.watts()
 }

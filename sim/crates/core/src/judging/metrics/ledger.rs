@@ -25,7 +25,7 @@ pub struct Ledger<'a> {
     next: Option<u32>,
 }
 
-/// What a copy did in its window.
+/// Work and times of a copy in its window.
 pub(super) struct Closed {
     pub(super) accounts: Vec<(GpuIdx, Account)>,
     pub(super) path: CriticalPath,

@@ -19,7 +19,7 @@ pub(super) struct Communication {
     pub(super) total: SimDuration,
     /// The part of it in which the same GPU computes.
     pub(super) overlapped: SimDuration,
-    /// What is not added up yet, by GPU: data on its way, and computation.
+    /// Stretches not added up yet, by GPU: data on its way, and computation.
     open: BTreeMap<GpuIdx, (Stretches, Stretches)>,
 }
 

@@ -39,7 +39,7 @@ enum Routing<'a> {
     Graph(DiGraph<IsHost, LinkId>),
 }
 
-/// Whether a vertex sends and receives.
+/// True if a vertex sends and receives.
 struct IsHost(bool);
 
 impl<'a> CaseLinks<'a> {

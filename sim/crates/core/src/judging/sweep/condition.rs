@@ -51,7 +51,7 @@ impl Condition {
         Ok(Self { relation, operand })
     }
 
-    /// Whether it holds for `value`; an order never holds for what has none, such as `auto`.
+    /// True if it holds for `value`; an order never holds for what has none, such as `auto`.
     pub(super) fn holds(&self, value: &Tree) -> bool {
         let ordering = compare(value, &self.operand);
         match self.relation {

@@ -112,7 +112,7 @@ pub fn simulate_row<'a>(place: &'a SweepRow, pool: &RoutingPool) -> (Row, Option
     best.unwrap_or_else(|| (failed_row(place, "no strategy to run"), None))
 }
 
-/// Whether `a` beats `b`: a figure beats none, and equals do not beat, so that the first stays.
+/// True if `a` beats `b`: a figure beats none, and equals do not beat, so that the first stays.
 fn is_better(a: Option<f64>, b: Option<f64>) -> bool {
     match (a, b) {
         (Some(a), Some(b)) => a < b,

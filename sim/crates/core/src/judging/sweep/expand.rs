@@ -72,7 +72,7 @@ pub struct SweepRow {
     pub name: String,
     /// The side of the verdict on which it stands.
     pub side: Side,
-    /// Whether it is tuned as the splits are.
+    /// True if it is tuned as the splits are.
     pub tuned: bool,
     /// Scenarios to run, one or, for the best of several, more; or why there is none.
     pub alternatives: Result<Vec<Scenario>, String>,
@@ -145,7 +145,7 @@ fn combinations(axes: &[&Axis]) -> Vec<Vec<usize>> {
     })
 }
 
-/// What a row says of its strategy beside the scenario.
+/// Name, side and place of a row, beside its scenario.
 struct Competitor {
     name: String,
     side: Side,

@@ -44,7 +44,7 @@ pub struct BaselineFile {
     /// The column by which the best of several strategies is chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_of: Option<String>,
-    /// Whether it is tuned as the splits are; `false` keeps it out of the verdict.
+    /// True if it is tuned as the splits are; `false` keeps it out of the verdict.
     #[serde(default = "yes")]
     pub tuned: bool,
     /// One strategy, or several with `best_of`.

@@ -51,13 +51,13 @@ pub(super) struct Baseline {
 }
 
 impl Axis {
-    /// Whether all its keys name the strategy, so that it makes rows of one point and not points.
+    /// True if all its keys name the strategy, so that it makes rows of one point and not points.
     pub(super) fn is_of_strategy(&self) -> bool {
         self.keys.iter().all(|(path, _)| names_strategy(path))
     }
 }
 
-/// Whether `path` leads into the strategy.
+/// True if `path` leads into the strategy.
 pub(super) fn names_strategy(path: &str) -> bool {
     path == "strategy" || path.starts_with("strategy.")
 }

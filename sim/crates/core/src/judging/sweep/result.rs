@@ -22,7 +22,7 @@ pub struct Row {
     pub name: String,
     /// The side of the verdict on which it stands.
     pub side: Side,
-    /// Whether it is tuned as the splits are; a baseline that is not has no part in the verdict.
+    /// True if it is tuned as the splits are; a baseline that is not has no part in the verdict.
     pub tuned: bool,
     /// Values of the axes that have no column of their own, by path.
     pub axes: BTreeMap<String, String>,
@@ -32,7 +32,7 @@ pub struct Row {
     pub chosen: Chosen,
     /// The figures, or why there are none.
     pub outcome: Result<Figures, Failure>,
-    /// What to check before trusting the row.
+    /// Warnings to check before trusting the row.
     pub warnings: Vec<String>,
 }
 
@@ -51,13 +51,13 @@ pub struct Asked {
     pub workload: Workload,
     /// Mean over the sequences; of prompts their length, of an inference that of its mean decode step.
     pub context_len: f64,
-    /// How tokens spread over experts.
+    /// Distribution of tokens over experts.
     pub load: ExpertLoad,
     /// The strategy, with what it leaves to the search.
     pub strategy: Strategy,
-    /// How kernels are launched.
+    /// Launch of kernels.
     pub launch: Launch,
-    /// How communication lies beside computation.
+    /// Place of communication beside computation.
     pub overlap: Overlap,
     /// The origin of all randomness.
     pub seed: u64,
@@ -110,7 +110,7 @@ pub struct Chosen {
 }
 
 impl Chosen {
-    /// What `strategy` fixes.
+    /// Choices that `strategy` fixes.
     pub fn given(strategy: &Strategy) -> Self {
         let fixed = |choice: Choice| match choice {
             Choice::Auto => None,
@@ -174,7 +174,7 @@ impl Chosen {
 /// Why there are no figures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// Whether weights, cache and buffers fit into every GPU, as far as that was asked.
+    /// True if weights, cache and buffers fit into every GPU, as far as that was asked.
     pub fits: bool,
     /// In a sentence.
     pub error: String,
@@ -233,7 +233,7 @@ pub struct Figures {
     pub provenance: Provenance,
     /// Share of the critical path from each level of provenance.
     pub provenance_shares: BTreeMap<Provenance, f64>,
-    /// How the time was settled.
+    /// Outcome of the measurement.
     pub steady: Steady,
     /// Critical path of a steady step: microseconds by kind of work.
     pub critical_path: Vec<(String, f64)>,
@@ -259,7 +259,7 @@ impl Row {
         self.outcome.as_ref().err()
     }
 
-    /// Whether weights, cache and buffers fit into every GPU.
+    /// True if weights, cache and buffers fit into every GPU.
     pub fn fits(&self) -> bool {
         self.failure().is_none_or(|failure| failure.fits)
     }
@@ -295,7 +295,7 @@ impl Row {
     }
 }
 
-/// How a time was settled, in words.
+/// Outcome of a measurement, in words.
 pub fn steady_in_words(steady: Steady, n_steps: u32) -> String {
     let known = |only: &str, half_width: f64| {
         format!("mean of {n_steps} steps, known {only}to {:.2} % (95 % confidence)", 100.0 * half_width)

@@ -17,7 +17,7 @@ use crate::timing::regime::Regime;
 use crate::timing::uncertainty::{RegimeTime, interval};
 use crate::work::routing::context_lens;
 
-/// What became of a scenario: the plan that was found and its numbers, or why there are none.
+/// Outcome of a scenario: the plan that was found and its numbers, or why there are none.
 pub type Outcome = Result<(Found, Metrics), SearchError>;
 
 /// The row of `scenario`, which stands in the sweep as `place`.
@@ -57,7 +57,7 @@ pub fn failed_row(place: &SweepRow, error: &str) -> Row {
     }
 }
 
-/// What the scenario says, without any simulation.
+/// The part that the scenario states, without any simulation.
 fn asked(scenario: &Scenario) -> Asked {
     let (workload, batch) = (&scenario.workload, scenario.workload.batch());
     let prompt_len = match *workload {

@@ -16,7 +16,7 @@ use crate::timing::uncertainty::RegimeTime;
 pub enum Side {
     /// Attention and experts on different GPUs, as the base of a sweep has them.
     Split,
-    /// What splits are compared with: every entry of `baselines`, and a base that splits nothing.
+    /// Rows that splits are compared with: every entry of `baselines`, and a base that splits nothing.
     #[default]
     Baseline,
 }
@@ -92,7 +92,7 @@ pub struct RowJson {
     pub launch: String,
     /// The origin of all randomness.
     pub seed: u64,
-    /// Whether weights, cache and buffers fit into every GPU.
+    /// True if weights, cache and buffers fit into every GPU.
     pub fits: bool,
     /// Measured steps.
     pub n_steps: Option<u32>,
@@ -164,7 +164,7 @@ pub struct RowJson {
     /// The side of the verdict on which the row stands.
     #[serde(default)]
     pub side: Side,
-    /// Whether it is tuned as the splits are; a baseline that is not has no part in the verdict.
+    /// True if it is tuned as the splits are; a baseline that is not has no part in the verdict.
     #[serde(default)]
     pub tuned: bool,
     /// Values of the axes that have no column of their own, by path.

@@ -12,7 +12,7 @@ use crate::inputs::topology::{Cluster, GpuIdx};
 use crate::scenario::Launch;
 use crate::timing::nccl_model::{Path, Protocol, choose_among, n_channels, way_time};
 
-/// What is forced upon the model of a profile.
+/// Rules that are forced upon the model of a profile.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
     pub(super) protocol: Option<Protocol>,

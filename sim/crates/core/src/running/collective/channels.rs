@@ -59,7 +59,7 @@ fn entries(node: &[GpuIdx], cluster: &Cluster) -> Vec<usize> {
     (0..node.len()).filter(|&at| (0..at).all(|before| rail(before) != rail(at))).collect()
 }
 
-/// Whether the GPUs of a node are joined in pairs.
+/// True if the GPUs of a node are joined in pairs.
 fn is_mesh(node: &[GpuIdx], cluster: &Cluster) -> bool {
     node.len() > 1 && cluster.route(node[0], node[1]).links.len() == 1
 }

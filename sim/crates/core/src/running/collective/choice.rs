@@ -48,7 +48,7 @@ impl Collectives {
         chosen
     }
 
-    /// As [`Collectives::choose`], worked out anew and not kept.
+    /// The collective of [`Collectives::choose`], worked out anew and not kept.
     ///
     /// # Panics
     ///

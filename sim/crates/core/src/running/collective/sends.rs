@@ -36,18 +36,18 @@ pub struct SendLaunch {
 pub struct SendFlow {
     /// The flow.
     pub flow: Flow,
-    /// What a profile says of it; none where wires alone decide.
+    /// Model of a profile; none where wires alone decide.
     pub fitted: Option<FittedSend>,
 }
 
 /// A profile's view of one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FittedSend {
-    /// How long it takes alone, with the messages of its group.
+    /// Time alone, with the messages of its group.
     pub time: SimDuration,
     /// Blocks that its kernel keeps on the sender.
     pub n_channels: u32,
-    /// Whether fitted rows cover it.
+    /// True if fitted rows cover it.
     pub is_covered: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What is learned from steps before they are forgotten.
+//! Sums over steps, taken before the steps are forgotten.
 
 use masim_units::SimTime;
 
@@ -23,7 +23,7 @@ impl Stretch {
         at.clamp(self.from, self.to)
     }
 
-    /// Whether step `idx` is one of those that are measured.
+    /// True if step `idx` is one of those that are measured.
     pub fn measures(&self, idx: u32) -> bool {
         self.first.is_none_or(|first| first < idx) && idx <= self.last
     }

@@ -15,7 +15,7 @@ pub struct Ended<'a> {
     pub copy: &'a CopySteps,
     /// The number of the step.
     pub idx: u32,
-    /// What happened in it.
+    /// Its tasks and their times.
     pub record: &'a StepRecord,
     /// The end of its last task: now.
     pub at: SimTime,

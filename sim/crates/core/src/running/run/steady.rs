@@ -37,7 +37,7 @@ impl Window {
     }
 }
 
-/// How a measurement was settled.
+/// Outcome of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Steady {
     /// Every micro-batch repeats to the picosecond, after so many steps.
@@ -64,7 +64,7 @@ pub enum Steady {
 pub struct Verdict {
     /// The steps that were measured.
     pub window: Window,
-    /// How the measurement was settled.
+    /// Outcome of the measurement.
     pub steady: Steady,
     /// Time from the end of the first to the end of the last, added up over copies.
     time: SimDuration,
@@ -82,9 +82,9 @@ impl Verdict {
 /// The ends of one copy's steps.
 #[derive(Clone, Debug, Default)]
 struct Ends {
-    /// Of the steps seen last: when each micro-batch had its token.
+    /// Steps seen last: the times when each micro-batch had its token.
     recent: VecDeque<Vec<SimTime>>,
-    /// Of all steps: when the last micro-batch had its token.
+    /// All steps: the times when the last micro-batch had its token.
     last: Vec<SimTime>,
 }
 
@@ -94,7 +94,7 @@ pub(super) struct Detector {
     is_constant: bool,
     n_warm_up: u32,
     max_steps: u32,
-    /// Whether as many steps are measured, whatever they show.
+    /// True if as many steps are measured, whatever they show.
     exactly: bool,
     n_seen: u32,
     copies: Vec<Ends>,
@@ -192,7 +192,7 @@ impl Detector {
         Verdict { window, steady, time: times.sum(), n_copies }
     }
 
-    /// Whether the last `cycle` steps of each copy took, for all its micro-batches alike, what the `cycle` before took.
+    /// True if the last `cycle` steps of each copy took, for all its micro-batches alike, what the `cycle` before took.
     fn repeats(&self, cycle: usize) -> bool {
         self.copies.iter().all(|copy| {
             let ends = &copy.recent;

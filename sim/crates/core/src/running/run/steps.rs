@@ -77,7 +77,7 @@ impl<'a> Records<'a> {
         (self.first..).zip(self.halves.0.iter().chain(self.halves.1))
     }
 
-    /// Whether the step of `task` is kept.
+    /// True if the step of `task` is kept.
     pub fn keeps(self, task: TaskRef) -> bool {
         self.first <= number_of(task)
     }
@@ -105,7 +105,7 @@ pub(crate) fn number_of(task: TaskRef) -> u32 {
 pub struct CopySteps {
     /// Tasks, streams and edges of every step.
     pub shape: Arc<Shape>,
-    /// Where each micro-batch has its token.
+    /// Tasks at which micro-batches have their tokens.
     pub done: Vec<TaskId>,
     /// Its GPUs, in order.
     pub gpus: Vec<GpuIdx>,

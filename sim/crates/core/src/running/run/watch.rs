@@ -28,7 +28,7 @@ const N_BEHIND: u32 = 2;
 /// Lowered steps that are kept for copies that are behind others.
 const N_LOWERED: usize = 16;
 
-/// How a run is held; no result depends on it.
+/// Memory that a run may hold; no result depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holding {
     /// Steps of a copy in the engine at once: the one that ends, and the ones that have begun before it does.
@@ -45,7 +45,7 @@ impl Holding {
     pub const ALL: Self = Self { n_bytes: usize::MAX, ..Self::USUAL };
 }
 
-/// What stands for one step until it has run.
+/// A step until it has run.
 #[derive(Clone, Debug)]
 struct Lowered {
     infos: Arc<Vec<TaskInfo>>,
@@ -86,7 +86,7 @@ struct UnderWay<F> {
     /// Steps in the engine, and those that ended before an earlier one did.
     lowered: BTreeMap<u32, Lowered>,
     ended: BTreeMap<u32, Trace>,
-    /// Of the steps that the detector has not seen: when each micro-batch had its token.
+    /// Steps that the detector has not seen: the times when each micro-batch had its token.
     tokens: VecDeque<Vec<SimTime>>,
 }
 
@@ -133,7 +133,7 @@ impl<'a, F: Fold + Clone> Watch<'a, F> {
         Self::begin_under(scenario, plan, routing, cost, held, None)
     }
 
-    /// As [`Watch::begin`], with a policy that decides between steps.
+    /// Begins as [`Watch::begin`] does, with a policy that decides between steps.
     ///
     /// # Errors
     ///
@@ -413,7 +413,7 @@ impl<F> UnderWay<F> {
     }
 }
 
-/// What the tasks of a step wait for in the step before, which was submitted as `earlier`.
+/// Pairs of tasks of a step and those of the step before that they wait for, which was submitted as `earlier`.
 fn join(carries: &[(TaskId, TaskId)], earlier: Option<GraphId>) -> Vec<(TaskId, TaskRef)> {
     let wait = |graph| carries.iter().map(move |&(later, task)| (later, TaskRef { graph, task })).collect();
     earlier.map(wait).unwrap_or_default()

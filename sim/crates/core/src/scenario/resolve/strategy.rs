@@ -236,7 +236,13 @@ impl Frame<'_> {
         }
         let by_tp = tp.filter(|&tp| tp > 0 && n_gpus.is_multiple_of(tp)).map(|tp| n_gpus / tp);
         let Some(ep) = ep.or(file.ep).or(by_tp) else {
-            findings.add("strategy.experts.ep", "this key is required, but missing");
+            match tp {
+                Some(tp) => findings.add(
+                    "strategy.experts.tp",
+                    format_args!("{tp} does not divide the {n_gpus} GPUs of the cluster"),
+                ),
+                None => findings.add("strategy.experts.ep", "this key is required, but missing"),
+            }
             return 1;
         };
         if let Some(tp) = tp.filter(|&tp| u64::from(tp) * u64::from(ep) != u64::from(n_gpus)) {

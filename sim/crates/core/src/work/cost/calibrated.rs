@@ -118,7 +118,7 @@ impl Found {
     }
 }
 
-/// Where a kernel runs, and in which formats.
+/// Card and formats of a kernel.
 struct Place<'a> {
     compute: Dtype,
     cache: Dtype,

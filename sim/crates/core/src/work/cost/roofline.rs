@@ -17,7 +17,7 @@ use crate::work::ops::Op;
 pub struct RooflineCost {
     /// Number formats of the model.
     pub dtypes: Dtypes,
-    /// How kernels are launched.
+    /// Launch of kernels.
     pub launch: Launch,
 }
 
